@@ -1,0 +1,58 @@
+"""Packaging of HMR for TensorFlow 2: `pip install -e .`, or `make install` for pinned versions."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "absl-py>=2.1",
+    "h5py>=3.11",
+    "keras>=3.10",
+    "ml-collections>=1.0",
+    "numpy>=1.26",
+    "opencv-python-headless>=4.10",
+    "pillow>=10.3",
+    "scipy>=1.13",
+    "tensorflow>=2.20",
+    "tqdm>=4.66",
+]
+
+EXTRAS = {
+    "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
+    "watch": ["tensorboard>=2.20"],
+    "mesh": ["trimesh>=4.4"],
+    "serving": ["tensorflow-serving-api>=2.19"],
+    "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
+    "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
+    "dev": [
+        "hypothesis>=6.100",
+        "mypy>=1.15",
+        "pre-commit>=4.0",
+        "pytest>=8.2",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.12",
+        "setuptools>=77",
+    ],
+}
+
+setup(
+    name="hmr-tf2",
+    version="0.1.0",
+    description="End-to-end Recovery of Human Shape and Pose (HMR, CVPR 2018) in TensorFlow 2 and Keras 3",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["src", "src.*", "tfrecords_tools", "tfrecords_tools.*"]),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
