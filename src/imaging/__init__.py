@@ -1,0 +1,1 @@
+"""Images, crops, cameras, rendering and mesh files."""
