@@ -1,0 +1,1 @@
+"""The SMPL body: joint tables, rotations, the layer, model files and the stand-in body."""

@@ -1,0 +1,129 @@
+"""The arrays of a SMPL body, and the one file format in which the project keeps them.
+
+A body file is an .npz without pickled objects. Official SMPL files become one with
+`python -m src.convert_smpl`; the licence-free stand-in body is written in the same format.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from src.body.joints import SMPL_PARENTS
+from src.errors import UserError
+
+NUM_VERTICES, NUM_FACES, NUM_JOINTS, NUM_BETAS, NUM_POSE_FEATURES = 6890, 13776, 24, 10, 207
+NUM_KEYPOINTS = 19
+
+SHAPES = {
+    "v_template": (NUM_VERTICES, 3),
+    "shapedirs": (NUM_VERTICES, 3, NUM_BETAS),
+    "posedirs": (NUM_VERTICES, 3, NUM_POSE_FEATURES),
+    "joint_regressor": (NUM_JOINTS, NUM_VERTICES),
+    "lbs_weights": (NUM_VERTICES, NUM_JOINTS),
+    "cocoplus_regressor": (NUM_KEYPOINTS, NUM_VERTICES),
+    "faces": (NUM_FACES, 3),
+    "parents": (NUM_JOINTS,),
+}
+INTEGER_KEYS = ("faces", "parents")
+MISSING_BODY = (
+    'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
+    "neutral v1.0.0) after registering, then run: make smpl SMPL=/path/to/file.pkl. "
+    "To try everything without it, run: make standin, and use "
+    "--config.body.path=models/standin_body.npz."
+)
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """A SMPL body (Loper et al. 2015) in its rest pose.
+
+    Axes: y up, x to the body's left, facing +z; metres.
+
+    Attributes:
+        v_template: (6890, 3) mean vertices, float32.
+        shapedirs: (6890, 3, 10) vertex displacement per unit beta.
+        posedirs: (6890, 3, 207) vertex displacement per entry of R_1..R_23 - I, row-major.
+        joint_regressor: (24, 6890) joints from shaped, unposed vertices.
+        lbs_weights: (6890, 24) skinning weights; rows sum to 1.
+        cocoplus_regressor: (19, 6890) keypoints from posed vertices.
+        faces: (13776, 3) int32 vertex indices, counter-clockwise from outside.
+        parents: (24,) int32 kinematic tree, -1 at the root.
+        source: where the arrays come from, for reports.
+    """
+
+    v_template: np.ndarray
+    shapedirs: np.ndarray
+    posedirs: np.ndarray
+    joint_regressor: np.ndarray
+    lbs_weights: np.ndarray
+    cocoplus_regressor: np.ndarray
+    faces: np.ndarray
+    parents: np.ndarray
+    source: str
+
+    def __post_init__(self) -> None:
+        for key, shape in SHAPES.items():
+            received = getattr(self, key).shape
+            if received != shape:
+                raise UserError(f"{self.source}: {key} must be {shape}. Received: {received}.")
+        if tuple(self.parents) != SMPL_PARENTS:
+            raise UserError(
+                f"{self.source}: the kinematic tree must be SMPL's {SMPL_PARENTS}. "
+                f"Received: {tuple(int(p) for p in self.parents)}."
+            )
+
+
+def body_from_arrays(arrays: dict[str, np.ndarray], source: str) -> BodyModel:
+    """Builds a `BodyModel`, casting to float32 and int32.
+
+    Raises:
+        UserError: a key is missing, misshaped or not finite.
+    """
+    missing = sorted(set(SHAPES) - set(arrays))
+    if missing:
+        raise UserError(f"{source} is not a body file: it lacks {', '.join(missing)}.")
+    cast = {
+        key: np.ascontiguousarray(arrays[key], np.int32 if key in INTEGER_KEYS else np.float32)
+        for key in SHAPES
+    }
+    for key, value in cast.items():
+        if not np.isfinite(value).all():
+            raise UserError(f"{source}: {key} holds values that are not finite.")
+    return BodyModel(**cast, source=source)
+
+
+def save_body(path: str | os.PathLike, body: BodyModel) -> None:
+    """Writes a body file; the file appears under its name only when it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + f".partial{os.getpid()}")
+    arrays = {field.name: getattr(body, field.name) for field in fields(body)}
+    with open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(partial, path)
+
+
+def load_body(path: str | os.PathLike) -> BodyModel:
+    """Reads a body file written by `save_body`.
+
+    Raises:
+        UserError: the file is missing, is no body file, or an array has another shape.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(MISSING_BODY.format(path=path))
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(
+            f"{path} cannot be read as a body file ({error}). "
+            "Make it again: python -m src.convert_smpl IN.pkl OUT.npz, or make standin."
+        ) from error
+    source = str(arrays.pop("source", path))
+    return body_from_arrays(arrays, source)

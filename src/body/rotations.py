@@ -1,0 +1,34 @@
+"""Rotations in `keras.ops`: axis-angle to matrices, as HMR computes them."""
+
+from __future__ import annotations
+
+from keras import ops
+
+# The original adds this to every component before the norm: finite gradients at theta = 0.
+ANGLE_EPSILON = 1e-8
+
+
+def rodrigues(axis_angle):
+    """Rotation matrices of axis-angle vectors.
+
+    Args:
+        axis_angle: (..., 3) radians.
+    Returns:
+        (..., 3, 3). Exactly zero input gives the identity, with finite gradients: the angle is
+        the norm of (axis_angle + 1e-8), the axis is axis_angle divided by it.
+    """
+    angle = ops.sqrt(ops.sum(ops.square(axis_angle + ANGLE_EPSILON), axis=-1, keepdims=True))
+    axis = axis_angle / angle
+    cosine = ops.cos(angle)[..., None]
+    sine = ops.sin(angle)[..., None]
+    outer = axis[..., :, None] * axis[..., None, :]
+    identity = ops.eye(3, dtype=axis_angle.dtype)
+    return cosine * identity + (1.0 - cosine) * outer + sine * skew(axis)
+
+
+def skew(vector):
+    """Cross-product matrices (..., 3, 3) of vectors (..., 3)."""
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    zero = ops.zeros_like(x)
+    rows = ops.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
+    return ops.reshape(rows, ops.shape(x) + (3, 3))

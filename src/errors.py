@@ -1,0 +1,38 @@
+"""Errors a user can mend, and how the command-line verbs report them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+class UserError(ValueError):
+    """Something the user can mend.
+
+    The message says what happened, where (file, record, key, step), what was expected, what was
+    received and which command comes next.
+    """
+
+
+def run_verb(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a command-line verb and leaves the process with its exit code.
+
+    Args:
+        main: the verb; returns an exit code, or None for success.
+
+    A `UserError` becomes one message on standard error and exit code 2; Ctrl-C exit code 130.
+    Anything else is a defect of the project and keeps its traceback.
+    """
+    try:
+        code = main() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    sys.exit(code)

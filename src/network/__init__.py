@@ -1,0 +1,1 @@
+"""The network: encoder, iterative regressor, discriminator and the Keras model that trains them."""

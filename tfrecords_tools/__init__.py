@@ -1,0 +1,1 @@
+"""Converters from the raw datasets of the paper to TFRecords."""
