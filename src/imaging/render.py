@@ -76,12 +76,14 @@ def signed_area_px(corners: np.ndarray) -> np.ndarray:
 
 
 def _drawable_faces(corners: np.ndarray, height: int, width: int, cull: bool) -> np.ndarray:
-    low, high = corners.min(axis=1), corners.max(axis=1)
+    a, b, c = (corners[:, k, :2] for k in range(3))
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     area = signed_area_px(corners)
     with np.errstate(invalid="ignore"):
         big_enough = (area < -_SMALLEST_AREA_PX) if cull else (np.abs(area) > _SMALLEST_AREA_PX)
-        first, last = np.ceil(low[:, :2]), np.ceil(high[:, :2]) - 1
-        holds_a_centre = ((first <= last) & (last >= 0) & (first < (width, height))).all(axis=1)
+        first, last = np.ceil(low), np.ceil(high) - 1
+        centre_in_axis = (first <= last) & (last >= 0) & (first < (width, height))
+        holds_a_centre = centre_in_axis[:, 0] & centre_in_axis[:, 1]
     candidates = np.flatnonzero(big_enough & holds_a_centre)
     return candidates[np.isfinite(corners[candidates]).all(axis=(1, 2))]
 
