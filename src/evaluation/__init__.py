@@ -1,1 +1,1 @@
-"""Metrics and named evaluation protocols."""
+"""Metrics, named protocols and the reports made from them."""
