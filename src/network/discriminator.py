@@ -1,0 +1,77 @@
+"""The factorised adversarial prior (paper section 3.3): K + 2 = 25 discriminators."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers, ops
+
+from src.body.joints import SMPL_JOINTS
+
+NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
+OUTPUTS = SMPL_JOINTS[1:] + ("all_joints", "shape")
+
+
+class Discriminator(keras.layers.Layer):
+    """Scores bodies: one classifier for each joint's rotation, one for all of them, one for shape.
+
+    The pose classifiers share two 1x1 layers on the 9 numbers of each rotation matrix. The root's
+    rotation is not shown. Columns of the output are named by `OUTPUTS`.
+
+    Args:
+        hidden_units: width of the all-joints classifier's two layers.
+    """
+
+    def __init__(self, hidden_units: int = 1024, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
+        self.conv1 = layers.Dense(32, "relu", name="conv1")
+        self.conv2 = layers.Dense(32, "relu", name="conv2")
+        self.all_joints_fc1 = layers.Dense(hidden_units, "relu", name="all_joints_fc1")
+        self.all_joints_fc2 = layers.Dense(hidden_units, "relu", name="all_joints_fc2")
+        self.all_joints_out = layers.Dense(1, name="all_joints_out")
+        self.shape_fc1 = layers.Dense(10, "relu", name="shape_fc1")
+        self.shape_fc2 = layers.Dense(5, "relu", name="shape_fc2")
+        self.shape_out = layers.Dense(1, name="shape_out")
+        # One xavier draw for each joint's (32, 1) classifier: fan_in 32, fan_out 1.
+        per_joint = keras.initializers.RandomUniform(*_xavier_limits(32, 1))
+        self.joint_kernel = self.add_weight(
+            shape=(NUM_POSE_JOINTS, 32), initializer=per_joint, name="joint_kernel"
+        )
+        self.joint_bias = self.add_weight(
+            shape=(NUM_POSE_JOINTS,), initializer="zeros", name="joint_bias"
+        )
+        self._build_layers(hidden_units)
+
+    def _build_layers(self, hidden_units: int) -> None:
+        widths = {
+            self.conv1: 9,
+            self.conv2: 32,
+            self.all_joints_fc1: NUM_POSE_JOINTS * 32,
+            self.all_joints_fc2: hidden_units,
+            self.all_joints_out: hidden_units,
+            self.shape_fc1: 10,
+            self.shape_fc2: 10,
+            self.shape_out: 5,
+        }
+        for layer, width in widths.items():
+            layer.build((None, width))
+        self.built = True
+
+    def call(self, rotations, beta):
+        """Scores (N, 25).
+
+        Args:
+            rotations: (N, 23, 3, 3) rotation matrices of joints 1..23.
+            beta: (N, 10).
+        """
+        hidden = self.conv2(self.conv1(ops.reshape(rotations, (-1, NUM_POSE_JOINTS, 9))))
+        each_joint = ops.sum(hidden * self.joint_kernel, axis=-1) + self.joint_bias
+        flat = ops.reshape(hidden, (-1, NUM_POSE_JOINTS * 32))
+        all_joints = self.all_joints_out(self.all_joints_fc2(self.all_joints_fc1(flat)))
+        shape = self.shape_out(self.shape_fc2(self.shape_fc1(beta)))
+        return ops.concatenate([each_joint, all_joints, shape], axis=1)
+
+
+def _xavier_limits(fan_in: int, fan_out: int) -> tuple[float, float]:
+    limit = (6.0 / (fan_in + fan_out)) ** 0.5
+    return -limit, limit

@@ -1,0 +1,119 @@
+"""ResNet v2 (He et al. 2016, "Identity mappings") as TF-Slim builds it.
+
+Three details differ from `keras.applications.ResNet50V2` and decide whether the original's weights
+give the original's features: the 3x3/2 max-pool pads like TensorFlow's "SAME" (right and bottom
+first), BatchNorm's epsilon is 1e-5 and its decay 0.997.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
+# TF-Slim's variance scaling draws from a truncated normal of variance 1.3 * 2 / fan_in;
+# Keras divides by the exact 0.8796 instead of 1 / sqrt(1.3).
+_KERAS_TRUNCATION = 0.87962566103423978
+_CONV_INIT_SCALE = 2.0 * 1.3 * _KERAS_TRUNCATION**2
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """A bottleneck ResNet v2.
+
+    Attributes:
+        units: residual units of the four blocks.
+        width: channels of the first block's bottleneck; they double from block to block, and each
+            block's output has four times its bottleneck's channels.
+        stem: channels of the 7x7/2 root convolution.
+    """
+
+    units: tuple[int, ...]
+    width: int
+    stem: int
+
+    @property
+    def num_features(self) -> int:
+        """Length of the feature vector phi."""
+        return 4 * self.width * 2 ** (len(self.units) - 1)
+
+
+ENCODERS = {
+    "resnet50_v2": ResNetSpec(units=(3, 4, 6, 3), width=64, stem=64),
+    "resnet14_v2_narrow": ResNetSpec(units=(1, 1, 1, 1), width=16, stem=16),
+    "resnet26_v2_narrow": ResNetSpec(units=(2, 2, 2, 2), width=16, stem=16),
+}
+
+
+def build_encoder(name: str, input_size: int) -> keras.Model:
+    """The image encoder (paper section 3): images (B, S, S, 3) in [-1, 1] to features phi (B, F).
+
+    Args:
+        name: a key of `ENCODERS`; the paper's is "resnet50_v2" with F = 2048.
+        input_size: S, pixels.
+    Raises:
+        ValueError: `name` is not in the table.
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"encoder must be one of {sorted(ENCODERS)}. Received: {name!r}.")
+    spec = ENCODERS[name]
+    images = keras.Input((input_size, input_size, 3), name="images")
+    net = _conv_same(images, spec.stem, 7, 2, "conv1", use_bias=True)
+    net = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(net)
+    for index, num_units in enumerate(spec.units):
+        depth = spec.width * 2**index
+        last_block = index == len(spec.units) - 1
+        for unit in range(1, num_units + 1):
+            stride = 2 if unit == num_units and not last_block else 1
+            net = _bottleneck(net, depth, stride, f"block{index + 1}_unit_{unit}")
+    net = _norm_relu(net, "postnorm")
+    features = layers.GlobalAveragePooling2D(name="pool5")(net)
+    return keras.Model(images, features, name="encoder")
+
+
+def _bottleneck(inputs, depth: int, stride: int, name: str):
+    """Pre-activation unit; as in TF-Slim the stride sits in each block's last unit."""
+    depth_out = 4 * depth
+    preact = _norm_relu(inputs, f"{name}_preact")
+    if inputs.shape[-1] != depth_out:
+        shortcut = _conv(preact, depth_out, 1, stride, f"{name}_shortcut", use_bias=True)
+    elif stride > 1:
+        shortcut = layers.MaxPooling2D(1, stride, name=f"{name}_subsample")(inputs)
+    else:
+        shortcut = inputs
+    net = _conv(preact, depth, 1, 1, f"{name}_conv1")
+    net = _norm_relu(net, f"{name}_conv1_norm")
+    net = _conv_same(net, depth, 3, stride, f"{name}_conv2")
+    net = _norm_relu(net, f"{name}_conv2_norm")
+    net = _conv(net, depth_out, 1, 1, f"{name}_conv3", use_bias=True)
+    return layers.Add(name=f"{name}_add")([shortcut, net])
+
+
+def _norm_relu(inputs, name: str):
+    norm = layers.BatchNormalization(
+        momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, name=name
+    )(inputs)
+    return layers.ReLU(name=f"{name}_relu")(norm)
+
+
+def _conv(inputs, filters, kernel, stride, name, use_bias=False, padding="same"):
+    initializer = keras.initializers.VarianceScaling(_CONV_INIT_SCALE, "fan_in")
+    return layers.Conv2D(
+        filters,
+        kernel,
+        stride,
+        padding=padding,
+        use_bias=use_bias,
+        kernel_initializer=initializer,
+        name=name,
+    )(inputs)
+
+
+def _conv_same(inputs, filters, kernel, stride, name, use_bias=False):
+    """Strided convolutions pad both sides alike, whatever the input's size (TF-Slim)."""
+    if stride == 1:
+        return _conv(inputs, filters, kernel, stride, name, use_bias)
+    padded = layers.ZeroPadding2D((kernel - 1) // 2, name=f"{name}_pad")(inputs)
+    return _conv(padded, filters, kernel, stride, name, use_bias, padding="valid")

@@ -1,0 +1,154 @@
+"""The HMR model: image to body and camera, and one training step of it."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from src.body.rotations import rodrigues
+from src.body.smpl import SMPL
+from src.network.camera import project
+from src.network.discriminator import Discriminator
+from src.network.regressor import CAMERA, POSE, SHAPE, Regressor
+
+
+class HMR(keras.Model):
+    """End-to-end recovery of human shape and pose (Kanazawa et al. 2018, figure 2).
+
+    `model(images)` takes images (B, S, S, 3), RGB in [-1, 1], and returns one dictionary, which
+    losses, metrics, pictures and export all read:
+
+    | key | shape | meaning |
+    |---|---|---|
+    | features | (B, F) | phi, the encoder's output |
+    | theta | (B, T, 85) | every iteration's [camera 3, pose 72, shape 10] |
+    | camera | (B, 3) | weak perspective [s, tx, ty] of the last iteration |
+    | pose | (B, 72) | axis-angles, radians, root first, last iteration |
+    | beta | (B, 10) | SMPL shape, last iteration |
+    | rotations | (B, 24, 3, 3) | rotation matrices of `pose` |
+    | smpl_joints | (B, 24, 3) | SMPL's joints, metres, camera's axes (y down) |
+    | joints3d | (B, 19, 3) | cocoplus keypoints, metres, camera's axes (y down) |
+    | keypoints2d | (B, 19, 2) | projected `joints3d`, crop normalised to [-1, 1], y down |
+    | vertices | (B, 6890, 3) | metres, camera's axes; only with `vertices=True` |
+
+    Args:
+        encoder: images to features (B, F).
+        regressor: features to theta (B, T, 85).
+        smpl: the body.
+        discriminator: the adversarial prior; None in a model that is only used.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        regressor: Regressor,
+        smpl: SMPL,
+        discriminator: Discriminator | None = None,
+        **kwargs,
+    ):
+        super().__init__(name=kwargs.pop("name", "hmr"), **kwargs)
+        self.encoder = encoder
+        self.regressor = regressor
+        self.smpl = smpl
+        self.discriminator = discriminator
+        self.built = True
+
+    @property
+    def input_size(self) -> int:
+        """Side S of the square input, pixels."""
+        return self.encoder.input_shape[1]
+
+    def call(self, images, training=False, vertices=False):
+        """See the class: images to the dictionary of outputs."""
+        features = self.encoder(images, training=training)
+        theta = self.regressor(features, training=training)
+        last = theta[:, -1]
+        camera, pose, beta = last[:, CAMERA], last[:, POSE], last[:, SHAPE]
+        body = self.smpl(pose, beta) if vertices else self.smpl.keypoints(pose, beta)
+        return {
+            "features": ops.cast(features, "float32"),
+            "theta": theta,
+            "camera": camera,
+            "pose": pose,
+            "beta": beta,
+            "keypoints2d": project(body["joints3d"], camera),
+            **body,
+        }
+
+    def compile(self, encoder_optimizer, discriminator_optimizer, criterion, **kwargs):
+        """Prepares training.
+
+        Args:
+            encoder_optimizer: for encoder, regressor and mean theta; the paper's is Adam 1e-5.
+            discriminator_optimizer: the paper's is Adam 1e-4.
+            criterion: `src.training.losses.Criterion` or any object with its three methods.
+            **kwargs: of `keras.Model.compile`, such as `jit_compile`.
+        """
+        kwargs.setdefault("jit_compile", False)
+        super().compile(**kwargs)
+        self.encoder_optimizer = encoder_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.criterion = criterion
+        encoder_optimizer.build(self.encoder_variables)
+        discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def encoder_variables(self) -> list:
+        """What the encoder's optimiser trains: the network and the mean theta."""
+        return self.encoder.trainable_variables + self.regressor.trainable_variables
+
+    def score_bodies(self, theta, real_pose, real_beta):
+        """Discriminator outputs on real and on estimated bodies.
+
+        Real and estimated bodies pass in one batch, real ones first.
+
+        Args:
+            theta: (B, T, 85) estimates of every iteration.
+            real_pose: (N, 72) axis-angles of mocap.
+            real_beta: (N, 10).
+        Returns:
+            scores (N, 25) of the real and (T*B, 25) of the estimated bodies.
+        """
+        stages = ops.reshape(ops.swapaxes(theta, 0, 1), (-1, theta.shape[-1]))
+        pose = ops.concatenate([real_pose, stages[:, POSE]], axis=0)
+        beta = ops.concatenate([real_beta, stages[:, SHAPE]], axis=0)
+        rotations = rodrigues(ops.reshape(pose, (-1, 24, 3)))[:, 1:]
+        scores = self.discriminator(rotations, beta)
+        num_real = ops.shape(real_pose)[0]
+        return scores[:num_real], scores[num_real:]
+
+    def compute_losses(self, batch, training=True):
+        """Both totals and everything worth logging, from one forward pass.
+
+        Args:
+            batch: see `src.data.pipeline.training_dataset`.
+        Returns:
+            encoder loss, discriminator loss, dict of scalars for the log.
+        """
+        outputs = self(batch["images"], training=training)
+        real, fake = self.score_bodies(outputs["theta"], batch["real_pose"], batch["real_beta"])
+        supervised = self.criterion.supervised(outputs, batch)
+        encoder_loss, logs = self.criterion.encoder(supervised, fake)
+        discriminator_loss, more_logs = self.criterion.discriminator(real, fake)
+        return encoder_loss, discriminator_loss, {**logs, **more_logs}
+
+    def train_step(self, batch):
+        """One step of both Adams, from gradients of the same forward pass (TensorFlow only).
+
+        Neither optimiser sees the other's update: both gradients are taken first, then applied.
+        """
+        import tensorflow as tf
+
+        with tf.GradientTape(persistent=True) as tape:
+            encoder_loss, discriminator_loss, logs = self.compute_losses(batch)
+        critic_variables = self.discriminator.trainable_variables
+        encoder_gradients = tape.gradient(encoder_loss, self.encoder_variables)
+        critic_gradients = tape.gradient(discriminator_loss, critic_variables)
+        del tape
+        self.encoder_optimizer.apply(encoder_gradients, self.encoder_variables)
+        self.discriminator_optimizer.apply(critic_gradients, critic_variables)
+        return logs
+
+    def test_step(self, batch):
+        """The losses of a batch in inference mode."""
+        return self.compute_losses(batch, training=False)[2]

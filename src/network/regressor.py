@@ -1,0 +1,91 @@
+"""Iterative error feedback (paper section 3.2): from features to Theta in T steps."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+CAMERA, POSE, SHAPE = slice(0, 3), slice(3, 75), slice(75, 85)
+NUM_THETA = 85
+MEAN_CAMERA = (0.9, 0.0, 0.0)
+ROOT_ROTATION = (np.pi, 0.0, 0.0)
+
+
+def initial_theta(pose: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Theta_0 of the original: a mean body, turned over to face the camera with y down.
+
+    Args:
+        pose: (72,) mean axis-angles; the root's are replaced by [pi, 0, 0].
+        shape: (10,) mean beta.
+    Returns:
+        (85,) float32 [camera 0.9, 0, 0 | pose | shape].
+    """
+    turned = np.concatenate([ROOT_ROTATION, np.asarray(pose)[3:]])
+    return np.concatenate([MEAN_CAMERA, turned, shape]).astype(np.float32)
+
+
+class Regressor(keras.layers.Layer):
+    """[phi, Theta_t] -> FC -> FC -> delta; Theta_{t+1} = Theta_t + delta, weights shared.
+
+    Args:
+        num_features: length F of phi.
+        theta0: (85,) start of the iteration; a trainable variable, as in the original.
+        iterations: T.
+        hidden_units: width of the two hidden layers.
+        dropout: rate after each of them; a new mask in every iteration.
+        seed: of the dropout masks.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        theta0: np.ndarray,
+        iterations: int = 3,
+        hidden_units: int = 1024,
+        dropout: float = 0.5,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(name=kwargs.pop("name", "regressor"), **kwargs)
+        self.iterations = iterations
+        self.fc1 = _dense(hidden_units, "fc1", "glorot_uniform", "relu")
+        self.fc2 = _dense(hidden_units, "fc2", "glorot_uniform", "relu")
+        small = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
+        self.fc3 = _dense(NUM_THETA, "fc3", small)
+        self.dropout1 = layers.Dropout(dropout, seed=seed)
+        self.dropout2 = layers.Dropout(dropout, seed=None if seed is None else seed + 1)
+        start = np.asarray(theta0, np.float32).reshape(1, NUM_THETA)
+        self.mean_theta = self.add_weight(
+            shape=(1, NUM_THETA),
+            initializer=lambda shape, dtype=None: ops.cast(start, dtype or "float32"),
+            name="mean_theta",
+            dtype="float32",
+        )
+        for layer, width in (
+            (self.fc1, num_features + NUM_THETA),
+            (self.fc2, hidden_units),
+            (self.fc3, hidden_units),
+        ):
+            layer.build((None, width))
+        self.built = True
+
+    def call(self, features, training=False):
+        """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
+        batch = ops.shape(features)[0]
+        theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (batch, 1))
+        estimates = []
+        for _ in range(self.iterations):
+            theta = theta + self._delta(features, theta, training)
+            estimates.append(theta)
+        return ops.stack(estimates, axis=1)
+
+    def _delta(self, features, theta, training):
+        state = ops.concatenate([features, ops.cast(theta, features.dtype)], axis=1)
+        hidden = self.dropout1(self.fc1(state), training=training)
+        hidden = self.dropout2(self.fc2(hidden), training=training)
+        return ops.cast(self.fc3(hidden), "float32")
+
+
+def _dense(units, name, initializer, activation=None):
+    return layers.Dense(units, activation, kernel_initializer=initializer, name=name)

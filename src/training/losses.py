@@ -1,0 +1,152 @@
+"""The losses of the paper (section 3) with the reductions of the original's TF1 code.
+
+All functions are pure, in `keras.ops`, and return float32 scalars. A term without any supervised
+element is 0 with zero gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras import ops
+
+from src.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
+from src.body.rotations import rodrigues
+
+
+def keypoint_loss(predicted, target, visibility):
+    """Mean absolute error over the coordinates of visible keypoints (paper equation 1).
+
+    Args:
+        predicted, target: (B, K, 2) normalised coordinates.
+        visibility: (B, K) weights. The sum of weighted errors is divided by twice the number of
+            weights that are not zero, as TF1's `absolute_difference` does.
+    """
+    errors = ops.sum(ops.abs(predicted - target), axis=-1) * visibility
+    return ops.sum(errors) / ops.maximum(2.0 * _count(visibility), 1.0)
+
+
+def weighted_squared_loss(predicted, target, weights):
+    """0.5 * mean squared error over the rows with a non-zero weight.
+
+    Args:
+        predicted, target: (B, D).
+        weights: (B,), usually 0 or 1.
+    """
+    errors = ops.sum(ops.square(predicted - target), axis=-1) * weights
+    elements = _count(weights) * predicted.shape[-1]
+    return 0.5 * ops.sum(errors) / ops.maximum(elements, 1.0)
+
+
+def centre_on_hips(joints3d):
+    """Joints (B, 14, 3) relative to the mid-point of both hips."""
+    middle = 0.5 * (joints3d[:, RIGHT_HIP] + joints3d[:, LEFT_HIP])
+    return joints3d - middle[:, None]
+
+
+def joints3d_loss(predicted, target, weights):
+    """Squared error of (B, 14, 3) joints in metres, both sides centred on the hips."""
+    size = len(LSP14) * 3
+    difference = ops.reshape(centre_on_hips(predicted) - centre_on_hips(target), (-1, size))
+    return weighted_squared_loss(difference, ops.zeros_like(difference), weights)
+
+
+def smpl_parameter_loss(rotations, beta, target_rotations, target_beta, weights):
+    """Squared error of 24 rotation matrices (root included) and 10 shape parameters."""
+
+    def flatten(matrices, shape):
+        return ops.concatenate([ops.reshape(matrices, (-1, 24 * 9)), shape], axis=1)
+
+    predicted, target = flatten(rotations, beta), flatten(target_rotations, target_beta)
+    return weighted_squared_loss(predicted, target, weights)
+
+
+def adversarial_encoder_loss(fake_scores):
+    """sum_i (D_i(E) - 1)^2, mean over the (N, 25) estimates (paper equation 2)."""
+    return ops.mean(ops.sum(ops.square(fake_scores - 1.0), axis=1))
+
+
+def adversarial_discriminator_losses(real_scores, fake_scores):
+    """sum_i (D_i(real) - 1)^2 and sum_i D_i(fake)^2, batch means (paper equation 3)."""
+    real = ops.mean(ops.sum(ops.square(real_scores - 1.0), axis=1))
+    return real, ops.mean(ops.sum(ops.square(fake_scores), axis=1))
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Weighs the losses; the defaults are the released recipe's.
+
+    Attributes:
+        keypoints2d: weight of the reprojection loss.
+        joints3d: weight of the 3D joint loss.
+        smpl: weight of the SMPL parameter loss.
+        adversarial: weight of both adversarial losses.
+    """
+
+    keypoints2d: float = 60.0
+    joints3d: float = 60.0
+    smpl: float = 60.0
+    adversarial: float = 1.0
+
+    def supervised(self, outputs, batch):
+        """Raw supervised losses of the last iteration and how many samples stand behind each.
+
+        Args:
+            outputs: of `HMR`.
+            batch: keypoints2d (B, 19, 2), visibility (B, 19), joints3d (B, 14, 3) m, has_joints3d
+                (B,), pose (B, 72), beta (B, 10), has_smpl (B,).
+        Returns:
+            dict name -> (loss, number of supervised keypoints or samples).
+        """
+        visibility, has_joints, has_smpl = (
+            batch[key] for key in ("visibility", "has_joints3d", "has_smpl")
+        )
+        target_rotations = rodrigues(ops.reshape(batch["pose"], (-1, 24, 3)))
+        return {
+            "keypoints2d": (
+                keypoint_loss(outputs["keypoints2d"], batch["keypoints2d"], visibility),
+                _count(visibility),
+            ),
+            "joints3d": (
+                joints3d_loss(outputs["joints3d"][:, :14], batch["joints3d"], has_joints),
+                _count(has_joints),
+            ),
+            "smpl": (
+                smpl_parameter_loss(
+                    outputs["rotations"],
+                    outputs["beta"],
+                    target_rotations,
+                    batch["beta"],
+                    has_smpl,
+                ),
+                _count(has_smpl),
+            ),
+        }
+
+    def encoder(self, supervised, fake_scores):
+        """The encoder's total loss and its log entries."""
+        raw = {name: loss for name, (loss, _) in supervised.items()}
+        raw["adversarial"] = adversarial_encoder_loss(fake_scores)
+        weighted = {name: getattr(self, name) * loss for name, loss in raw.items()}
+        total = sum(weighted.values())
+        logs = {f"loss/{name}": loss for name, loss in raw.items()}
+        logs |= {f"weighted/{name}": loss for name, loss in weighted.items()}
+        logs |= {f"supervised/{name}": count for name, (_, count) in supervised.items()}
+        return total, logs | {"loss": total}
+
+    def discriminator(self, real_scores, fake_scores):
+        """The discriminators' total loss and its log entries."""
+        real, fake = adversarial_discriminator_losses(real_scores, fake_scores)
+        total = self.adversarial * (real + fake)
+        logs = {
+            "discriminator/loss": total,
+            "discriminator/real_loss": real,
+            "discriminator/fake_loss": fake,
+            "discriminator/real_score": ops.mean(real_scores),
+            "discriminator/fake_score": ops.mean(fake_scores),
+        }
+        return total, logs
+
+
+def _count(weights):
+    return ops.sum(ops.cast(ops.not_equal(weights, 0), "float32"))
