@@ -1,0 +1,335 @@
+"""Reads pickles of arrays without running anything that stands in them.
+
+SMPL's official files and the MoSh sequences of the original are Python-2 pickles, some with
+chumpy objects, and a pickle may call any function. Here every name that a file mentions is looked
+up in a short list of stand-ins that only hold data; any other name is refused. chumpy itself is
+not needed: a leaf is its array, and the few expressions that occur are evaluated with numpy.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.sparse
+
+from src.errors import UserError
+
+MAX_BYTES = 1 << 30
+# Expressions may unfold: an honest file holds an array, its text form and a selection of it.
+MEMORY_PER_BYTE, MEMORY_FLOOR_BYTES = 8, 1 << 26
+PLAIN_DTYPE = re.compile(r"[<>|=]?([biufSU]\d{1,9}|O\d?)")
+
+# First bytes of files that are often taken for a pickle, and what to do about them.
+FOREIGN_HEADS = (
+    (b"PK\x03\x04", 'begins with "PK": it is an .npz or .zip; rename an .npz, unpack a .zip'),
+    (b"<", 'begins with "<": it is a web page; sign in at the site and download it again'),
+    (b"\x1f\x8b", "is a gzip archive: unpack it first"),
+    (b"\x89HDF", "is an HDF5 file, not a pickle"),
+    (b"\x93NUMPY", "is a single .npy array, not a pickle"),
+    (b"MATLAB", "is a MATLAB file, not a pickle"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: run git lfs pull"),
+    (b"{", 'begins with "{": it is JSON, not a pickle'),
+)
+# What `pickle` raises on damaged bytes, by its documentation and by experiment.
+DAMAGE = (
+    pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError,
+    OverflowError, RecursionError, MemoryError, ImportError, AssertionError, struct.error,
+)  # fmt: skip
+
+
+class _Sealed(type):
+    """A class whose attributes a pickle cannot set."""
+
+    def __setattr__(cls, name: str, value: Any) -> NoReturn:
+        raise TypeError(f"{cls.__name__} is sealed")
+
+
+class _Stub(metaclass=_Sealed):
+    """Holds the arguments and the state that a pickle gives to an object, and does nothing."""
+
+    __slots__ = ("arguments", "state")
+    arguments: tuple
+    state: Any
+
+    def __new__(cls, *arguments: Any) -> _Stub:
+        stub = super().__new__(cls)
+        stub.__setstate__(None)
+        object.__setattr__(stub, "arguments", arguments)
+        return stub
+
+    def __setstate__(self, state: Any) -> None:
+        object.__setattr__(self, "state", state)
+
+
+class _Function:
+    """A permitted function; sealed, so that a pickle can only call it."""
+
+    __slots__ = ("_call",)
+    _call: Callable[..., Any]
+
+    def __init__(self, call: Callable[..., Any]):
+        object.__setattr__(self, "_call", call)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise TypeError("sealed")
+
+
+class Unread:
+    """A chumpy expression that the file holds and this reader does not evaluate."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+def _stub_class(name: str) -> Any:
+    return _Sealed(name, (_Stub,), {"__slots__": ()})
+
+
+def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Stub:
+    """`copyreg._reconstructor` of protocols 0 and 1, for stubs only."""
+    if not (isinstance(cls, _Sealed) and state is None):
+        raise pickle.UnpicklingError("an object of an unexpected kind")
+    return cls()
+
+
+_ARRAY, _DTYPE = _stub_class("numpy.ndarray"), _stub_class("numpy.dtype")
+_SCALAR, _BUFFER = _stub_class("numpy.scalar"), _stub_class("numpy.frombuffer")
+# Whatever could unfold a short file into much memory is a stub too: the resolver has a budget.
+_SPECIAL: dict[str, Any] = {
+    "_codecs.encode": _stub_class("encode"),
+    "copy_reg._reconstructor": _Function(_reconstruct_object),
+    "builtins.set": _stub_class("set"),
+    "builtins.object": _stub_class("object"),
+    "numpy.ndarray": _ARRAY,
+    "numpy.dtype": _DTYPE,
+    "numpy.core.multiarray._reconstruct": _Function(lambda *_: _ARRAY()),
+    "numpy.core.multiarray.scalar": _SCALAR,
+    "numpy.core.numeric._frombuffer": _BUFFER,
+}
+_CLASSES = (
+    "chumpy.ch.Ch", "chumpy.reordering.Select", "chumpy.reordering.transpose",
+    "chumpy.reordering.Reshape", "chumpy.reordering.Concatenate", "chumpy.reordering.AtleastNd",
+    "chumpy.ch_ops.add", "scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix",
+)  # fmt: skip
+_ALLOWED = _SPECIAL | {name: _stub_class(name) for name in _CLASSES}
+
+# The same names as older and newer versions of Python, numpy and scipy spell them.
+_RENAMED = (
+    (re.compile(r"^__builtin__\."), "builtins."),
+    (re.compile(r"^copyreg\."), "copy_reg."),
+    (re.compile(r"^numpy\._core\."), "numpy.core."),
+    (re.compile(r"^scipy\.sparse\._?cs[cr]\."), "scipy.sparse."),
+    (re.compile(r"^chumpy\.Ch$"), "chumpy.ch.Ch"),
+)
+
+
+class _WholeReads(io.BytesIO):
+    """Ends with EOFError where a read would come back short; `pickle` does not look."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if size is not None and len(data) < size:
+            raise EOFError
+        return data
+
+
+class _Reader(pickle._Unpickler):
+    """Python's own unpickler with the look-up of names replaced.
+
+    The C version is not used: it reserves memory for whatever memo index a file names.
+    """
+
+    def __init__(self, data: bytes, source: str):
+        super().__init__(_WholeReads(data), encoding="latin1")
+        self._source = source
+
+    def find_class(self, module: str, name: str) -> Any:
+        full_name = f"{module}.{name}"
+        for pattern, replacement in _RENAMED:
+            full_name = pattern.sub(replacement, full_name)
+        if full_name not in _ALLOWED:
+            raise UserError(
+                f"refused {module}.{name} in {self._source}: this is not a plain file of arrays, "
+                "and nothing in it has been run. Download the file again from its official site."
+            )
+        return _ALLOWED[full_name]
+
+
+class _Resolver:
+    """Turns what a pickle holds, stubs included, into plain Python and numpy objects."""
+
+    def __init__(self, budget_bytes: int):
+        self._budget_bytes = budget_bytes
+        self._done: dict[int, Any] = {}
+        self._open: set[int] = set()
+
+    def resolve(self, value: Any) -> Any:
+        """The plain form of `value`; shared parts stay shared, loops raise ValueError."""
+        if not isinstance(value, _Stub | dict | list | tuple | set):
+            return value
+        if id(value) in self._open:
+            raise ValueError("an object that contains itself")
+        if id(value) not in self._done:
+            self._open.add(id(value))
+            self._done[id(value)] = self._resolve_new(value)
+            self._open.discard(id(value))
+        return self._done[id(value)]
+
+    def _resolve_new(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.resolve(item) for key, item in value.items()}
+        if isinstance(value, _Stub):
+            return self._evaluate(value)
+        return type(value)(self.resolve(item) for item in value)
+
+    def _evaluate(self, stub: _Stub) -> Any:
+        name = type(stub).__name__
+        if name not in _EVALUATE:
+            return Unread(name)
+        result = _EVALUATE[name](self.resolve(stub.arguments), self.resolve(stub.state))
+        self._budget_bytes -= _size_bytes(result)
+        if self._budget_bytes < 0:
+            raise ValueError("it unfolds to more data than is read from one file")
+        return result
+
+
+def _size_bytes(value: Any) -> int:
+    """About how much memory an evaluated stub takes."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, bytes):
+        return len(value)
+    return 64 * len(value) if isinstance(value, set) else 0
+
+
+def _encode(arguments: tuple, state: None) -> bytes:
+    """Python 2's pickles carry bytes as text; only Latin-1 occurs."""
+    text, encoding = arguments
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"bytes in encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _make_dtype(arguments: tuple, state: tuple | None) -> np.dtype:
+    spec = arguments[0]
+    order = state[1] if state is not None else ""
+    text = spec if spec[0] in "<>|=" else order + spec
+    if not PLAIN_DTYPE.fullmatch(text):
+        raise ValueError(f"an array of type {text!r}; only numbers, text and objects are read")
+    return np.dtype(text)
+
+
+def _make_array(arguments: tuple, state: tuple) -> np.ndarray:
+    _, shape, dtype, is_fortran, raw = state
+    return _view(raw, dtype, shape, "F" if is_fortran else "C")
+
+
+def _make_scalar(arguments: tuple, state: None) -> Any:
+    dtype, raw = arguments
+    return _view(raw, dtype, (), "C")[()]
+
+
+def _make_from_buffer(arguments: tuple, state: None) -> np.ndarray:
+    raw, dtype, shape, order = arguments
+    return _view(raw, dtype, shape, order)
+
+
+def _view(raw: Any, dtype: np.dtype, shape: tuple, order: Any) -> np.ndarray:
+    """A read-only array over bytes of the file: it needs no memory of its own."""
+    if dtype.hasobject:
+        return np.fromiter(raw, object, len(raw)).reshape(shape, order=order)
+    data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+    return np.frombuffer(data, dtype).reshape(shape, order=order)
+
+
+def _make_sparse(kind: type) -> Callable[[tuple, dict], Any]:
+    def make(arguments: tuple, state: dict) -> Any:
+        parts = (state["data"], state["indices"], state["indptr"])
+        matrix = kind(parts, shape=tuple(state["_shape"]))
+        matrix.check_format(full_check=True)
+        return matrix
+
+    return make
+
+
+def _select(arguments: tuple, state: dict) -> np.ndarray:
+    """chumpy's `Select`: elements of the flattened array, in a new shape."""
+    selected = state["a"].ravel()[state["idxs"]]
+    return selected.reshape(state.get("preferred_shape", selected.shape))
+
+
+_EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
+    "encode": _encode,
+    "set": lambda arguments, state: set(*arguments),
+    "numpy.dtype": _make_dtype,
+    "numpy.ndarray": _make_array,
+    "numpy.scalar": _make_scalar,
+    "numpy.frombuffer": _make_from_buffer,
+    "scipy.sparse.csc_matrix": _make_sparse(scipy.sparse.csc_matrix),
+    "scipy.sparse.csr_matrix": _make_sparse(scipy.sparse.csr_matrix),
+    "chumpy.ch.Ch": lambda arguments, state: np.asarray(state["x"]),
+    "chumpy.reordering.Select": _select,
+    "chumpy.reordering.Reshape": lambda arguments, state: state["a"].reshape(state["newshape"]),
+    "chumpy.reordering.transpose": lambda arguments, state: state["a"].transpose(state.get("axes")),
+}
+
+
+def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: there is no such file, it is empty, or it is larger than `max_bytes`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no file at {path}")
+    size = path.stat().st_size
+    if not 0 < size <= max_bytes:
+        raise UserError(f"{path} has {size:,} bytes, expected 1 to {max_bytes:,}.")
+    return path.read_bytes()
+
+
+def safe_load(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
+    """Loads a pickle of arrays, of Python 2 or 3, without running code from it.
+
+    Args:
+        path: the pickle file.
+        max_bytes: the largest file that is read.
+    Returns:
+        dicts, lists, tuples, sets, numbers, str (Python 2's strings as Latin-1), numpy arrays
+        (read-only views of the file's bytes) and scipy sparse matrices. chumpy leaves and
+        selections come out as arrays, other chumpy expressions as `Unread`.
+    Raises:
+        UserError: the file is missing, too large, truncated, damaged, of another kind, or names
+            anything beyond plain arrays.
+    """
+    return safe_loads(read_bounded(path, max_bytes), str(path))
+
+
+def safe_loads(data: bytes, source: str) -> Any:
+    """`safe_load` of bytes already read; `source` names them in messages."""
+    for head, meaning in FOREIGN_HEADS:
+        if data.startswith(head):
+            raise UserError(f"{source} {meaning}.")
+    budget_bytes = MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * len(data)
+    try:
+        return _Resolver(budget_bytes).resolve(_Reader(data, source).load())
+    except UserError:
+        raise
+    except EOFError as error:
+        raise UserError(
+            f"{source} ends too early, after {len(data):,} bytes: download it again."
+        ) from error
+    except DAMAGE as error:
+        raise UserError(f"{source} is not a readable pickle, or is damaged: {error}.") from error
