@@ -1,0 +1,130 @@
+# Every verb of the project. `make help` lists them; variables are given behind the verb.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export PYTHONUNBUFFERED := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+VENV ?= .venv
+EXTRAS ?= data,watch,mesh,dev
+CONFIG ?= src/configs/hmr.py
+CHECKPOINT ?= models/demo_standin
+PROTOCOL ?= stand_in
+DATA ?= data/tfrecords
+
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)
+
+# $(call flag,name,value): --name "value", or nothing where the value is empty.
+flag = $(if $(2),--$(1) "$(2)")
+
+.PHONY: help
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Example: make tfrecords LSP=/data/lsp COCO=/data/coco AMASS=/data/amass"
+
+# ---------------------------------------------------------------- environment
+
+.PHONY: install
+install: $(INSTALLED)  ## make .venv with pinned packages (GPU=1 for CUDA, PYTHON=/path, EXTRAS=data,dev)
+
+$(PY):
+	@found=; for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+			2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "error: $(or $(PYTHON),no python3) is not a Python 3.11, 3.12 or 3.13 with the venv module." >&2; \
+		echo "Debian, Ubuntu: apt install python3 python3-venv. macOS: brew install python@3.12." >&2; \
+		echo "Or name one: make install PYTHON=/path/to/python3.12" >&2; \
+		exit 2; \
+	fi; \
+	"$$found" -m venv $(VENV)
+
+$(INSTALLED): requirements.lock setup.py | $(PY)
+	$(PY) -m pip install --constraint requirements.lock setuptools
+	$(PY) -m pip install --constraint requirements.lock --no-build-isolation \
+		--editable ".[$(EXTRAS)$(if $(GPU),$(comma)gpu)]"
+	@touch $@
+
+comma := ,
+
+.PHONY: doctor
+doctor: $(INSTALLED)  ## versions, devices, which files are found and what to do next
+	$(PY) -m src.doctor
+
+# ---------------------------------------------------------------- files to begin with
+
+.PHONY: smpl
+smpl: $(INSTALLED)  ## read your SMPL file: SMPL=/path/to/file.pkl [OUT=models/smpl_neutral.npz]
+	@test -n "$(SMPL)" || { echo "error: which file? make smpl SMPL=/path/to/file.pkl" >&2; exit 2; }
+	$(PY) -m src.convert_smpl "$(SMPL)" $(if $(OUT),"$(OUT)")
+
+.PHONY: standin
+standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/standin_raw]
+	$(PY) -m tfrecords_tools.standin --output "$(or $(OUT),data/standin_raw)" \
+		--body models/standin_body.npz $(STANDIN_FLAGS)
+
+.PHONY: tfrecords
+tfrecords: $(INSTALLED)  ## convert datasets: LSP= LSP_EXT= MPII= COCO= H36M= MPI_INF_3DHP= AMASS= NEUTRMOSH= [OUT=]
+	$(PY) -m tfrecords_tools --output "$(or $(OUT),data/tfrecords)" \
+		$(call flag,lsp,$(LSP)) $(call flag,lsp_ext,$(LSP_EXT)) $(call flag,mpii,$(MPII)) \
+		$(call flag,coco,$(COCO)) $(call flag,h36m,$(H36M)) \
+		$(call flag,mpi_inf_3dhp,$(MPI_INF_3DHP)) $(call flag,amass,$(AMASS)) \
+		$(call flag,neutrmosh,$(NEUTRMOSH)) $(FLAGS)
+
+# ---------------------------------------------------------------- the model
+
+.PHONY: train
+train: $(INSTALLED)  ## train: [CONFIG=src/configs/hmr.py] [OUT=runs/name] [FLAGS="--config.train.batch_size=16"]
+	$(PY) -m src.main --config $(CONFIG) $(call flag,workdir,$(OUT)) $(FLAGS)
+
+.PHONY: evaluate
+evaluate: $(INSTALLED)  ## errors of a model: [CHECKPOINT=] [DATA=data/tfrecords] [PROTOCOL=stand_in] [OUT=]
+	$(PY) -m src.evaluate --checkpoint "$(CHECKPOINT)" --data "$(DATA)" --protocol $(PROTOCOL) \
+		$(call flag,output,$(OUT)) $(FLAGS)
+
+.PHONY: predict
+predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPOINT=] [OUT=runs/predict]
+	@test -n "$(INPUT)" || { echo "error: which picture? make predict INPUT=photo.jpg" >&2; exit 2; }
+	$(PY) -m src.predict --checkpoint "$(CHECKPOINT)" --input "$(INPUT)" \
+		--output "$(or $(OUT),runs/predict)" $(FLAGS)
+
+.PHONY: export
+export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
+	$(PY) -m src.export --checkpoint "$(CHECKPOINT)" --output "$(or $(OUT),runs/export)" $(FLAGS)
+
+# ---------------------------------------------------------------- checking
+
+.PHONY: test
+test: $(INSTALLED)  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
+	$(PY) -m pytest $(FLAGS) $(TESTS)
+
+.PHONY: test-quick
+test-quick: $(INSTALLED)  ## the tests that take seconds
+	$(PY) -m pytest -m "not slow" $(FLAGS) $(TESTS)
+
+.PHONY: lint
+lint: $(INSTALLED)  ## formatting, likely mistakes, types
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+.PHONY: bench
+bench: $(INSTALLED)  ## speed of body, network, input and drawing on this machine
+	$(PY) -m benchmarks $(FLAGS)
+
+# The lock holds every extra, for every supported Python and platform; it needs uv (pip install uv).
+.PHONY: lock
+lock:  ## renew requirements.lock to the newest versions that fit
+	uv pip compile --universal --upgrade --python-version 3.11 --all-extras --no-annotate \
+		--no-header --no-emit-index-url --output-file requirements.lock setup.py
+
+.PHONY: clean
+clean:  ## remove caches and what the demo made; datasets, models and other runs stay
+	rm -rf data/standin data/standin_raw runs/demo build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tfrecords_tools tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
