@@ -1,0 +1,32 @@
+"""The paper's training in small, on the stand-in datasets, in minutes on two cores.
+
+Command:  make demo (makes the data first), or python -m src.main --config src/configs/demo.py
+Needs:    data/standin, the converted stand-in datasets.
+"""
+
+from ml_collections import ConfigDict
+
+from src.configs.hmr import get_config as paper_config
+
+
+def get_config() -> ConfigDict:
+    """The paper's fields with a narrow encoder, small images and a faster schedule."""
+    config = paper_config()
+    config.model.encoder = "resnet26_v2_narrow"
+    config.model.input_size = 96
+    config.model.hidden_units = 512
+    config.model.dropout = 0.0
+    config.model.discriminator_units = 256
+    config.model.body = "models/standin_body.npz"
+    config.mean_params = "mocap"
+    config.data.root = "data/standin"
+    config.data.train = ConfigDict({"lsp": 1.0, "coco": 1.0, "mpi_inf_3dhp": 1.0})
+    config.data.mocap = ConfigDict({"mocap_cmu": 1.0, "mocap_posePrior": 1.0})
+    config.optimizer.encoder_learning_rate = 1e-3
+    config.optimizer.discriminator_learning_rate = 1e-4
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 100
+    config.train.epochs = 12.0
+    config.train.checkpoint_every_steps = 500
+    config.train.log_every_steps = 20
+    return config

@@ -1,0 +1,68 @@
+"""The paper's model and recipe (Kanazawa et al., CVPR 2018).
+
+Command:  python -m src.main --config src/configs/hmr.py
+Needs:    models/smpl_neutral.npz (make smpl SMPL=...), models/neutral_smpl_mean_params.h5, and the
+          records of every dataset under `data.train` and `data.mocap` (make tfrecords ...). Leave
+          a dataset out with --config.data.train.h36m=0.
+Cost:     the paper reports about 5 days on one GTX 1080 Ti.
+Expected: Human3.6M P1 MPJPE 87.97 mm, P2 PA-MPJPE 56.8 mm (the paper's figures).
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """Every field of a training; `python -m src.main --config=... --config.x.y=...` overrides."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            "model": {
+                "encoder": "resnet50_v2",
+                "input_size": 224,
+                "iterations": 3,
+                "hidden_units": 1024,
+                "dropout": 0.5,
+                "discriminator_units": 1024,
+                "body": "models/smpl_neutral.npz",
+            },
+            # Where Theta_0 comes from: the authors' .h5 file, or "mocap" for the records' mean.
+            "mean_params": "models/neutral_smpl_mean_params.h5",
+            # Model folder to start from, such as converted ImageNet weights; "" for random weights.
+            "initial_model": "",
+            "data": {
+                "root": "data/tfrecords",
+                # Dataset: how often each of its records is seen, relative to the others'.
+                "train": {
+                    "lsp": 1.0,
+                    "lsp_ext": 1.0,
+                    "mpii": 1.0,
+                    "coco": 1.0,
+                    "h36m": 1.0,
+                    "mpi_inf_3dhp": 1.0,
+                },
+                "mocap": {"mocap_cmu": 1.0, "mocap_h36m_mosh": 1.0, "mocap_posePrior": 1.0},
+                "shuffle_buffer": 2000,
+                "augmentation": {
+                    "shift_px": 20,
+                    "scale_min": 0.8,
+                    "scale_max": 1.23,
+                    "flip_probability": 0.5,
+                },
+            },
+            "loss": {"keypoints2d": 60.0, "joints3d": 60.0, "smpl": 60.0, "adversarial": 1.0},
+            "optimizer": {
+                "encoder_learning_rate": 1e-5,
+                "discriminator_learning_rate": 1e-4,
+                # "constant", or "cosine": to zero over the training, after a linear warm-up.
+                "schedule": "constant",
+                "warmup_steps": 0,
+            },
+            "train": {
+                "batch_size": 64,
+                "epochs": 55.0,
+                "checkpoint_every_steps": 1000,
+                "checkpoints_kept": 3,
+                "log_every_steps": 50,
+            },
+        }
+    )

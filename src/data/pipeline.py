@@ -1,0 +1,208 @@
+"""tf.data from records to batches.
+
+Order and augmentation follow from the seed alone, on any number of cores, and the iterator can be
+saved in a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from src.data.augment import Augmentation, draw_jitter, no_jitter, prepare_person
+from src.data.schema import parse_mocap, parse_person, parse_person_for_evaluation
+from src.data.shards import check_shard, count_examples, find_shards, is_mocap_path, read_shard
+from src.errors import UserError
+
+_OPEN_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset's records in the training mix.
+
+    Attributes:
+        name: dataset name.
+        paths: its shards.
+        examples: how many records they hold.
+        weight: how often each of its records is seen, relative to those of the other datasets.
+        has_3d: whether its records carry 3D joints or SMPL parameters.
+    """
+
+    name: str
+    paths: Sequence[str]
+    examples: int
+    weight: float = 1.0
+    has_3d: bool = False
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """What a training batch looks like.
+
+    Attributes:
+        input_size: side S of the images, px.
+        batch_size: B, images a step.
+        real_bodies: mocap bodies a step; the original takes B * T.
+        seed: of order and augmentation.
+        shuffle_buffer: records from which each draw is made.
+        augmentation: the jitter.
+    """
+
+    input_size: int
+    batch_size: int
+    real_bodies: int
+    seed: int
+    shuffle_buffer: int = 2000
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+def find_sources(root: str, weights: Mapping[str, float], split: str = "train") -> list[Source]:
+    """Looks up the configured datasets.
+
+    Args:
+        root: folder of the records.
+        weights: dataset name -> weight; 0 leaves a dataset out.
+        split: usually "train".
+    Raises:
+        UserError: a configured dataset has no records.
+    """
+    sources = []
+    for name, weight in weights.items():
+        if weight > 0:
+            paths = find_shards(root, name, split)
+            examples = count_examples(root, name, split)
+            sources.append(Source(name, paths, examples, weight, _carries_3d(paths[0])))
+    return sources
+
+
+def training_dataset(
+    images: Sequence[Source], mocap: Sequence[Source], settings: PipelineSettings
+) -> tf.data.Dataset:
+    """Endless training batches.
+
+    Half of each batch carries 3D labels if both kinds of datasets are given. Within a kind, a
+    dataset's share is its number of records times its weight.
+
+    Args:
+        images: datasets of people.
+        mocap: datasets of bodies.
+        settings: what a batch looks like.
+    Returns:
+        dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
+        visibility (B, 19); joints3d (B, 14, 3) m; has_joints3d (B,); pose (B, 72); beta (B, 10);
+        has_smpl (B,); real_pose (N, 72); real_beta (N, 10).
+    """
+    kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
+    streams = [_mix(kind, settings) for kind in kinds if kind]
+    people = streams[0] if len(streams) == 1 else _alternate(streams)
+    seeds = tf.data.Dataset.random(settings.seed, rerandomize_each_iteration=False).batch(2)
+
+    def prepare(serialized, seed):
+        jitter = draw_jitter(seed, settings.augmentation)
+        return prepare_person(parse_person(serialized), jitter, settings.input_size)
+
+    people = tf.data.Dataset.zip(people, seeds)
+    people = people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    people = people.batch(settings.batch_size, drop_remainder=True)
+    bodies = _mix(mocap, settings).map(parse_mocap)
+    bodies = bodies.batch(settings.real_bodies, drop_remainder=True)
+    joined = tf.data.Dataset.zip(people, bodies).map(_join)
+    return joined.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_dataset(
+    paths: Sequence[str], input_size: int, batch_size: int, limit: int | None = None
+) -> tf.data.Dataset:
+    """Each record once, in order, cropped about its centre without jitter.
+
+    Returns:
+        dataset of dicts: the images and labels of `training_dataset`, and every key of
+        `schema.parse_person_for_evaluation` but the encoded picture. The last batch may be smaller.
+    """
+
+    def prepare(serialized):
+        person = parse_person_for_evaluation(serialized)
+        sample = prepare_person(person, no_jitter(), input_size)
+        person.pop("image_bytes")
+        return {**person, **sample}
+
+    records = tf.data.TFRecordDataset(list(paths))
+    if limit is not None:
+        records = records.take(limit)
+    prepared = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return prepared.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def mean_body(mocap: Sequence[Source], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
+    """Mean pose (72,) axis-angles and mean shape (10,) of the first mocap records."""
+    paths = [path for source in mocap for path in source.paths]
+    bodies = tf.data.TFRecordDataset(paths).take(limit).map(parse_mocap).batch(4096)
+    poses, shapes = zip(*bodies.as_numpy_iterator(), strict=True)
+    return np.concatenate(poses).mean(axis=0), np.concatenate(shapes).mean(axis=0)
+
+
+def explain_input_error(sources: Sequence[Source], error: tf.errors.OpError) -> UserError:
+    """Finds the record behind an error of the input pipeline and says what is wrong with it."""
+    for source in sources:
+        for path in source.paths:
+            try:
+                check_shard(path)
+                _check_pictures(path)
+            except UserError as found:
+                return found
+    return UserError(f"reading the records failed: {error.message}")
+
+
+def _check_pictures(path: str) -> None:
+    if is_mocap_path(path):
+        return
+    for index, serialized in enumerate(read_shard(path)):
+        person = parse_person(tf.constant(serialized))
+        try:
+            tf.io.decode_jpeg(person["image_bytes"], channels=3)
+        except tf.errors.InvalidArgumentError as error:
+            name = person["filename"].numpy().decode(errors="replace")
+            raise UserError(
+                f"record {index} of {path}: the picture ({name or 'unnamed'}) is no readable JPEG. "
+                "Delete the shard and its manifest, then run make tfrecords again."
+            ) from error
+
+
+def _carries_3d(path: str) -> bool:
+    if is_mocap_path(path):
+        return False
+    first = next(read_shard(path), None)
+    if first is None:
+        raise UserError(f"{path} holds no records. Delete it and run make tfrecords again.")
+    person = parse_person(tf.constant(first))
+    return bool(person["has_joints3d"] or person["has_smpl"])
+
+
+def _mix(sources: Sequence[Source], settings: PipelineSettings) -> tf.data.Dataset:
+    streams = [_shuffled(source, settings.seed + i, settings) for i, source in enumerate(sources)]
+    if len(streams) == 1:
+        return streams[0]
+    shares = np.array([source.examples * source.weight for source in sources], float)
+    return tf.data.Dataset.sample_from_datasets(
+        streams, (shares / shares.sum()).tolist(), settings.seed, rerandomize_each_iteration=False
+    )
+
+
+def _shuffled(source: Source, seed: int, settings: PipelineSettings) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices(list(source.paths))
+    paths = paths.shuffle(len(source.paths), seed=seed)
+    records = paths.interleave(tf.data.TFRecordDataset, cycle_length=_OPEN_SHARDS)
+    return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
+
+
+def _alternate(streams: Sequence[tf.data.Dataset]) -> tf.data.Dataset:
+    turns = tf.data.Dataset.range(len(streams)).repeat()
+    return tf.data.Dataset.choose_from_datasets(list(streams), turns)
+
+
+def _join(people: dict, bodies: tuple) -> dict:
+    return {**people, "real_pose": bodies[0], "real_beta": bodies[1]}

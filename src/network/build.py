@@ -1,0 +1,71 @@
+"""Builds an HMR model from a short description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from src.body.library import open_body
+from src.body.smpl import SMPL
+from src.errors import UserError
+from src.network.discriminator import Discriminator
+from src.network.encoder import ENCODERS, build_encoder
+from src.network.hmr import HMR
+from src.network.regressor import Regressor, initial_theta
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides the model's structure; the defaults are the paper's.
+
+    Attributes:
+        encoder: a key of `src.network.encoder.ENCODERS`.
+        input_size: side of the input image, px.
+        iterations: T of the regressor.
+        hidden_units: width of the regressor's layers.
+        dropout: rate after them, in training.
+        discriminator_units: width of the all-joints discriminator's layers.
+        body: path of the body file.
+    """
+
+    encoder: str = "resnet50_v2"
+    input_size: int = 224
+    iterations: int = 3
+    hidden_units: int = 1024
+    dropout: float = 0.5
+    discriminator_units: int = 1024
+    body: str = "models/smpl_neutral.npz"
+
+
+def build_model(
+    spec: ModelSpec,
+    theta0: np.ndarray | None = None,
+    with_discriminator: bool = False,
+    seed: int = 0,
+) -> HMR:
+    """A model with fresh weights.
+
+    Args:
+        spec: the structure.
+        theta0: (85,) start of the iteration; a zero pose and shape if None.
+        with_discriminator: True for training.
+        seed: of the initial weights and the dropout masks.
+    Raises:
+        UserError: the body cannot be opened or the encoder is unknown.
+    """
+    if spec.encoder not in ENCODERS:
+        raise UserError(f"encoder must be one of {sorted(ENCODERS)}. Received: {spec.encoder!r}.")
+    keras.utils.set_random_seed(seed)
+    encoder = build_encoder(spec.encoder, spec.input_size)
+    regressor = Regressor(
+        ENCODERS[spec.encoder].num_features,
+        initial_theta(np.zeros(72), np.zeros(10)) if theta0 is None else theta0,
+        spec.iterations,
+        spec.hidden_units,
+        spec.dropout,
+        seed,
+    )
+    discriminator = Discriminator(spec.discriminator_units) if with_discriminator else None
+    return HMR(encoder, regressor, SMPL(open_body(spec.body)), discriminator)

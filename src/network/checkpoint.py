@@ -1,0 +1,118 @@
+"""Models on disk.
+
+A model folder holds `model.json`, the description, and `model.weights.h5`, the weights of encoder
+and regressor in float32 or float16. The body lies in its own file, which the description names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from src.errors import UserError
+from src.network.build import ModelSpec, build_model
+from src.network.hmr import HMR
+
+DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
+
+
+def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: bool = False) -> None:
+    """Writes a model folder; a file appears under its name only when it is complete.
+
+    Args:
+        model: its encoder and regressor are written, the discriminator is not.
+        spec: its structure.
+        folder: made if it is missing.
+        half: store float16, half the size; values are rounded to 11 significant bits.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    used = HMR(model.encoder, model.regressor, model.smpl)
+    partial = folder / f"partial{os.getpid()}.weights.h5"
+    used.save_weights(partial)
+    if half:
+        _halve(partial)
+    os.replace(partial, folder / WEIGHTS_FILE)
+    description = folder / f"{DESCRIPTION_FILE}.partial{os.getpid()}"
+    description.write_text(json.dumps(asdict(spec), indent=2) + "\n")
+    os.replace(description, folder / DESCRIPTION_FILE)
+
+
+def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
+    """Reads a model folder, or the `model` folder inside a training's working directory.
+
+    Args:
+        folder: see above.
+        body: path of another body file than the one the model was trained with.
+    Raises:
+        UserError: the folder or a file in it is missing, unreadable, or does not fit.
+    """
+    folder = _model_folder(Path(folder))
+    spec = read_spec(folder)
+    if body:
+        spec = ModelSpec(**{**asdict(spec), "body": body})
+    model = build_model(spec)
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
+        raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: make train, or make demo.")
+    try:
+        model.load_weights(weights)
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(
+            f"{weights} does not fit {folder / DESCRIPTION_FILE}, or is damaged: "
+            f"{str(error).splitlines()[0]} Copy both files again from the same training."
+        ) from error
+    return model
+
+
+def read_spec(folder: str | os.PathLike) -> ModelSpec:
+    """The description in a model folder.
+
+    Raises:
+        UserError: it is missing or holds other fields.
+    """
+    path = Path(folder) / DESCRIPTION_FILE
+    if not path.is_file():
+        raise UserError(
+            f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
+            "(runs/NAME), or the shipped models/demo_standin."
+        )
+    known = {field.name for field in fields(ModelSpec)}
+    try:
+        values = json.loads(path.read_text())
+        unknown = sorted(set(values) ^ known)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is not a model description ({error}).") from error
+    if unknown:
+        raise UserError(f"{path}: fields must be {sorted(known)}. These differ: {unknown}.")
+    return ModelSpec(**values)
+
+
+def _model_folder(folder: Path) -> Path:
+    inside = folder / "model"
+    return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
+
+
+def _halve(path: Path) -> None:
+    """Rewrites an HDF5 weight file with float16 datasets."""
+    wide = path.with_suffix(".wide")
+    os.replace(path, wide)
+    with h5py.File(wide, "r") as source, h5py.File(path, "w") as target:
+        source.visititems(lambda name, item: _copy_half(name, item, target))
+        target.attrs.update(source.attrs)
+    wide.unlink()
+
+
+def _copy_half(name: str, item, target: h5py.File) -> None:
+    if isinstance(item, h5py.Group):
+        target.require_group(name).attrs.update(item.attrs)
+        return
+    values = item[()]
+    if values.dtype == np.float32:
+        values = values.astype(np.float16)
+    target.create_dataset(name, data=values).attrs.update(item.attrs)

@@ -1,0 +1,181 @@
+"""Which variable of the original's TF1 checkpoints holds which of ours.
+
+The rules below give every name and shape of the released `model.ckpt-667589` and of its inference
+and training variants; nothing is matched by position or by shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from src.body.model_file import (
+    NUM_BETAS,
+    NUM_JOINTS,
+    NUM_KEYPOINTS,
+    NUM_POSE_FEATURES,
+    NUM_VERTICES,
+)
+from src.network.discriminator import NUM_POSE_JOINTS, Discriminator
+from src.network.hmr import HMR
+
+ENCODER_SCOPE, REGRESSOR_SCOPE = "resnet_v2_50/", "3D_module/"
+MEAN_THETA = "mean_param"
+
+BODY_SHAPES: dict[str, tuple[int, ...]] = {
+    "v_template": (NUM_VERTICES, 3),
+    "shapedirs": (NUM_BETAS, NUM_VERTICES * 3),
+    "posedirs": (NUM_POSE_FEATURES, NUM_VERTICES * 3),
+    "J_regressor": (NUM_VERTICES, NUM_JOINTS),
+    "lbs_weights": (NUM_VERTICES, NUM_JOINTS),
+    "cocoplus_regressor": (NUM_VERTICES, NUM_KEYPOINTS),
+}
+"""The SMPL tensors that the original keeps as variables, so that its checkpoints hold them."""
+
+ENCODER_POWERS = ("beta1_power", "beta2_power")
+DISCRIMINATOR_POWERS = ("beta1_power_1", "beta2_power_1")
+MOMENTUM_SLOT, VELOCITY_SLOT = "/Adam", "/Adam_1"
+STEP = "global_step"
+
+RUN_SETTINGS = frozenset(
+    f"{side}_{name}"
+    for side, names in {
+        "e": ("lr", "wd", "loss_weight", "3d_weight", "cam_weight"),
+        "d": ("lr", "wd", "loss_weight"),
+    }.items()
+    for name in names
+)
+"""Scalars of the authors' run (rates and loss weights) that the release holds: read by no one."""
+
+IMAGENET_EXTRAS = frozenset(
+    {f"{ENCODER_SCOPE}logits/weights", f"{ENCODER_SCOPE}logits/biases", STEP}
+    | {f"{ENCODER_SCOPE}mean_rgb", "mean_rgb"}
+)
+"""What TF-Slim's ImageNet checkpoint holds besides the encoder."""
+
+_KINDS = {"kernel": "weights", "bias": "biases"}
+_DISCRIMINATOR = {
+    "conv1": "D/D_conv1",
+    "conv2": "D/D_conv2",
+    "all_joints_fc1": "D/D_alljoints_fc1",
+    "all_joints_fc2": "D/D_alljoints_fc2",
+    "all_joints_out": "D/D_alljoints_out",
+    "shape_fc1": "D/shape_fc1/shape_fc1_1",
+    "shape_fc2": "D/shape_fc1/shape_fc1_2",
+    "shape_out": "D/shape_final",
+}
+_JOINT_CLASSIFIERS = {"joint_kernel": ("weights", (32, 1)), "joint_bias": ("biases", (1,))}
+_UNIT_LAYER = re.compile(r"block(\d)_unit_(\d)_(preact|shortcut|conv\d)(_norm)?")
+
+
+@dataclass(frozen=True)
+class Tf1Source:
+    """Where one variable of ours comes from.
+
+    Attributes:
+        variable: ours, a `keras.Variable`.
+        names: the TF1 variables that make it; several are stacked along the first axis.
+        shape: the shape of each of them in TF1.
+    """
+
+    variable: Any
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    def shapes(self, slot: str = "") -> dict[str, tuple[int, ...]]:
+        """TF1 name -> shape, of the variable itself or of its Adam slot."""
+        return {name + slot: self.shape for name in self.names}
+
+    def value(self, tensors: Mapping[str, np.ndarray], slot: str = "") -> np.ndarray:
+        """Our variable's value, put together from TF1 tensors by name."""
+        stacked = np.stack([tensors[name + slot] for name in self.names])
+        return stacked.reshape(self.variable.shape)
+
+
+def encoder_sources(model: HMR) -> list[Tf1Source]:
+    """The ResNet-50 v2, batch-norm statistics included: 270 variables."""
+    return [
+        _single(variable, f"{_encoder_scope(layer.name)}/{_kind(variable)}")
+        for layer in model.encoder.layers
+        for variable in layer.weights
+    ]
+
+
+def regressor_sources(model: HMR) -> list[Tf1Source]:
+    """The three dense layers and the mean theta: 7 variables."""
+    return [_single(variable, _regressor_name(variable)) for variable in model.regressor.weights]
+
+
+def discriminator_sources(discriminator: Discriminator) -> list[Tf1Source]:
+    """All discriminators: 62 TF1 variables, of which 46 are single joints' classifiers."""
+    return [_discriminator_source(variable) for variable in discriminator.weights]
+
+
+def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The SMPL tensors in the layout and under the names of `src.body.model_file`."""
+    return {
+        "v_template": tensors["v_template"],
+        "shapedirs": tensors["shapedirs"].T.reshape(NUM_VERTICES, 3, NUM_BETAS),
+        "posedirs": tensors["posedirs"].T.reshape(NUM_VERTICES, 3, NUM_POSE_FEATURES),
+        "joint_regressor": tensors["J_regressor"].T,
+        "lbs_weights": tensors["lbs_weights"],
+        "cocoplus_regressor": tensors["cocoplus_regressor"].T,
+    }
+
+
+def expected_shapes(sources: Iterable[Tf1Source], with_adam: bool) -> dict[str, tuple[int, ...]]:
+    """TF1 name -> shape of everything that `sources` are made of.
+
+    Args:
+        sources: of the functions above.
+        with_adam: also both Adam slots of every trainable variable.
+    """
+    expected: dict[str, tuple[int, ...]] = {}
+    for source in sources:
+        expected |= source.shapes()
+        if with_adam and source.variable.trainable:
+            expected |= source.shapes(MOMENTUM_SLOT) | source.shapes(VELOCITY_SLOT)
+    return expected
+
+
+def _encoder_scope(layer: str) -> str:
+    unit = _UNIT_LAYER.fullmatch(layer)
+    if unit is None:
+        return ENCODER_SCOPE + layer
+    block, index, part, norm = unit.groups()
+    inner = "/BatchNorm" if norm else ""
+    return f"{ENCODER_SCOPE}block{block}/unit_{index}/bottleneck_v2/{part}{inner}"
+
+
+def _regressor_name(variable: Any) -> str:
+    if variable.name == "mean_theta":
+        return MEAN_THETA
+    return f"{REGRESSOR_SCOPE}{_layer(variable)}/{_kind(variable)}"
+
+
+def _discriminator_source(variable: Any) -> Tf1Source:
+    if variable.name in _JOINT_CLASSIFIERS:
+        kind, shape = _JOINT_CLASSIFIERS[variable.name]
+        names = tuple(f"D/pose_out_j{joint}/{kind}" for joint in range(NUM_POSE_JOINTS))
+        return Tf1Source(variable, names, shape)
+    layer = _layer(variable)
+    source = _single(variable, f"{_DISCRIMINATOR[layer]}/{_kind(variable)}")
+    if layer.startswith("conv") and variable.name == "kernel":  # 1x1 convolutions in TF1
+        return Tf1Source(variable, source.names, (1, 1, *source.shape))
+    return source
+
+
+def _single(variable: Any, name: str) -> Tf1Source:
+    return Tf1Source(variable, (name,), tuple(variable.shape))
+
+
+def _layer(variable: Any) -> str:
+    return variable.path.split("/")[-2]
+
+
+def _kind(variable: Any) -> str:
+    return _KINDS.get(variable.name, variable.name)
