@@ -60,7 +60,9 @@ class HalfMesh:
     def __init__(self, vertices_m: np.ndarray, faces: np.ndarray):
         self.position = [tuple(p) for p in vertices_m.tolist()]
         normal = field_gradient(vertices_m)
-        self.normal = [tuple(n) for n in (normal / np.linalg.norm(normal, axis=1)[:, None]).tolist()]
+        self.normal = [
+            tuple(n) for n in (normal / np.linalg.norm(normal, axis=1)[:, None]).tolist()
+        ]
         self.border = (vertices_m[:, 0] == 0).tolist()
         self.wanted = wanted_edge(vertices_m).tolist()
         self.faces = [tuple(f) for f in faces.tolist()]

@@ -79,14 +79,21 @@ def relax(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return to_surface(vertices_m), flip_edges(vertices_m, faces)
 
 
+def mirror_partners(vertices_m: np.ndarray) -> np.ndarray:
+    """Index of each whole-body vertex's mirror image, for half vertices (V, 3); (W,)."""
+    inner = np.flatnonzero(vertices_m[:, 0] != 0)
+    partner = np.arange(len(vertices_m))
+    partner[inner] = len(vertices_m) + np.arange(len(inner))
+    return np.concatenate([partner, inner])
+
+
 def mirror_whole(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Adds the mirrored right half; both halves share the vertices on x = 0.
 
     Returns: vertices_m (W, 3): the left half, then the mirror images of its inner vertices;
     faces (2 F, 3).
     """
-    inner = np.flatnonzero(vertices_m[:, 0] != 0)
-    partner = np.arange(len(vertices_m))
-    partner[inner] = len(vertices_m) + np.arange(len(inner))
+    partner = mirror_partners(vertices_m)
+    inner = partner[len(vertices_m) :]
     whole_m = np.concatenate([vertices_m, vertices_m[inner] * [-1.0, 1.0, 1.0]])
     return whole_m, np.concatenate([faces, partner[faces][:, ::-1]])

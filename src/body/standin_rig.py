@@ -1,0 +1,137 @@
+"""The skeleton inside the stand-in body, and how firmly each vertex hangs on each joint.
+
+Each joint but the root cuts the body with a soft plane; beyond the plane lies the part that the joint
+carries. Multiplying the cuts along the kinematic chain gives the share of a vertex that moves with a
+joint's whole sub-tree; a skinning weight is that share less the shares of the joint's children.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from src.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+
+NUM_JOINTS = len(SMPL_JOINTS)
+MAX_INFLUENCES = 4
+SMOOTHING_ROUNDS = 4
+
+# Rest-pose joints, left side and middle, in metres.
+JOINTS_M = {
+    "pelvis": (0.000, -0.220, 0.000),
+    "left_hip": (0.078, -0.310, 0.000),
+    "spine1": (0.000, -0.120, -0.010),
+    "left_knee": (0.104, -0.690, 0.006),
+    "spine2": (0.000, 0.010, -0.015),
+    "left_ankle": (0.090, -1.075, -0.030),
+    "spine3": (0.000, 0.085, -0.015),
+    "left_foot": (0.115, -1.135, 0.080),
+    "neck": (0.000, 0.275, -0.015),
+    "left_collar": (0.070, 0.205, -0.015),
+    "head": (0.000, 0.355, 0.005),
+    "left_shoulder": (0.178, 0.222, -0.018),
+    "left_elbow": (0.435, 0.215, -0.041),
+    "left_wrist": (0.690, 0.225, -0.045),
+    "left_hand": (0.775, 0.221, -0.050),
+}
+
+
+# joint -> a point of the cutting plane, its normal (towards the carried part), half width of the
+# transition (m); the widths follow how far skin is drawn along around each joint.
+CUTS = {
+    "left_hip": ((0.082, -0.325, -0.005), (0.52, -0.85, 0.08), 0.085),
+    "spine1": ((0.000, -0.130, 0.000), (0.00, 1.00, 0.00), 0.085),
+    "left_knee": ((0.104, -0.690, 0.006), (0.00, -1.00, 0.00), 0.062),
+    "spine2": ((0.000, -0.005, 0.000), (0.00, 1.00, 0.00), 0.075),
+    "left_ankle": ((0.090, -1.078, -0.030), (0.00, -0.88, 0.47), 0.036),
+    "spine3": ((0.000, 0.085, 0.000), (0.00, 1.00, 0.00), 0.070),
+    "left_foot": ((0.115, -1.135, 0.078), (0.00, 0.00, 1.00), 0.032),
+    "neck": ((0.000, 0.277, -0.010), (0.00, 0.97, 0.24), 0.045),
+    "left_collar": ((0.078, 0.215, -0.015), (0.90, -0.43, 0.00), 0.062),
+    "head": ((0.000, 0.352, 0.010), (0.00, 0.88, 0.47), 0.036),
+    "left_shoulder": ((0.172, 0.215, -0.018), (0.88, 0.47, 0.00), 0.066),
+    "left_elbow": ((0.435, 0.215, -0.041), (1.00, 0.00, 0.00), 0.050),
+    "left_wrist": ((0.690, 0.225, -0.045), (1.00, 0.00, 0.00), 0.032),
+    "left_hand": ((0.779, 0.221, -0.050), (1.00, 0.00, 0.00), 0.026),
+}
+# joint -> further soft planes that bound the carried part: legs apart from each other, the collar
+# bones from the ribs below.
+BOUNDS = {
+    "left_hip": (((0.000, -0.400, 0.000), (1.0, 0.0, 0.0), 0.022),),
+    "left_collar": (((0.100, 0.115, 0.000), (0.3, 1.0, 0.0), 0.065),),
+}
+
+
+def rest_joints_m() -> np.ndarray:
+    """The joints of the figure in SMPL's order, (24, 3) in metres."""
+    left = np.array([JOINTS_M.get(name, (0.0, 0.0, 0.0)) for name in SMPL_JOINTS])
+    has_left = np.array([name in JOINTS_M for name in SMPL_JOINTS])
+    mirrored = left[SMPL_FLIP] * [-1.0, 1.0, 1.0]
+    return np.where(has_left[:, None], left, mirrored)
+
+
+def smooth_step(x: np.ndarray) -> np.ndarray:
+    """0 below -1, 1 above 1, smooth (C2) between."""
+    t = np.clip((x + 1.0) / 2.0, 0.0, 1.0)
+    return t**3 * (t * (6.0 * t - 15.0) + 10.0)
+
+
+def _soft_plane(points_m: np.ndarray, point, normal, half_width_m: float) -> np.ndarray:
+    normal = np.asarray(normal) / np.linalg.norm(normal)
+    return smooth_step((points_m - point) @ normal / half_width_m)
+
+
+def _cut(points_m: np.ndarray, name: str) -> np.ndarray:
+    """Share of each point beyond one joint's plane; right joints see the mirrored points."""
+    if name.startswith("right_"):
+        return _cut(points_m * [-1.0, 1.0, 1.0], name.replace("right_", "left_"))
+    share = _soft_plane(points_m, *CUTS[name])
+    for bound in BOUNDS.get(name, ()):
+        share = share * _soft_plane(points_m, *bound)
+    return share
+
+
+def subtree_shares(points_m: np.ndarray) -> np.ndarray:
+    """Share (V, 24) of each point that moves with each joint's whole sub-tree; 1 for the root."""
+    shares = np.ones((len(points_m), NUM_JOINTS))
+    for joint in range(1, NUM_JOINTS):
+        shares[:, joint] = shares[:, SMPL_PARENTS[joint]] * _cut(points_m, SMPL_JOINTS[joint])
+    return shares
+
+
+def weights_from_shares(shares: np.ndarray) -> np.ndarray:
+    """Skinning weights (V, 24): a joint's share less those of its children, none negative."""
+    weights = shares.copy()
+    for joint in range(1, NUM_JOINTS):
+        weights[:, SMPL_PARENTS[joint]] -= shares[:, joint]
+    weights = np.maximum(weights, 0.0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def shares_from_weights(weights: np.ndarray) -> np.ndarray:
+    """The inverse of `weights_from_shares`: sums of weights over each joint's sub-tree."""
+    shares = weights.copy()
+    for joint in range(NUM_JOINTS - 1, 0, -1):
+        shares[:, SMPL_PARENTS[joint]] += shares[:, joint]
+    return shares
+
+
+def keep_strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
+    """Zeroes all but the `count` largest weights of each row and makes the rows sum to 1."""
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, order, np.take_along_axis(weights, order, axis=1), axis=1)
+    return kept / kept.sum(axis=1, keepdims=True)
+
+
+def skinning_weights(vertices_m: np.ndarray, links: sparse.csr_matrix) -> np.ndarray:
+    """Skinning weights (V, 24), at most four per vertex.
+
+    Args:
+      vertices_m: rest vertices (V, 3).
+      links: vertex adjacency (V, V), used to smooth the weights over the surface.
+    """
+    weights = weights_from_shares(subtree_shares(vertices_m))
+    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
+    for _ in range(SMOOTHING_ROUNDS):
+        weights = 0.5 * weights + 0.5 * (mean @ weights)
+    weights[weights < 1e-4] = 0.0
+    return keep_strongest(weights)
