@@ -110,19 +110,17 @@ _SPECIAL: dict[str, Any] = {
     "_codecs.encode": _stub_class("encode"),
     "copy_reg._reconstructor": _Function(_reconstruct_object),
     "builtins.set": _stub_class("set"),
-    "builtins.object": _stub_class("object"),
+    "builtins.object": _Function(object),
     "numpy.ndarray": _ARRAY,
     "numpy.dtype": _DTYPE,
     "numpy.core.multiarray._reconstruct": _Function(lambda *_: _ARRAY()),
     "numpy.core.multiarray.scalar": _SCALAR,
     "numpy.core.numeric._frombuffer": _BUFFER,
 }
-_CLASSES = (
-    "chumpy.ch.Ch", "chumpy.reordering.Select", "chumpy.reordering.transpose",
-    "chumpy.reordering.Reshape", "chumpy.reordering.Concatenate", "chumpy.reordering.AtleastNd",
-    "chumpy.ch_ops.add", "scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix",
-)  # fmt: skip
-_ALLOWED = _SPECIAL | {name: _stub_class(name) for name in _CLASSES}
+_SPARSE = ("scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix")
+_ALLOWED = _SPECIAL | {name: _stub_class(name) for name in _SPARSE}
+# Any chumpy class may stand in a derived entry of a SMPL file: as a stub it only holds data.
+_CHUMPY_NAME = re.compile(r"chumpy\.\w+\.\w+")
 
 # The same names as older and newer versions of Python, numpy and scipy spell them.
 _RENAMED = (
@@ -158,6 +156,8 @@ class _Reader(pickle._Unpickler):
         full_name = f"{module}.{name}"
         for pattern, replacement in _RENAMED:
             full_name = pattern.sub(replacement, full_name)
+        if _CHUMPY_NAME.fullmatch(full_name):
+            return _stub_class(full_name)
         if full_name not in _ALLOWED:
             raise UserError(
                 f"refused {module}.{name} in {self._source}: this is not a plain file of arrays, "
@@ -195,9 +195,11 @@ class _Resolver:
 
     def _evaluate(self, stub: _Stub) -> Any:
         name = type(stub).__name__
-        if name not in _EVALUATE:
-            return Unread(name)
-        result = _EVALUATE[name](self.resolve(stub.arguments), self.resolve(stub.state))
+        arguments, state = self.resolve(stub.arguments), self.resolve(stub.state)
+        if name.startswith("chumpy."):
+            result = _evaluate_chumpy(name, state)
+        else:
+            result = _EVALUATE[name](arguments, state)
         self._budget_bytes -= _size_bytes(result)
         if self._budget_bytes < 0:
             raise ValueError("it unfolds to more data than is read from one file")
@@ -263,10 +265,27 @@ def _make_sparse(kind: type) -> Callable[[tuple, dict], Any]:
     return make
 
 
-def _select(arguments: tuple, state: dict) -> np.ndarray:
+def _select(array: np.ndarray, state: dict) -> np.ndarray:
     """chumpy's `Select`: elements of the flattened array, in a new shape."""
-    selected = state["a"].ravel()[state["idxs"]]
+    selected = array.ravel()[state["idxs"]]
     return selected.reshape(state.get("preferred_shape", selected.shape))
+
+
+# chumpy class: where its operand is, and its value; all that SMPL files need.
+_CHUMPY: dict[str, tuple[str, Callable[[np.ndarray, dict], np.ndarray]]] = {
+    "chumpy.ch.Ch": ("x", lambda array, state: array),
+    "chumpy.reordering.Select": ("a", _select),
+    "chumpy.reordering.Reshape": ("a", lambda array, state: array.reshape(state["newshape"])),
+    "chumpy.reordering.transpose": ("a", lambda array, state: array.transpose(state.get("axes"))),
+}
+
+
+def _evaluate_chumpy(name: str, state: dict) -> np.ndarray | Unread:
+    if name not in _CHUMPY:
+        return Unread(name)
+    operand, value = _CHUMPY[name]
+    array = state[operand]
+    return Unread(name) if isinstance(array, Unread) else value(np.asarray(array), state)
 
 
 _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
@@ -278,10 +297,6 @@ _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
     "numpy.frombuffer": _make_from_buffer,
     "scipy.sparse.csc_matrix": _make_sparse(scipy.sparse.csc_matrix),
     "scipy.sparse.csr_matrix": _make_sparse(scipy.sparse.csr_matrix),
-    "chumpy.ch.Ch": lambda arguments, state: np.asarray(state["x"]),
-    "chumpy.reordering.Select": _select,
-    "chumpy.reordering.Reshape": lambda arguments, state: state["a"].reshape(state["newshape"]),
-    "chumpy.reordering.transpose": lambda arguments, state: state["a"].transpose(state.get("axes")),
 }
 
 

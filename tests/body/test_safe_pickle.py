@@ -66,7 +66,8 @@ def test_chumpy_leaves_and_selections_become_arrays(tmp_path):
         )
         turned = chumpy_object(classes["transpose"], a=leaf)
         total = chumpy_object(classes["add"], a=leaf, b=leaf)
-        value = {"leaf": leaf, "picked": picked, "turned": turned, "total": total}
+        unread = chumpy_object(classes["transpose"], a=total)
+        value = {"leaf": leaf, "picked": picked, "turned": turned, "unread": unread}
         for write, protocol in [(write_pickle, 2), (write_pickle, 0), (write_python2_pickle, 2)]:
             write(tmp_path / f"{write.__name__}{protocol}.pkl", value, protocol)
     assert "chumpy" not in sys.modules
@@ -75,8 +76,8 @@ def test_chumpy_leaves_and_selections_become_arrays(tmp_path):
         np.testing.assert_array_equal(read["leaf"], values)
         np.testing.assert_array_equal(read["picked"], [[11.0], [0.0]])
         np.testing.assert_array_equal(read["turned"], values.T)
-        assert isinstance(read["total"], Unread)
-        assert read["total"].name == "chumpy.ch_ops.add"
+        assert isinstance(read["unread"], Unread)
+        assert read["unread"].name == "chumpy.reordering.transpose"
 
 
 class Runs:
@@ -101,7 +102,7 @@ def test_a_call_of_anything_else_is_refused_and_not_run(tmp_path, protocol):
 @pytest.mark.parametrize(
     "name",
     ["os system", "posix system", "__builtin__ eval", "builtins getattr", "numpy load",
-     "numpy.core.multiarray fromstring", "chumpy.ch ChLambda", "scipy.sparse.csc os",
+     "numpy.core.multiarray fromstring", "chumpy.ch.x y.z", "scipy.sparse.csc os",
      "numpy ndarray.tofile", "src.body.safe_pickle safe_load"],
 )  # fmt: skip
 def test_refused_names(name):

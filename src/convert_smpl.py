@@ -1,0 +1,80 @@
+"""Reads a SMPL file as it was downloaded and writes the body file that everything here uses."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+from src.body.model_file import save_body
+from src.body.official_file import OfficialBody, read_official
+from src.errors import UserError, run_verb
+
+EPILOG = """\
+examples:
+  python -m src.convert_smpl basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl
+  python -m src.convert_smpl SMPL_FEMALE.pkl models/smpl_female.npz \\
+      --regressor-from neutral_smpl_with_cocoplus_reg.pkl
+
+models/README.md says where each file comes from. No code in the file is run, and chumpy is not
+needed. SMPL's licence does not allow passing the result on; git ignores it.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.convert_smpl",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", help="SMPL file, .pkl or .npz, any version, under any name")
+    parser.add_argument(
+        "output", nargs="?", help="body file to write (models/smpl_GENDER.npz, by default)"
+    )
+    parser.add_argument(
+        "--regressor-from",
+        metavar="FILE",
+        help="take the 19 keypoint rows of this file, for bodies that come without",
+    )
+    return parser
+
+
+def _output_path(output: str | None, gender: str) -> Path:
+    if output is None:
+        return Path("models") / f"smpl_{'neutral' if gender == 'unknown' else gender}.npz"
+    if Path(output).suffix != ".npz":
+        raise UserError(f"the output must end in .npz. Received: {output}.")
+    return Path(output)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _report(official: OfficialBody, source: Path, output: Path) -> None:
+    height_m = float(official.body.v_template[:, 1].max() - official.body.v_template[:, 1].min())
+    print(f"read {source}, sha256 {_sha256(source)}")
+    print(
+        f"SMPL version {official.version}, {official.gender}, "
+        f"{official.num_betas} shape components, mean height {height_m:.2f} m"
+    )
+    for note in official.notes:
+        print(f"note: {note}")
+    print(f"wrote {output}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+    source = Path(options.input)
+    official = read_official(source, options.regressor_from)
+    output = _output_path(options.output, official.gender)
+    save_body(output, official.body)
+    _report(official, source, output)
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(main)
