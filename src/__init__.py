@@ -3,4 +3,4 @@
 import os
 
 # TensorFlow's start-up lines hide ours; set the variable to 0 to see them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

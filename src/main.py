@@ -27,10 +27,11 @@ _NEXT_COMMAND = "See python -m src.main --help, and the fields in src/configs/hm
 def _parse(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(arguments))
+        missing = _CONFIG.value is None
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error.args[0] if error.args else error).split())
         raise UserError(f"{reason} {_NEXT_COMMAND}") from error
-    if _CONFIG.value is None:
+    if missing:
         raise UserError(f"--config is missing, e.g. --config src/configs/demo.py. {_NEXT_COMMAND}")
     return rest
 

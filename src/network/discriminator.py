@@ -8,7 +8,7 @@ from keras import layers, ops
 from src.body.joints import SMPL_JOINTS
 
 NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
-OUTPUTS = SMPL_JOINTS[1:] + ("all_joints", "shape")
+OUTPUTS = (*SMPL_JOINTS[1:], "all_joints", "shape")
 
 
 class Discriminator(keras.layers.Layer):

@@ -70,6 +70,12 @@ class Regressor(keras.layers.Layer):
             layer.build((None, width))
         self.built = True
 
+    @property
+    def random_states(self) -> list:
+        """The dropout masks' generator states, which a resumed training must restore."""
+        dropouts = [layer for layer in (self.dropout1, self.dropout2) if layer.rate > 0]
+        return [layer.seed_generator.state for layer in dropouts]
+
     def call(self, features, training=False):
         """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
         batch = ops.shape(features)[0]

@@ -30,6 +30,8 @@ class TrainingState:
             discriminator=model.discriminator,
             encoder_optimizer=model.encoder_optimizer,
             discriminator_optimizer=model.discriminator_optimizer,
+            # Keras does not track generator states for TensorFlow's checkpoints.
+            random_states=[state.value for state in model.regressor.random_states],
             batches=batches,
             step=self.step,
             seconds=self.seconds,

@@ -76,7 +76,9 @@ def train(
                 if (step + 1) % settings.checkpoint_every_steps == 0 or stop.received:
                     state.save()
                 if stop.received:
-                    raise Interrupted
+                    raise Interrupted(
+                        f"stopped after step {step + 1}; run the same command to resume."
+                    )
         state.save()
     finally:
         hooks.on_train_end()

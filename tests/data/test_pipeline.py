@@ -1,0 +1,108 @@
+"""The training stream: mixing, order, and what a batch holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from src.data.pipeline import (
+    PipelineSettings,
+    evaluation_dataset,
+    find_sources,
+    mean_body,
+    training_dataset,
+)
+from src.data.shards import find_shards
+from src.errors import UserError
+from tests.conftest import IMAGE_SETS, MOCAP_SETS, RECORDS_PER_SET, make_person, write_people
+
+SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
+
+
+@pytest.fixture(scope="module")
+def sources(records_root):
+    images = find_sources(records_root, dict.fromkeys(IMAGE_SETS, 1.0))
+    return images, find_sources(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
+
+
+def _take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def test_half_of_each_batch_carries_3d_labels(sources):
+    for batch in _take(training_dataset(*sources, SETTINGS), 5):
+        np.testing.assert_array_equal(batch["has_joints3d"], [1, 0, 1, 0, 1, 0])
+
+
+def test_one_kind_fills_the_whole_batch(sources):
+    images, mocap = sources
+    only_2d = [source for source in images if not source.has_3d]
+    (batch,) = _take(training_dataset(only_2d, mocap, SETTINGS), 1)
+    assert batch["has_joints3d"].sum() == 0
+
+
+def test_shapes_and_ranges(sources):
+    (batch,) = _take(training_dataset(*sources, SETTINGS), 1)
+    assert batch["images"].shape == (6, 32, 32, 3)
+    assert batch["images"].min() >= -1 and batch["images"].max() <= 1
+    assert batch["real_pose"].shape == (9, 72) and batch["real_beta"].shape == (9, 10)
+    hidden = batch["visibility"] == 0
+    assert hidden.any() and not batch["keypoints2d"][hidden].any()
+
+
+def test_the_seed_decides_everything(sources):
+    import dataclasses
+
+    first, second = (_take(training_dataset(*sources, SETTINGS), 3) for _ in range(2))
+    other = _take(training_dataset(*sources, dataclasses.replace(SETTINGS, seed=6)), 3)
+    for one, two, three in zip(first, second, other, strict=True):
+        for key in one:
+            np.testing.assert_array_equal(one[key], two[key])
+        assert np.abs(one["images"] - three["images"]).max() > 0
+
+
+def test_a_weight_of_three_is_seen_three_times_as_often(tmp_path, records_root):
+    for name in ("lsp", "coco"):
+        write_people(tmp_path / name / "train_00000.tfrecord", name, False)
+    _mark(tmp_path / "coco" / "train_00000.tfrecord")
+    images = find_sources(tmp_path, {"lsp": 1.0, "coco": 3.0})
+    mocap = find_sources(records_root, {"mocap_cmu": 1.0})
+    batches = _take(training_dataset(images, mocap, SETTINGS), 100)
+    marked = np.mean([batch["visibility"].sum(axis=1) == 19 for batch in batches])
+    assert marked == pytest.approx(0.75, abs=0.06)
+
+
+def _mark(path):
+    import tensorflow as tf
+
+    from src.data.schema import person_to_example
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for index in range(RECORDS_PER_SET):
+            person = make_person(index, "coco")
+            person.visibility[:] = 1
+            writer.write(person_to_example(person))
+
+
+def test_a_weight_of_zero_leaves_a_dataset_out_even_without_records(records_root):
+    assert find_sources(records_root, {"lsp": 1.0, "h36m": 0.0})[0].name == "lsp"
+
+
+def test_missing_records_are_named(records_root):
+    with pytest.raises(UserError, match=r"mpii.*make tfrecords MPII="):
+        find_sources(records_root, {"mpii": 1.0})
+
+
+def test_evaluation_reads_each_record_once_in_order(records_root):
+    paths = find_shards(records_root, "lsp", "train")
+    batches = _take(evaluation_dataset(paths, 32, batch_size=7), 10)
+    names = [name.decode() for batch in batches for name in batch["filename"]]
+    assert names == [f"{index}.jpg" for index in range(RECORDS_PER_SET)]
+
+
+def test_mean_body_is_the_mean_of_the_records(sources):
+    rng = np.random.default_rng(7)
+    draws = [(0.2 * rng.standard_normal(72), rng.standard_normal(10)) for _ in range(200)]
+    pose, shape = mean_body(sources[1])
+    np.testing.assert_allclose(pose, np.mean([draw[0] for draw in draws], axis=0), atol=1e-6)
+    np.testing.assert_allclose(shape, np.mean([draw[1] for draw in draws], axis=0), atol=1e-6)

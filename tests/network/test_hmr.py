@@ -1,0 +1,136 @@
+"""The model as a Keras user meets it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from src.data.pipeline import PipelineSettings, find_sources, training_dataset
+from src.errors import UserError
+from src.network.build import ModelSpec, build_model
+from src.network.checkpoint import load_model, save_model
+from src.network.discriminator import Discriminator
+from src.network.hmr import HMR
+from src.training.losses import Criterion
+
+
+@pytest.fixture
+def spec(body_path):
+    return ModelSpec(
+        encoder="resnet14_v2_narrow",
+        input_size=32,
+        hidden_units=32,
+        discriminator_units=16,
+        body=str(body_path),
+    )
+
+
+@pytest.fixture
+def model(spec):
+    return build_model(spec, with_discriminator=True, seed=3)
+
+
+@pytest.fixture(scope="module")
+def batches(records_root):
+    images = find_sources(records_root, {"lsp": 1.0, "mpi_inf_3dhp": 1.0})
+    mocap = find_sources(records_root, {"mocap_cmu": 1.0})
+    settings = PipelineSettings(32, batch_size=4, real_bodies=12, seed=0, shuffle_buffer=8)
+    return training_dataset(images, mocap, settings)
+
+
+def _compile(model, encoder_optimizer, discriminator_optimizer):
+    model.compile(encoder_optimizer, discriminator_optimizer, Criterion())
+    return model
+
+
+def test_output_shapes(model):
+    outputs = model(np.zeros((2, 32, 32, 3), np.float32), vertices=True)
+    shapes = {key: tuple(value.shape) for key, value in outputs.items()}
+    assert shapes == {
+        "features": (2, 512),
+        "theta": (2, 3, 85),
+        "camera": (2, 3),
+        "pose": (2, 72),
+        "beta": (2, 10),
+        "rotations": (2, 24, 3, 3),
+        "smpl_joints": (2, 24, 3),
+        "joints3d": (2, 19, 3),
+        "keypoints2d": (2, 19, 2),
+        "vertices": (2, 6890, 3),
+    }
+
+
+def test_fit_trains_both_networks(model, batches):
+    _compile(model, keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+    before = [np.array(v) for v in (model.encoder.weights[0], model.discriminator.weights[0])]
+    history = model.fit(batches, steps_per_epoch=3, epochs=2, verbose=0)
+    assert len(history.history["loss"]) == 2
+    after = (model.encoder.weights[0], model.discriminator.weights[0])
+    for old, new in zip(before, after, strict=True):
+        assert np.abs(old - np.array(new)).max() > 0
+
+
+def test_each_optimiser_moves_its_own_variables_only(model, batches):
+    """With SGD at rate 1, a step subtracts exactly the gradient of each network's own loss."""
+    batch = next(iter(batches))
+    model.regressor.dropout1.rate = model.regressor.dropout2.rate = 0.0
+    _compile(model, keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
+    groups = (model.encoder_variables, model.discriminator.trainable_variables)
+    with tf.GradientTape(persistent=True) as tape:
+        encoder_loss, discriminator_loss, _ = model.compute_losses(batch)
+    expected = [
+        [np.array(v) - np.array(g) for v, g in zip(group, tape.gradient(loss, group), strict=True)]
+        for group, loss in zip(groups, (encoder_loss, discriminator_loss), strict=True)
+    ]
+    model.train_step(batch)
+    for group, values in zip(groups, expected, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-4)
+
+
+def test_mean_theta_is_trained(model, batches):
+    _compile(model, keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+    before = np.array(model.regressor.mean_theta)
+    model.train_step(next(iter(batches)))
+    assert np.abs(before - np.array(model.regressor.mean_theta)).max() > 0
+
+
+def test_real_bodies_come_first_and_estimates_stage_by_stage(model):
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal((2, 3, 85)).astype(np.float32)
+    pose, beta = theta[0, :2, 3:75], theta[0, :2, 75:]
+    real, fake = model.score_bodies(tf.constant(theta), tf.constant(pose), tf.constant(beta))
+    np.testing.assert_allclose(real, np.array(fake)[[0, 2]], rtol=1e-5, atol=1e-5)
+
+
+def test_training_uses_batch_statistics_and_evaluation_moving_ones(model, batches):
+    images = next(iter(batches))["images"]
+    assert np.abs(model(images)["theta"] - model(images, training=True)["theta"]).max() > 1e-6
+    np.testing.assert_array_equal(model(images)["theta"], model(images)["theta"])
+
+
+@pytest.mark.parametrize(("half", "tolerance"), [(False, 0.0), (True, 5e-3)])
+def test_saved_model_gives_the_same_answer(model, spec, tmp_path, half, tolerance):
+    save_model(model, spec, tmp_path, half=half)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    loaded = load_model(tmp_path)
+    np.testing.assert_allclose(loaded(images)["theta"], model(images)["theta"], atol=tolerance)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.weights.h5"]
+
+
+def test_weights_of_another_structure_are_refused(model, spec, tmp_path):
+    save_model(model, spec, tmp_path)
+    text = (tmp_path / "model.json").read_text().replace('"hidden_units": 32', '"hidden_units": 48')
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(UserError, match="does not fit"):
+        load_model(tmp_path)
+
+
+def test_paper_model_has_the_paper_sizes(body_path):
+    model = build_model(ModelSpec(body=str(body_path)), with_discriminator=True)
+    assert isinstance(model, HMR) and isinstance(model.discriminator, Discriminator)
+    assert model.encoder.output_shape == (None, 2048)
+    assert model.encoder.count_params() == 23_564_800
+    assert model.discriminator(np.zeros((1, 23, 3, 3)), np.zeros((1, 10))).shape == (1, 25)
