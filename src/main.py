@@ -27,7 +27,7 @@ _NEXT_COMMAND = "See python -m src.main --help, and the fields in src/configs/hm
 def _parse(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(arguments))
-        missing = _CONFIG.value is None
+        missing = _CONFIG.value is None or not _CONFIG.value.keys()
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error.args[0] if error.args else error).split())
         raise UserError(f"{reason} {_NEXT_COMMAND}") from error
