@@ -85,12 +85,16 @@ class HMR(keras.Model):
             **kwargs: of `keras.Model.compile`, such as `jit_compile`.
         """
         kwargs.setdefault("jit_compile", False)
-        super().compile(**kwargs)
-        self.encoder_optimizer = encoder_optimizer
+        super().compile(optimizer=encoder_optimizer, **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
         self.criterion = criterion
         encoder_optimizer.build(self.encoder_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def encoder_optimizer(self) -> keras.optimizers.Optimizer:
+        """Keras's own `optimizer`, which its callbacks read and set."""
+        return self.optimizer
 
     @property
     def encoder_variables(self) -> list:

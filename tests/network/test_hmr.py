@@ -72,6 +72,32 @@ def test_fit_trains_both_networks(model, batches):
         assert np.abs(old - np.array(new)).max() > 0
 
 
+def test_keras_verbs_and_callbacks_work(model, batches, tmp_path):
+    _compile(model, keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+    best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.weights.h5", "val_loss", save_best_only=True, save_weights_only=True
+    )
+    slower = keras.callbacks.LearningRateScheduler(lambda epoch: 10.0 ** -(3 + epoch))
+    history = model.fit(
+        batches,
+        steps_per_epoch=2,
+        epochs=2,
+        validation_data=batches,
+        validation_steps=1,
+        callbacks=[best, slower],
+        verbose=0,
+    )
+    assert {"loss", "val_loss", "loss/joints3d", "val_loss/joints3d"} <= set(history.history)
+    assert float(model.encoder_optimizer.learning_rate) == pytest.approx(1e-4)
+    assert (tmp_path / "best.weights.h5").is_file()
+    assert model.predict(np.zeros((5, 32, 32, 3)), batch_size=2, verbose=0)["theta"].shape == (
+        5,
+        3,
+        85,
+    )
+    assert model.evaluate(batches, steps=1, return_dict=True, verbose=0)["loss"] > 0
+
+
 def test_each_optimiser_moves_its_own_variables_only(model, batches):
     """With SGD at rate 1, a step subtracts exactly the gradient of each network's own loss."""
     batch = next(iter(batches))
