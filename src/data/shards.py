@@ -1,0 +1,240 @@
+"""Where records lie: shard files, their manifest, and finding out what is wrong with a shard.
+
+`<root>/<dataset>/<split>_00000.tfrecord, ...` beside `<root>/<dataset>/<split>_manifest.json`.
+The authors' own folders, which have no manifest, are found too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from src.data.schema import MOCAP_KEYS, PERSON_KEYS, SCHEMA_VERSION, validate_record
+from src.errors import UserError
+
+IMAGE_DATASETS = ("lsp", "lsp_ext", "mpii", "coco", "mpi_inf_3dhp", "h36m", "3dpw")
+MOCAP_DATASETS = ("mocap_cmu", "mocap_h36m_mosh", "mocap_posePrior")
+MOCAP_PREFIX = "mocap_"
+
+# What the authors' release calls the same data, relative to the root.
+_ORIGINAL_PATTERNS = {
+    "h36m": "tf_records_human36m_wjoints/{split}/*.tfrecord",
+    "mocap_cmu": "mocap_neutrMosh/neutrSMPL_CMU_*.tfrecord",
+    "mocap_h36m_mosh": "mocap_neutrMosh/neutrSMPL_H3.6_*.tfrecord",
+    "mocap_posePrior": "mocap_neutrMosh/neutrSMPL_jointLim_*.tfrecord",
+}
+_CONVERTER_FLAGS = {"3dpw": "PW3D", "mocap_cmu": "AMASS", "mocap_h36m_mosh": "NEUTRMOSH",
+                    "mocap_posePrior": "AMASS"}  # fmt: skip
+
+
+@dataclass
+class Manifest:
+    """What a conversion made.
+
+    Attributes:
+        dataset, split: which records these are.
+        examples: how many records the shards hold together.
+        shards: file name -> number of records in it.
+        dropped: reason -> how many samples were left out for it.
+        dropped_names: reason -> the first of those samples.
+        arguments: the converter's arguments that decide what comes out.
+        source_fingerprint: sha256 over the source's annotation files.
+        schema_version: `SCHEMA_VERSION` at the time of writing.
+    """
+
+    dataset: str
+    split: str
+    examples: int
+    shards: dict[str, int]
+    dropped: dict[str, int] = field(default_factory=dict)
+    dropped_names: dict[str, list[str]] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    source_fingerprint: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+def shard_name(split: str, index: int) -> str:
+    """File name of a shard."""
+    return f"{split}_{index:05d}.tfrecord"
+
+
+def manifest_path(root: str | Path, dataset: str, split: str) -> Path:
+    """Where the manifest of a dataset's split lies."""
+    return Path(root) / dataset / f"{split}_manifest.json"
+
+
+def progress_dir(root: str | Path, dataset: str, split: str) -> Path:
+    """The folder that exists only while a conversion is unfinished."""
+    return Path(root) / dataset / f".{split}_in_progress"
+
+
+def write_manifest(root: str | Path, manifest: Manifest) -> Path:
+    """Writes the manifest beside its shards, whole or not at all."""
+    path = manifest_path(root, manifest.dataset, manifest.split)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+    return path
+
+
+def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None:
+    """Reads a manifest; None if there is none.
+
+    Raises:
+        UserError: if the file is not a manifest.
+    """
+    path = manifest_path(root, dataset, split)
+    if not path.is_file():
+        return None
+    try:
+        return Manifest(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a manifest of this project ({error}). Delete it and run make tfrecords."
+        ) from error
+
+
+def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
+    """Sorted paths of a dataset's shards.
+
+    Raises:
+        UserError: if there are none, if the conversion is unfinished, or if a shard that the
+            manifest names is missing.
+    """
+    if progress_dir(root, dataset, split).is_dir():
+        raise UserError(
+            f"the conversion of {dataset}/{split} in {root} was interrupted: run the same "
+            f"make tfrecords command again, it continues where it stopped."
+        )
+    manifest = read_manifest(root, dataset, split)
+    if manifest is not None:
+        return _listed_shards(Path(root) / dataset, manifest)
+    for pattern in _patterns(dataset):
+        paths = sorted(Path(root).glob(pattern.format(dataset=dataset, split=split)))
+        if paths:
+            return [str(path) for path in paths]
+    raise UserError(_missing_message(root, dataset, split))
+
+
+def _patterns(dataset: str) -> list[str]:
+    ours = ["{dataset}/{split}_*.tfrecord", "{dataset}/{split}/*.tfrecord"]
+    return ours + ([_ORIGINAL_PATTERNS[dataset]] if dataset in _ORIGINAL_PATTERNS else [])
+
+
+def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
+    paths = [folder / name for name in sorted(manifest.shards)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{folder}: the manifest of {manifest.split} names {len(paths)} shards, "
+            f"{len(missing)} are missing (first: {missing[0]}). Copy them again or delete "
+            f"{manifest.split}_manifest.json and rerun make tfrecords."
+        )
+    return [str(path) for path in paths]
+
+
+def _missing_message(root: str | Path, dataset: str, split: str) -> str:
+    flag = _CONVERTER_FLAGS.get(dataset, dataset.upper())
+    known = ", ".join(IMAGE_DATASETS + MOCAP_DATASETS)
+    return (
+        f'"{dataset}" ({split}) is asked for, but no file matches '
+        f"{Path(root) / dataset / split}_*.tfrecord. Build it: make tfrecords {flag}=/path/to/it. "
+        f"Known sets: {known}."
+    )
+
+
+def count_examples(root: str | Path, dataset: str, split: str) -> int:
+    """Number of records: from the manifest, else by walking the shards' record headers.
+
+    Raises:
+        UserError: as `find_shards`, and if a shard without manifest is truncated.
+    """
+    paths = find_shards(root, dataset, split)
+    manifest = read_manifest(root, dataset, split)
+    return manifest.examples if manifest else sum(count_records(path) for path in paths)
+
+
+def count_records(path: str | Path) -> int:
+    """Number of records in a shard, without reading their contents.
+
+    Raises:
+        UserError: if the file ends inside a record.
+    """
+    return sum(1 for _ in _record_sizes(Path(path)))
+
+
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
+
+
+def _record_sizes(path: Path) -> Iterator[int]:
+    size, position, index = path.stat().st_size, 0, 0
+    with path.open("rb") as shard:
+        while position < size:
+            header = shard.read(_HEADER_BYTES)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
+            position += _HEADER_BYTES + length + _CHECKSUM_BYTES
+            if position > size:
+                raise UserError(_truncated_message(path, index))
+            yield length
+            shard.seek(position)
+            index += 1
+
+
+def _truncated_message(path: Path, index: int) -> str:
+    return (
+        f"record {index} of {path} is truncated or damaged: the file is incomplete. "
+        f"Delete it and run make tfrecords again, or copy it again."
+    )
+
+
+def check_shard(path: str | Path, mocap: bool | None = None) -> int:
+    """Reads a whole shard and checks every record against the schema.
+
+    Args:
+        path: the shard.
+        mocap: whether it holds bodies rather than people; by default the folder's name tells.
+    Returns:
+        the number of records.
+    Raises:
+        UserError: naming file, record, key, what was expected and what was received.
+    """
+    path = Path(path)
+    keys = MOCAP_KEYS if (is_mocap_path(path) if mocap is None else mocap) else PERSON_KEYS
+    count = 0
+    for index, serialized in enumerate(read_shard(path)):
+        try:
+            validate_record(serialized, keys)
+        except UserError as error:
+            again = f"rerun make tfrecords for {path.parent.name}"
+            raise UserError(f"record {index} of {path}: {error} To mend it, {again}.") from error
+        count += 1
+    return count
+
+
+def is_mocap_path(path: str | Path) -> bool:
+    """Whether a shard holds bodies without pictures, by the name of its folder."""
+    return Path(path).resolve().parent.name.startswith(MOCAP_PREFIX)
+
+
+def read_shard(path: str | Path) -> Iterator[bytes]:
+    """Yields the serialised records of a shard.
+
+    Raises:
+        UserError: if the file is missing or damaged, naming the record.
+    """
+    index = 0
+    try:
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield serialized
+            index += 1
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"no shard at {path}.") from error
+    except tf.errors.DataLossError as error:
+        raise UserError(_truncated_message(Path(path), index)) from error
