@@ -1,0 +1,149 @@
+"""Reads pictures of any kind safely, as RGB bytes; writes pictures and text whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from absl import logging
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from src.errors import UserError
+
+# Formats that Pillow decodes by itself. Others may call outside programs (EPS) or are rare.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+)  # fmt: skip
+MAX_PIXELS = 120_000_000
+MAX_FILE_BYTES = 1 << 30
+# What Pillow's decoders raise on damaged bytes.
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
+_BEHIND_TRANSPARENT = (255, 255, 255, 255)
+
+
+def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Reads a picture as the eye sees it.
+
+    Turned as its EXIF orientation says; 16-bit depths scaled to 8 bits; grey, palette and CMYK
+    converted; transparent parts laid on white; of several frames the first (said in the log).
+
+    Args:
+        source: a file, or the file's bytes.
+        max_pixels: larger pictures are refused from their header, before anything is decoded.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: missing, empty, too large, damaged or not a picture; it names file and reason.
+    """
+    name = "image data" if isinstance(source, bytes) else str(source)
+    data = source if isinstance(source, bytes) else _file_bytes(Path(source))
+    if not data:
+        raise UserError(f"{name} is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return _decode(io.BytesIO(data), name, max_pixels)
+    except UnidentifiedImageError as error:
+        raise UserError(
+            f"{name} is not a picture that can be read ({_describe_start(data)}); "
+            f"expected one of {', '.join(FORMATS)}"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} is too large to read safely: {error}") from error
+    except _DECODER_ERRORS as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{name} is damaged or cut short: {error}") from error
+
+
+def _file_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        kind = "a folder, not a picture" if path.is_dir() else "not found"
+        raise UserError(f"{path}: {kind}")
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes: not read")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _describe_start(data: bytes) -> str:
+    known = {b"<": "a web page or XML", b"{": "JSON text", b"PK": "a zip archive", b"%PDF": "a PDF"}
+    for start, what in known.items():
+        if data.lstrip()[: len(start)] == start:
+            return f"it looks like {what}"
+    return f"it begins with {data[:4]!r}"
+
+
+def _decode(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
+    with Image.open(file, formats=FORMATS) as picture:
+        width, height = picture.size
+        if width < 1 or height < 1:
+            raise UserError(f"{name} has no pixels: {width} x {height}")
+        if width * height > max_pixels:
+            raise UserError(
+                f"{name} is {width} x {height} pixels, more than the {max_pixels} allowed; "
+                "make it smaller first"
+            )
+        if getattr(picture, "n_frames", 1) > 1:
+            logging.info("%s has %d frames: the first is used", name, picture.n_frames)
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
+
+
+def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):
+        return _deep_grey_to_rgb(picture, name)
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        background = Image.new("RGBA", layer.size, _BEHIND_TRANSPARENT)
+        return Image.alpha_composite(background, layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """Grey pictures of 16 bits (and 32, if they hold 16-bit values) to 8 bits."""
+    values = np.asarray(picture, np.float64)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        raise UserError(
+            f"{name} holds grey values from {values.min():g} to {values.max():g}; "
+            "0 to 65535 (16 bits) can be read"
+        )
+    grey = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return grey.convert("RGB")
+
+
+def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], None]) -> None:
+    """Calls `write` with a file beside `path`, which takes that name when it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    try:
+        with open(partial, "wb") as file:
+            write(file)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes (H, W, 3) uint8 RGB; the suffix chooses the format."""
+    path = Path(path)
+    kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else path.suffix[1:].upper()
+    options = {"quality": 92} if kind == "JPEG" else {}
+    write_whole(path, lambda file: Image.fromarray(image).save(file, kind, **options))

@@ -1,0 +1,168 @@
+"""Every kind of picture becomes the same RGB bytes, or one message naming file and reason."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from src.errors import UserError
+from src.imaging.images import read_image, write_image, write_whole
+
+HEIGHT, WIDTH = 12, 20
+
+
+@pytest.fixture
+def picture():
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([columns * 12, rows * 20, rows * 0 + 60], axis=-1).astype(np.uint8)
+
+
+def encoded(image, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
+def test_lossless_formats_come_back_unchanged(picture, kind):
+    data = encoded(
+        Image.fromarray(picture), format=kind, **({"lossless": True} if kind == "WEBP" else {})
+    )
+    np.testing.assert_array_equal(read_image(data), picture)
+
+
+def test_grey_and_palette_become_rgb(picture):
+    grey = Image.fromarray(picture[..., 0])
+    np.testing.assert_array_equal(
+        read_image(encoded(grey, format="PNG")), np.repeat(picture[..., :1], 3, axis=2)
+    )
+    palette = Image.fromarray(picture).quantize(256)
+    error = read_image(encoded(palette, format="PNG")).astype(int) - picture
+    assert abs(error).mean() < 3
+
+
+def test_sixteen_bits_keep_their_brightness(picture):
+    deep = picture[..., 0].astype(np.uint16) * 257
+    found = read_image(encoded(Image.fromarray(deep), format="PNG"))
+    np.testing.assert_array_equal(found[..., 1], picture[..., 0])
+
+
+def test_thirty_two_bit_values_are_refused(picture):
+    deep = Image.fromarray(picture[..., 0].astype(np.int32) * 100_000)
+    with pytest.raises(UserError, match="grey values"):
+        read_image(encoded(deep, format="TIFF"))
+
+
+def test_transparent_parts_lie_on_white(picture):
+    alpha = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
+    alpha[:, :5] = 0
+    layered = Image.fromarray(np.concatenate([picture, alpha], axis=2))
+    found = read_image(encoded(layered, format="PNG"))
+    assert (found[:, :5] == 255).all()
+    np.testing.assert_array_equal(found[:, 5:], picture[:, 5:])
+
+
+def test_cmyk_jpeg_keeps_its_colours():
+    colour = np.full((32, 32, 3), (200, 60, 30), np.uint8)
+    found = read_image(encoded(Image.fromarray(colour).convert("CMYK"), format="JPEG", quality=95))
+    assert abs(found.astype(int) - colour).max() < 12
+
+
+def test_exif_orientation_is_applied(picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side: to be turned a quarter clockwise
+    found = read_image(encoded(Image.fromarray(picture), format="PNG", exif=exif.tobytes()))
+    np.testing.assert_array_equal(found, np.rot90(picture, -1))
+
+
+def test_first_frame_of_an_animation(picture):
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    data = encoded(frames[0], format="PNG", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_image(data), picture)
+
+
+def test_bomb_is_refused_from_its_header():
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    data = (
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(UserError, match=r"too large|more than"):
+        read_image(data)
+
+
+def test_limit_is_the_callers(picture):
+    with pytest.raises(UserError, match="20 x 12 pixels, more than the 100 allowed"):
+        read_image(encoded(Image.fromarray(picture), format="PNG"), max_pixels=100)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>sign in</html>", "web page"),
+        (b'{"people": []}', "JSON"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture"),
+        (b"\x89PNG\r\n\x1a\nrubbish", "damaged|not a picture"),
+    ],
+)
+def test_other_files_are_named_with_the_reason(tmp_path, content, reason):
+    path = tmp_path / "strange.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=reason) as error:
+        read_image(path)
+    assert "strange.jpg" in str(error.value)
+
+
+def test_missing_file_and_folder_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.png: not found"):
+        read_image(tmp_path / "absent.png")
+    with pytest.raises(UserError, match="a folder"):
+        read_image(tmp_path)
+
+
+def test_truncated_jpeg_is_refused(picture):
+    large = Image.fromarray(np.kron(picture, np.ones((20, 20, 1), np.uint8)))
+    data = encoded(large, format="JPEG")
+    with pytest.raises(UserError, match="damaged or cut short"):
+        read_image(data[: len(data) // 2])
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(kind=st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM"]), data=st.data())
+def test_damaged_bytes_give_a_picture_or_a_user_error(picture, kind, data):
+    content = bytearray(encoded(Image.fromarray(picture), format=kind))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(1, len(content)))
+    try:
+        found = read_image(bytes(content[:cut]), max_pixels=1_000_000)
+    except UserError:
+        return
+    assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
+
+
+def test_written_picture_reads_back(tmp_path, picture):
+    write_image(tmp_path / "new" / "a.png", picture)
+    np.testing.assert_array_equal(read_image(tmp_path / "new" / "a.png"), picture)
+
+
+def test_failed_write_leaves_nothing(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError):
+        write_whole(tmp_path / "a.bin", fail)
+    assert list(tmp_path.iterdir()) == []
