@@ -18,24 +18,14 @@ from src.evaluation import metrics
 class ConstantAnswer:
     """Mean bodies (J, 3), in the unit and axes of the joints they were made from.
 
-    `arithmetic` is centred on the root, `procrustes` on its own mean and of mean size.
+    Attributes:
+        arithmetic: mean of the joints centred on the root: the answer under MPJPE.
+        procrustes: mean shape under similarity alignment. Under PA-MPJPE the one of the two that
+            scores better is the constant answer.
     """
 
     arithmetic: np.ndarray
     procrustes: np.ndarray
-    root: str | tuple[int, ...] = "hip_midpoint"
-
-    def mpjpe(self, truth: np.ndarray) -> np.ndarray:
-        """MPJPE (N,) of always answering the arithmetic mean body."""
-        return metrics.mpjpe(_repeat(self.arithmetic, truth), truth, self.root)
-
-    def pa_mpjpe(self, truth: np.ndarray) -> np.ndarray:
-        """PA-MPJPE (N,) of the mean body that does better on `truth`: the stricter baseline."""
-        scores = [
-            metrics.pa_mpjpe(_repeat(body, truth), truth)
-            for body in (self.arithmetic, self.procrustes)
-        ]
-        return min(scores, key=np.mean)
 
 
 def constant_baseline(
@@ -55,7 +45,6 @@ def constant_baseline(
     return ConstantAnswer(
         arithmetic=metrics.centre(train_joints, root).mean(axis=0),
         procrustes=generalised_procrustes_mean(train_joints),
-        root=root,
     )
 
 

@@ -9,6 +9,8 @@ changes the number by millimetres, so it is always named: see `ROOTS`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from src.body import joints
@@ -87,16 +89,17 @@ def procrustes_align(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return scale[:, None, None] * (p @ rotation.transpose(0, 2, 1)) + mean_t
 
 
-def pck(errors: np.ndarray, threshold: float = PCK_THRESHOLD_MM) -> float:
-    """Share of errors strictly under the threshold, in percent. `errors`: any shape, same unit."""
-    return 100.0 * float(np.mean(np.asarray(errors) < threshold))
+def pck(errors: np.ndarray, threshold: float = PCK_THRESHOLD_MM, axis: int | None = None) -> Any:
+    """Share of errors strictly under the threshold, in percent, over all or over one axis."""
+    return 100.0 * np.mean(np.asarray(errors) < threshold, axis=axis)
 
 
-def auc(errors: np.ndarray, thresholds: np.ndarray = AUC_THRESHOLDS_MM) -> float:
-    """Mean of `pck` over the thresholds, in percent (area under the curve, MPI-INF-3DHP)."""
-    ordered = np.sort(np.asarray(errors, np.float64), axis=None)
-    below = np.searchsorted(ordered, np.asarray(thresholds, np.float64), side="left")
-    return 100.0 * float(np.mean(below)) / ordered.size
+def auc(
+    errors: np.ndarray, thresholds: np.ndarray = AUC_THRESHOLDS_MM, axis: int | None = None
+) -> Any:
+    """Mean of `pck` over ascending thresholds, in percent: the area under its curve."""
+    reached = np.searchsorted(thresholds, np.asarray(errors), side="right")
+    return 100.0 * np.mean(1.0 - reached / len(thresholds), axis=axis)
 
 
 def pve(
@@ -109,20 +112,6 @@ def pve(
     predicted = np.asarray(predicted_vertices, np.float64) - _column(predicted_pelvis)
     truth = np.asarray(true_vertices, np.float64) - _column(true_pelvis)
     return joint_errors(predicted, truth).mean(axis=1)
-
-
-def keypoint_error(predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Mean 2D distance over the visible keypoints of each sample, (N,); NaN where none is.
-
-    Args:
-        predicted, truth: (N, K, 2), same unit and frame.
-        visible: (N, K), counted where greater than 0.
-    """
-    distances = joint_errors(predicted, truth)
-    weights = np.asarray(visible) > 0
-    counts = weights.sum(axis=1)
-    totals = np.where(weights, distances, 0.0).sum(axis=1)
-    return np.divide(totals, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def _best_rotation(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,96 @@
+"""One evaluation from start to end: records, predictions, scores, files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from src.data.shards import find_shards
+from src.errors import UserError
+from src.evaluation.protocols import Protocol, find_protocol
+from src.evaluation.report import table, write_report
+from src.evaluation.samples import (
+    Prediction,
+    Truth,
+    predict_split,
+    read_predictions,
+    read_truth,
+)
+from src.evaluation.scoring import Scores, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate. Exactly one of `checkpoint` and `predictions` is given.
+
+    Attributes:
+        protocol: name in `src.evaluation.protocols.PROTOCOLS`.
+        data: folder of the records.
+        checkpoint: model folder or training folder.
+        predictions: .npz of any method, see `src.evaluation.samples.read_predictions`.
+        body: another body file than the checkpoint's.
+        batch_size: images at a time.
+        limit: how many records, from the first; None for all.
+    """
+
+    protocol: str
+    data: str
+    checkpoint: str | None = None
+    predictions: str | None = None
+    body: str | None = None
+    batch_size: int = 64
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.checkpoint) == bool(self.predictions):
+            raise UserError(
+                "give a model (--checkpoint runs/demo) or predictions (--predictions FILE.npz), "
+                f"one of them. Received: {self.checkpoint!r} and {self.predictions!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores, and the samples behind them."""
+
+    scores: Scores
+    prediction: Prediction
+    truth: Truth
+
+    def table(self) -> str:
+        """The protocol's choices and numbers, for people."""
+        return table(self.scores, len(self.truth))
+
+
+def evaluate(evaluation: Evaluation) -> Outcome:
+    """Scores a model or a file of predictions.
+
+    Raises:
+        UserError: protocol, records, model or predictions are missing or do not fit.
+    """
+    protocol = find_protocol(evaluation.protocol)
+    paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
+    prediction, truth = _predictions(evaluation, paths)
+    train = _constant_source(protocol, evaluation.data)
+    return Outcome(score(protocol, prediction, truth, train), prediction, truth)
+
+
+def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -> list[Path]:
+    """Writes metrics.json, sequences.csv and samples.csv; returns their paths."""
+    return write_report(Path(folder), outcome.scores, outcome.truth, asdict(evaluation))
+
+
+def _predictions(evaluation: Evaluation, paths: list[str]) -> tuple[Prediction, Truth]:
+    if evaluation.predictions:
+        truth = read_truth(paths, evaluation.limit)
+        return read_predictions(evaluation.predictions, truth), truth
+    from src.network.checkpoint import load_model
+
+    model = load_model(str(evaluation.checkpoint), evaluation.body)
+    return predict_split(model, paths, evaluation.batch_size, evaluation.limit)
+
+
+def _constant_source(protocol: Protocol, data: str) -> Truth | None:
+    if not protocol.baseline_split:
+        return None
+    return read_truth(find_shards(data, protocol.dataset, protocol.baseline_split))

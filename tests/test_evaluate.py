@@ -1,0 +1,117 @@
+"""The verb, on tiny records and an untrained model."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from src import evaluate as verb
+from src.errors import UserError
+from src.network.build import ModelSpec, build_model
+from src.network.checkpoint import save_model
+from tests.conftest import write_people
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("evaluated")
+    write_people(root / "mpi_inf_3dhp" / "val_00000.tfrecord", "mpi_inf_3dhp", True, count=5)
+    write_people(root / "mpi_inf_3dhp" / "train_00000.tfrecord", "mpi_inf_3dhp", True, count=9)
+    write_people(root / "lsp" / "test_00000.tfrecord", "lsp", False, count=3)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, body_path):
+    folder = tmp_path_factory.mktemp("model")
+    spec = ModelSpec("resnet14_v2_narrow", input_size=32, hidden_units=32, body=str(body_path))
+    save_model(build_model(spec), spec, folder)
+    return folder
+
+
+def _run(*flags):
+    return verb.main([str(flag) for flag in flags])
+
+
+def test_a_model(data, checkpoint, tmp_path, capsys):
+    code = _run(
+        "--protocol", "stand_in", "--checkpoint", checkpoint, "--data", data,
+        "--output", tmp_path, "--batch_size", 2,
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert printed.index("hip_midpoint") < printed.index("MPJPE mm")
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    assert numbers["samples"] == 5
+    for key in ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px"):
+        assert numbers["metrics"][key] > 0 and numbers["metrics"][f"mean_body_{key}"] > 0
+    with open(tmp_path / "samples.csv") as file:
+        rows = list(csv.DictReader(file))
+    mean = np.mean([float(row["mpjpe_mm"]) for row in rows])
+    assert mean == pytest.approx(numbers["metrics"]["mpjpe_mm"], abs=1e-3)
+    assert [row["filename"] for row in rows] == [f"{index}.jpg" for index in range(5)]
+    assert not list(tmp_path.glob("*partial*"))
+
+
+def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoint, tmp_path):
+    from src.evaluation.run import Evaluation, evaluate
+
+    by_model = evaluate(Evaluation("stand_in", str(data), checkpoint=str(checkpoint)))
+    file = tmp_path / "theirs.npz"
+    np.savez(
+        file,
+        joints3d=by_model.prediction.joints3d_m,
+        keypoints2d=by_model.prediction.keypoints2d,
+        filename=by_model.truth.names,
+    )
+    by_file = evaluate(Evaluation("stand_in", str(data), predictions=str(file)))
+    assert by_file.scores.summary() == by_model.scores.summary()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"joints": np.zeros((5, 14, 3))}, "needs joints3d"),
+        ({"joints3d": np.zeros((4, 14, 3))}, r"\(5, 14, 3\).*Received: float64 \(4, 14, 3\)"),
+        ({"joints3d": np.full((5, 19, 3), np.nan)}, "not finite, first in row 0"),
+        (
+            {"joints3d": np.zeros((5, 14, 3)), "filename": np.array(["1.jpg"] * 5)},
+            "Row 0: expected '0.jpg'",
+        ),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused(data, tmp_path, arrays, message):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        _run("--predictions", tmp_path / "bad.npz", "--data", data, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_2d_protocol_on_records_without_3d(data, checkpoint, tmp_path):
+    assert not _run(
+        "--protocol", "keypoints2d", "--checkpoint", checkpoint, "--data", data,
+        "--output", tmp_path,
+    )  # fmt: skip
+    numbers = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert set(numbers) == {
+        prefix + name
+        for prefix in ("", "median_")
+        for name in ("pck2d_005", "pck2d_010", "keypoint_error_px")
+    }
+
+
+def test_missing_records_and_contradicting_flags_are_named(data, checkpoint):
+    with pytest.raises(UserError, match="make tfrecords LSP"):
+        _run("--protocol", "keypoints2d", "--checkpoint", checkpoint, "--data", data / "nothing")
+    with pytest.raises(UserError, match="one of them"):
+        _run("--data", data)
+
+
+def test_a_damaged_record_is_named(data, checkpoint, tmp_path):
+    good = (data / "mpi_inf_3dhp" / "val_00000.tfrecord").read_bytes()
+    broken = tmp_path / "mpi_inf_3dhp" / "val_00000.tfrecord"
+    broken.parent.mkdir()
+    broken.write_bytes(good[:-40])
+    with pytest.raises(UserError, match=r"record 4 of .*val_00000.tfrecord is truncated"):
+        _run("--checkpoint", checkpoint, "--data", tmp_path, "--output", tmp_path / "out")
