@@ -56,6 +56,34 @@ comma := ,
 doctor: $(INSTALLED)  ## versions, devices, which files are found and what to do next
 	$(PY) -m src.doctor
 
+# ---------------------------------------------------------------- the demo
+
+# $(call demo,data folder,run folder,config,flags of the stand-in datasets): a user's own steps.
+define demo
+@echo; echo "1/7 a body and raw datasets that are free of any licence"
+$(PY) -m tfrecords_tools.standin --output $(1)_raw --body models/standin_body.npz $(4)
+@echo; echo "2/7 raw datasets to TFRecords"
+$(MAKE) --no-print-directory tfrecords OUT=$(1) LSP=$(1)_raw/lsp COCO=$(1)_raw/coco \
+	MPI_INF_3DHP=$(1)_raw/mpi_inf_3dhp AMASS=$(1)_raw/amass
+@echo; echo "3/7 training, with discriminators"
+$(PY) -m src.main --config $(3) --config.data.root=$(1) --workdir $(2)
+@echo; echo "4/7 errors on people and poses never seen"
+$(PY) -m src.evaluate --protocol stand_in --checkpoint $(2) --data $(1) --output $(2)/evaluation
+@echo; echo "5/7 SavedModel, re-run in a fresh process"
+$(PY) -m src.export --checkpoint $(2) --output $(2)/export
+@echo; echo "6/7 bodies in held-out pictures"
+$(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out --output $(2)/predictions
+@echo; echo "7/7 summary"
+$(PY) -m src.demo --workdir $(2)
+endef
+
+.PHONY: demo demo-long
+demo: $(INSTALLED)  ## all of it in 10 minutes: data, training, evaluation, export, pictures
+	$(call demo,data/standin,runs/demo,src/configs/demo.py,)
+
+demo-long: $(INSTALLED)  ## the demo with more and harder data, about an hour
+	$(call demo,data/standin_long,runs/demo_long,src/configs/demo_long.py,$(DEMO_LONG_FLAGS))
+
 # ---------------------------------------------------------------- files to begin with
 
 .PHONY: smpl
