@@ -1,0 +1,142 @@
+"""Shaded pictures of meshes: smooth normals, three soft lights, clean edges, numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from src.imaging.render import interpolate, rasterize, vertex_normals
+
+# Direction to each light (x right, y down, z away from the viewer), strength, RGB tint: a warm key
+# light from the upper left, a cool fill from the right, a rim light from behind.
+_LIGHTS = (
+    ((-0.50, -0.70, -0.65), 0.78, (1.00, 0.97, 0.92)),
+    ((0.85, 0.05, -0.40), 0.20, (0.88, 0.94, 1.00)),
+    ((0.30, -0.55, 0.75), 0.22, (0.95, 0.97, 1.00)),
+)
+_SKY, _GROUND = 0.24, 0.10
+_SHINE, _SHININESS = 0.12, 20.0
+# Surfaces that turn away from the viewer darken by this much, which draws limbs before the trunk.
+_EDGE_DARKENING = 0.35
+_EXPOSURE = 1.35
+_VIEWER = np.array([0.0, 0.0, -1.0], np.float32)
+_GAMMA = 2.2
+_SMOOTH_EDGE_UP_TO_PX = 512
+SKIN_BLUE = (166, 189, 219)
+
+
+def shade(normals: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    """Light on unit normals (N, 3), camera's axes -> linear RGB (N, 3), 0 to 1 and above."""
+    albedo = (np.array(color, np.float32) / 255) ** _GAMMA
+    upwards = 0.5 - 0.5 * normals[:, 1:2]
+    light = np.repeat(_GROUND + (_SKY - _GROUND) * upwards, 3, axis=1)
+    shine = np.zeros_like(light)
+    for direction, strength, tint in _LIGHTS:
+        towards = _unit(np.array(direction, np.float32))
+        # Light wraps around the edge of the shadow, as that of a large lamp does.
+        facing = np.clip((normals @ towards[:, None] + 0.2) / 1.2, 0, 1)
+        light += strength * facing**1.5 * np.array(tint, np.float32)
+        highlight = np.clip(normals @ _unit(towards + _VIEWER)[:, None], 0, 1)
+        shine += strength * highlight**_SHININESS
+    frontal = np.clip(normals @ _VIEWER[:, None], 0, 1)
+    darkening = 1 - _EDGE_DARKENING * (1 - frontal) ** 2
+    return (albedo * light * darkening + _SHINE * shine * albedo) * _EXPOSURE
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
+def render_layer(
+    vertices_px: np.ndarray,
+    faces: np.ndarray,
+    height: int,
+    width: int,
+    color: tuple[int, int, int] = SKIN_BLUE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A closed mesh as a transparent layer.
+
+    Args:
+        vertices_px: (V, 3) x right, y down, z away, all in pixels of the picture.
+        faces: (F, 3), counter-clockwise seen from outside.
+        height: of the picture.
+        width: of the picture.
+        color: RGB, 0 to 255.
+
+    Returns:
+        RGB (H, W, 3) float32 0 to 255, and the covered part of each pixel (H, W, 1), 0 to 1.
+    """
+    vertices = np.asarray(vertices_px, np.float64)
+    layer = np.zeros((height, width, 3), np.float32)
+    coverage = np.zeros((height, width, 1), np.float32)
+    top, bottom, left, right = _covered_window(vertices, height, width)
+    if top >= bottom or left >= right:
+        return layer, coverage
+    window = (bottom - top, right - left)
+    supersample = 3 if max(window) <= _SMOOTH_EDGE_UP_TO_PX else 2
+    shifted = vertices - (left, top, 0)
+    mean = _sample_mean(shifted, faces, window, supersample, color)
+    part = mean[..., 3:]
+    linear = mean[..., :3] / np.maximum(part, 1e-6)
+    layer[top:bottom, left:right] = 255 * np.clip(linear, 0, 1) ** (1 / _GAMMA)
+    coverage[top:bottom, left:right] = part
+    return layer, coverage
+
+
+def _sample_mean(
+    vertices_px: np.ndarray,
+    faces: np.ndarray,
+    window: tuple[int, int],
+    supersample: int,
+    color: tuple[int, int, int],
+) -> np.ndarray:
+    """Mean of each pixel's samples: linear RGB times coverage, and coverage, (H, W, 4)."""
+    height, width = window
+    # Sample k of pixel j lies at j + (k + 1/2) / supersample - 1/2.
+    fine = (vertices_px + (0.5, 0.5, 0)) * (supersample, supersample, 1) - (0.5, 0.5, 0)
+    raster = rasterize(fine, faces, height * supersample, width * supersample, cull=True)
+    lit = shade(vertex_normals(vertices_px, faces), color)
+    samples = interpolate(raster, faces, np.column_stack([lit, np.ones(len(lit), np.float32)]))
+    return samples.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
+
+
+def _covered_window(vertices: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
+    """First and one-past-last row, first and one-past-last column that the mesh may touch."""
+    finite = vertices[np.isfinite(vertices).all(axis=1)]
+    if len(finite) == 0:
+        return 0, 0, 0, 0
+    low, high = finite[:, :2].min(axis=0), finite[:, :2].max(axis=0)
+    left, top = np.clip(np.floor(low), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int)
+    return top, bottom, left, right
+
+
+def render_mesh(
+    vertices_px: np.ndarray,
+    faces: np.ndarray,
+    image: np.ndarray | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    color: tuple[int, int, int] = SKIN_BLUE,
+    opacity: float = 1.0,
+) -> np.ndarray:
+    """A closed mesh drawn over a picture, or on white.
+
+    Args:
+        vertices_px: (V, 3) x right, y down, z away, in pixels of the picture.
+        faces: (F, 3), counter-clockwise seen from outside.
+        image: (H, W, 3) uint8 RGB behind the mesh; white of `height` x `width` if None.
+        height: rows, needed without an image.
+        width: columns, needed without an image.
+        color: of the mesh, RGB.
+        opacity: of the mesh, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    if image is None:
+        if height is None or width is None:
+            raise ValueError("render_mesh needs an image, or a height and a width")
+        image = np.full((height, width, 3), 255, np.uint8)
+    layer, coverage = render_layer(vertices_px, faces, *image.shape[:2], color)
+    alpha = coverage * opacity
+    return np.rint(image * (1 - alpha) + layer * alpha).astype(np.uint8)
