@@ -1,0 +1,1 @@
+"""Licence-free stand-in datasets: rendered people in the raw official layouts of the real ones."""

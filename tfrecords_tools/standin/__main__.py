@@ -1,0 +1,187 @@
+"""Makes the stand-in datasets: `python -m tfrecords_tools.standin --help`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from src.body.library import open_body
+from src.errors import UserError, run_verb
+from tfrecords_tools.standin.scene import SceneStyle
+
+DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
+ones are downloaded: LSP, COCO 2014, MPI-INF-3DHP with its test set, and AMASS. Subject S8, the test
+set and the LSP pictures after the first 1000 show people and poses that the rest never shows."""
+EPILOG = """example:
+  python -m tfrecords_tools.standin --output data/standin_raw --images_3d 8000
+  python -m tfrecords_tools --mpi_inf_3dhp data/standin_raw/mpi_inf_3dhp --output data/tfrecords
+
+The same flags give the same files, whatever the number of workers. --views 180 --backgrounds loud
+is a much harder setting, for runs of hours."""
+README = """Pictures of people who do not exist, rendered by python -m tfrecords_tools.standin, in
+the layouts of LSP, COCO 2014, MPI-INF-3DHP and AMASS. They hold no data of those datasets and are
+free of their licences. standin.json holds the settings: the same settings make the same files.
+
+A subject of mpi_inf_3dhp is a cast of people, its cameras do not film the same moment, and only
+cameras 0, 1, 2, 4, 5, 6, 7 and 8 film. People and key poses of S8, of the test set TS1 to TS6 and
+of the LSP pictures after the first 1000 appear nowhere else.
+"""
+MANIFEST = "standin.json"
+VERSION = 1
+COUNTS = ("images_3d", "test_3d", "lsp", "coco", "mocap")
+SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "frame_px", "seed")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tfrecords_tools.standin",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("data/standin_raw"), help="folder to fill"
+    )
+    parser.add_argument(
+        "--body",
+        type=Path,
+        default=Path("models/standin_body.npz"),
+        help="body file of the people; the stand-in body is made if there is none (%(default)s)",
+    )
+    counts = parser.add_argument_group("how many; 0 leaves a dataset out")
+    counts.add_argument(
+        "--images_3d", type=int, default=7000, help="MPI-INF-3DHP pictures (%(default)s)"
+    )
+    counts.add_argument("--test_3d", type=int, default=240, help="its test pictures (%(default)s)")
+    counts.add_argument("--lsp", type=int, default=1100, help="LSP pictures (%(default)s)")
+    counts.add_argument("--coco", type=int, default=1000, help="COCO pictures (%(default)s)")
+    counts.add_argument("--mocap", type=int, default=40000, help="AMASS frames (%(default)s)")
+    looks = parser.add_argument_group("how hard")
+    looks.add_argument(
+        "--views",
+        type=float,
+        default=75.0,
+        help="people turn away by at most this, degrees (%(default)s)",
+    )
+    looks.add_argument("--backgrounds", choices=("plain", "loud"), default="plain")
+    looks.add_argument(
+        "--frame_px", type=int, default=320, help="MPI-INF-3DHP frame size (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Makes what the command line asks for, or finds it made."""
+    arguments = parse_arguments()
+    _check(arguments)
+    request = {"version": VERSION, **{name: getattr(arguments, name) for name in SHAPING_FLAGS}}
+    if _already_made(arguments.output, request, arguments.overwrite):
+        print(f"{arguments.output} is up to date")
+        return
+    body = open_body(arguments.body)
+    with _replacing(arguments.output, arguments.overwrite) as folder:
+        _write_datasets(folder, arguments)
+        record = {**request, "body": body.source}
+        (folder / MANIFEST).write_text(json.dumps(record, indent=2) + "\n")
+        (folder / "README.txt").write_text(README)
+    print(f"wrote {arguments.output}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for name in (*COUNTS, "seed"):
+        if getattr(arguments, name) < 0:
+            raise UserError(f"--{name} must not be negative. Received: {getattr(arguments, name)}.")
+    if not 0 <= arguments.views <= 180:
+        raise UserError(f"--views must lie in 0..180 degrees. Received: {arguments.views:g}.")
+    if not 128 <= arguments.frame_px <= 2048:
+        raise UserError(f"--frame_px must lie in 128..2048. Received: {arguments.frame_px}.")
+    if arguments.workers < 1:
+        raise UserError(f"--workers must be at least 1. Received: {arguments.workers}.")
+
+
+def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> bool:
+    """Whether the folder holds what is asked for.
+
+    Raises:
+        UserError: it holds something else, and may not be overwritten.
+    """
+    if not output.exists():
+        return False
+    manifest = output / MANIFEST
+    if not manifest.is_file():
+        raise UserError(
+            f"{output} exists, but was not made by this command (it has no {MANIFEST}). "
+            "Choose another --output."
+        )
+    held = json.loads(manifest.read_text())
+    if {name: held.get(name) for name in request} == request:
+        return True
+    if overwrite:
+        return False
+    changed = ", ".join(
+        f"{name} {held.get(name)} -> {value}"
+        for name, value in request.items()
+        if held.get(name) != value
+    )
+    raise UserError(
+        f"{output} holds stand-in datasets made with other settings ({changed}). "
+        "Add --overwrite to replace them, or choose another --output."
+    )
+
+
+@contextlib.contextmanager
+def _replacing(output: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill that takes the place of `output` when all is written, and only then."""
+    partial = output.with_name(f"{output.name}.partial{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if overwrite and output.exists():
+            shutil.rmtree(output)
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
+    # Keras takes seconds to import: --help and a folder that is up to date do without.
+    from tfrecords_tools.standin.amass import write_amass
+    from tfrecords_tools.standin.coco import write_coco
+    from tfrecords_tools.standin.lsp import write_lsp
+    from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
+    from tfrecords_tools.standin.studio import Studio
+
+    style = _style(arguments)
+    seed, frame_px = arguments.seed, arguments.frame_px
+    with Studio(arguments.body, arguments.workers) as studio:
+        if arguments.lsp:
+            write_lsp(folder / "lsp", arguments.lsp, style, seed, studio)
+        if arguments.coco:
+            write_coco(folder / "coco", arguments.coco, style, seed, studio)
+        root = folder / "mpi_inf_3dhp"
+        if arguments.images_3d:
+            write_mpi_inf_3dhp(root, arguments.images_3d, style, frame_px, seed, studio)
+        if arguments.test_3d:
+            write_test_set(root, arguments.test_3d, style, frame_px, seed, studio)
+        if arguments.mocap:
+            write_amass(folder / "amass", arguments.mocap, seed, studio.smpl)
+
+
+def _style(arguments: argparse.Namespace) -> SceneStyle:
+    return SceneStyle(max_yaw_deg=arguments.views, backgrounds=arguments.backgrounds)
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,153 @@
+"""Stand-in pictures in the layout of COCO 2014 person keypoints, training split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.body.joints import COCO17, COCOPLUS, joint_map
+from tfrecords_tools.standin.masks import Silhouette
+from tfrecords_tools.standin.picture import Figure, Shot, Take
+from tfrecords_tools.standin.plan import Company, gather, sample_camera, stand_before
+from tfrecords_tools.standin.scene import Lens, SceneStyle, place, sample_lens
+from tfrecords_tools.standin.studio import Studio
+
+DATASET_SEED = 2
+UNLABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+PERSON_CATEGORY = 1
+PAIR_ODDS, CROWD_ODDS = 0.25, 0.03
+CROWD_SIZE, CROWD_DEPTHS = 4, (2.5, 4.0)
+SKIPPED_LABELS = 0.3
+"""Share of the hidden keypoints that the annotators leave out instead of guessing."""
+FIGURES_AT_MOST = 2 + CROWD_SIZE
+SKELETON = (
+    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
+    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
+)  # fmt: skip
+
+
+def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
+    """Writes `count` pictures of one or two people, some before a crowd, and their annotations."""
+    (root / "train2014").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    rng = np.random.default_rng([seed, DATASET_SEED])
+    company = gather(rng, count * FIGURES_AT_MOST, held_out=False)
+    shots = [_plan(rng, root, number, company, style, seed) for number in range(count)]
+    takes = list(studio.take(shots, "coco"))
+    labels = np.random.default_rng([seed, DATASET_SEED, count])
+    path = root / "annotations" / "person_keypoints_train2014.json"
+    path.write_text(json.dumps(_document(labels, shots, takes)))
+
+
+def _plan(
+    rng: np.random.Generator,
+    root: Path,
+    number: int,
+    company: Company,
+    style: SceneStyle,
+    seed: int,
+) -> Shot:
+    width, height = ((320, 240), (240, 320), (320, 320))[rng.integers(3)]
+    lens = sample_lens(rng, width, height)
+    num_people = 2 if rng.random() < PAIR_ODDS else 1
+    pelvises = [place(rng, lens, style) for _ in range(num_people)]
+    if rng.random() < CROWD_ODDS:
+        pelvises += _crowd(rng, lens, pelvises[0])
+    camera = sample_camera(rng, style)
+    first_pose = number * FIGURES_AT_MOST
+    figures: list[Figure] = [
+        stand_before(rng, company, first_pose + index, camera, pelvis, style)
+        for index, pelvis in enumerate(pelvises)
+    ]
+    path = root / "train2014" / f"COCO_train2014_{number + 1:012d}.jpg"
+    shot_seed = (seed, DATASET_SEED, number)
+    return Shot(path, shot_seed, lens, tuple(figures), style, num_people)
+
+
+def _crowd(rng: np.random.Generator, lens: Lens, pelvis_m: np.ndarray) -> list[np.ndarray]:
+    """Pelvises of people who stand side by side, far behind the others."""
+    depth = pelvis_m[2] * rng.uniform(*CROWD_DEPTHS)
+    middle = lens.unproject(lens.project(pelvis_m), depth)
+    offsets = np.linspace(-0.9, 0.9, CROWD_SIZE) + rng.normal(0, 0.1, CROWD_SIZE)
+    return [middle + np.array([offset, 0.0, rng.normal(0, 0.3)]) for offset in offsets]
+
+
+def _document(rng: np.random.Generator, shots: list[Shot], takes: list[Take]) -> dict[str, Any]:
+    images, annotations = [], []
+    for number, (shot, take) in enumerate(zip(shots, takes, strict=True), start=1):
+        size = {"width": shot.lens.width, "height": shot.lens.height}
+        images.append({"id": number, "file_name": shot.path.name, "license": 0, **size})
+        annotations += [
+            {"image_id": number, "category_id": PERSON_CATEGORY, **entry}
+            for entry in (*_people(rng, take), *_crowds(take))
+        ]
+    for identity, annotation in enumerate(annotations, start=1):
+        annotation["id"] = identity
+    info = {"description": "Stand-in for COCO 2014: rendered people, free of any licence"}
+    category = {"id": PERSON_CATEGORY, "name": "person", "supercategory": "person"}
+    category |= {"keypoints": list(COCO17), "skeleton": [list(bone) for bone in SKELETON]}
+    licences: list[Any] = []
+    document = {"info": info, "licenses": licences, "images": images, "annotations": annotations}
+    return {**document, "categories": [category]}
+
+
+def _people(rng: np.random.Generator, take: Take) -> list[dict[str, Any]]:
+    """Annotations of the people of whom something is seen."""
+    order = joint_map(COCOPLUS, COCO17)
+    entries = []
+    for person, silhouette in enumerate(take.silhouettes):
+        if not silhouette.polygons:
+            continue
+        points, flags = take.joints_px[person, order], take.visible[person, order]
+        keypoints = label_keypoints(rng, points, flags, silhouette)
+        entries.append(
+            {
+                "keypoints": keypoints.reshape(-1).tolist(),
+                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+                "segmentation": silhouette.polygons,
+                "bbox": list(silhouette.bbox),
+                "area": silhouette.area,
+                "iscrowd": 0,
+            }
+        )
+    return entries
+
+
+def label_keypoints(
+    rng: np.random.Generator, points_px: np.ndarray, visible: np.ndarray, seen: Silhouette
+) -> np.ndarray:
+    """Keypoints as COCO's annotators mark them.
+
+    Args:
+        points_px: (17, 2) true places.
+        visible: (17,) bool.
+        seen: what is seen of the person; hidden points far outside its box are not guessed.
+    Returns:
+        (17, 3) of x, y, v; unlabelled rows are zero.
+    """
+    x, y, width, height = seen.bbox
+    margin = 0.1 * max(width, height)
+    low, high = np.array([x, y]) - margin, np.array([x + width, y + height]) + margin
+    guessable = ((points_px >= low) & (points_px <= high)).all(axis=1)
+    guessed = guessable & (rng.random(len(points_px)) >= SKIPPED_LABELS)
+    flags = np.where(visible, VISIBLE, np.where(guessed, OCCLUDED, UNLABELLED))
+    places = np.where(flags[:, None] == UNLABELLED, 0.0, np.round(points_px, 2))
+    return np.concatenate([places, flags[:, None]], axis=1)
+
+
+def _crowds(take: Take) -> list[dict[str, Any]]:
+    if take.crowd is None:
+        return []
+    silhouette, segmentation = take.crowd
+    entry = {"keypoints": [0] * (3 * len(COCO17)), "num_keypoints": 0, "iscrowd": 1}
+    return [
+        {
+            **entry,
+            "segmentation": segmentation,
+            "bbox": list(silhouette.bbox),
+            "area": silhouette.area,
+        }
+    ]

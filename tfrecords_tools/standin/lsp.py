@@ -1,0 +1,66 @@
+"""Stand-in pictures in the layout of Leeds Sports Pose: images/im0001.jpg ... and joints.mat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from src.body.joints import LSP14
+from tfrecords_tools.standin.picture import Shot, Take
+from tfrecords_tools.standin.plan import Company, gather, portrait, sample_camera
+from tfrecords_tools.standin.scene import SceneStyle, sample_lens
+from tfrecords_tools.standin.studio import Studio
+
+DATASET_SEED = 1
+NUM_TRAIN = 1000
+"""As in the real dataset, the first 1000 pictures are for training; the others show held-out people
+in held-out poses."""
+VISIBLE, OCCLUDED = 0, 1
+
+
+def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
+    """Writes `count` pictures and their joints.mat, key `joints`: (3, 14, count) float64 of x, y in
+    pixels and a flag, 0 = visible, 1 = occluded or outside."""
+    (root / "images").mkdir(parents=True)
+    shots = _plan(root, 0, min(count, NUM_TRAIN), style, seed)
+    shots += _plan(root, NUM_TRAIN, count, style, seed)
+    takes = studio.take(shots, "lsp")
+    joints = np.stack([_joints(take) for take in takes], axis=-1)
+    scipy.io.savemat(root / "joints.mat", {"joints": joints})
+
+
+def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:
+    if stop <= start:
+        return []
+    rng = np.random.default_rng([seed, DATASET_SEED, start])
+    company = gather(rng, stop - start, held_out=start > 0)
+    return [
+        _shot(rng, root, number, company, number - start, style, seed)
+        for number in range(start, stop)
+    ]
+
+
+def _shot(
+    rng: np.random.Generator,
+    root: Path,
+    number: int,
+    company: Company,
+    index: int,
+    style: SceneStyle,
+    seed: int,
+) -> Shot:
+    """The real pictures were scaled to people of about 150 px and come in many sizes."""
+    width, height = (int(side) for side in rng.integers(180, 300, size=2))
+    lens = sample_lens(rng, width, height)
+    path = root / "images" / f"im{number + 1:04d}.jpg"
+    shot_seed = (seed, DATASET_SEED, number)
+    return portrait(rng, path, shot_seed, company, index, lens, sample_camera(rng, style), style)
+
+
+def _joints(take: Take) -> np.ndarray:
+    """(3, 14) of the only person; LSP's joints are the first 14 of cocoplus, in its order."""
+    count = len(LSP14)
+    flag = np.where(take.visible[0, :count], VISIBLE, OCCLUDED)
+    return np.concatenate([take.joints_px[0, :count].T, flag[None]]).astype(np.float64)

@@ -1,0 +1,199 @@
+"""Stand-in pictures in the layout of MPI-INF-3DHP: S1..S8/Seq1,2 and the test set TS1..TS6.
+
+A "subject" is a cast of people: every picture shows one of its members, in its own pose, so that a
+few thousand pictures hold a few thousand poses. The cameras of a sequence are fixed and calibrated,
+but do not film the same moment. S8, the validation subject, and the test set show people and key
+poses that S1 to S7 never show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.io
+
+from src.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
+from tfrecords_tools.standin.picture import ALL_JOINTS, Shot, Take
+from tfrecords_tools.standin.plan import gather, portrait
+from tfrecords_tools.standin.rig import NUM_CAMERAS, Rig, build_rig, write_calibration
+from tfrecords_tools.standin.scene import SceneStyle
+from tfrecords_tools.standin.studio import Studio
+
+DATASET_SEED, TEST_SEED = 3, 4
+SUBJECTS, SEQUENCES = range(1, 9), (1, 2)
+HELD_OUT_SUBJECT = 8
+FILMED_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
+"""The cameras at chest height that HMR and VNect use; the other six film nothing here."""
+TEST_SUBJECTS = range(1, 7)
+TEST_ROOT = Path("mpi_inf_3dhp_test_set", "mpi_inf_3dhp_test_set")
+TEST_ACTIVITIES = 7
+UNIVERSAL_LEG_MM = 800.0
+MM_PER_M = 1000.0
+
+DERIVED_JOINTS: dict[str, dict[str, float]] = {
+    "spine4": {"smpl_spine3": 0.5, "smpl_neck": 0.5},
+    "spine2": {"smpl_spine2": 1.0},
+    "spine3": {"smpl_spine3": 1.0},
+    "spine": {"smpl_spine1": 1.0},
+    "pelvis": {"smpl_pelvis": 1.0},
+    "head": {"smpl_head": 1.0},
+    "left_clavicle": {"smpl_left_collar": 1.0},
+    "right_clavicle": {"smpl_right_collar": 1.0},
+    "left_hand": {"smpl_left_hand": 1.0},
+    "right_hand": {"smpl_right_hand": 1.0},
+    "left_foot": {"smpl_left_foot": 1.0},
+    "right_foot": {"smpl_right_foot": 1.0},
+    "left_toe": {"smpl_left_foot": 1.5, "smpl_left_ankle": -0.5},
+    "right_toe": {"smpl_right_foot": 1.5, "smpl_right_ankle": -0.5},
+}
+"""The dataset's joints that cocoplus lacks, as weights of annotated joints."""
+
+
+def joint_matrix() -> np.ndarray:
+    """(28, 43) weights that make the dataset's joints of `ALL_JOINTS`."""
+    matrix = np.zeros((len(MPI_INF_3DHP28), len(ALL_JOINTS)))
+    for row, name in enumerate(MPI_INF_3DHP28):
+        weights = {name: 1.0} if name in COCOPLUS else DERIVED_JOINTS[name]
+        for source, weight in weights.items():
+            matrix[row, ALL_JOINTS.index(source)] = weight
+    return matrix
+
+
+def write_mpi_inf_3dhp(
+    root: Path, count: int, style: SceneStyle, frame_px: int, seed: int, studio: Studio
+) -> None:
+    """Writes at least `count` pictures, the same number for each of the 128 cameras of a sequence.
+
+    Args:
+        frame_px: width and height of the pictures, as the calibration files say.
+    """
+    per_camera = -(-count // (len(SUBJECTS) * len(SEQUENCES) * len(FILMED_CAMERAS)))
+    places = [(subject, sequence) for subject in SUBJECTS for sequence in SEQUENCES]
+    rigs = {at: build_rig((seed, DATASET_SEED, *at), style, frame_px, seed) for at in places}
+    shots = [shot for at in places for shot in _plan(root, *at, rigs[at], per_camera, style, seed)]
+    takes = studio.take(shots, "mpi_inf_3dhp")
+    for subject, sequence in places:
+        folder = root / f"S{subject}" / f"Seq{sequence}"
+        write_calibration(folder / "camera.calibration", rigs[subject, sequence])
+        _write_annotations(folder / "annot.mat", rigs[subject, sequence], takes, per_camera)
+
+
+def write_test_set(
+    root: Path, count: int, style: SceneStyle, frame_px: int, seed: int, studio: Studio
+) -> None:
+    """Writes at least `count` test pictures in six sequences, with HDF5 annotations."""
+    per_sequence = -(-count // len(TEST_SUBJECTS))
+    rigs = {ts: build_rig((seed, TEST_SEED, ts), style, frame_px, seed) for ts in TEST_SUBJECTS}
+    shots = [
+        shot
+        for ts in TEST_SUBJECTS
+        for shot in _plan_test(
+            root / TEST_ROOT / f"TS{ts}", ts, rigs[ts], per_sequence, style, seed
+        )
+    ]
+    takes = studio.take(shots, "mpi_inf_3dhp test")
+    for ts in TEST_SUBJECTS:
+        frames = [next(takes) for _ in range(per_sequence)]
+        path = root / TEST_ROOT / f"TS{ts}" / "annot_data.mat"
+        _write_test_annotations(path, rigs[ts], frames, (seed, TEST_SEED, ts))
+
+
+def _plan(
+    root: Path,
+    subject: int,
+    sequence: int,
+    rig: Rig,
+    per_camera: int,
+    style: SceneStyle,
+    seed: int,
+) -> Iterator[Shot]:
+    place = (seed, DATASET_SEED, subject, sequence)
+    rng = np.random.default_rng([*place, 1])
+    held_out = subject == HELD_OUT_SUBJECT
+    company = gather(rng, len(FILMED_CAMERAS) * per_camera, held_out)
+    for index in range(len(company.poses)):
+        camera, frame = FILMED_CAMERAS[index // per_camera], index % per_camera
+        folder = root / f"S{subject}" / f"Seq{sequence}" / "imageFrames" / f"video_{camera}"
+        folder.mkdir(parents=True, exist_ok=True)
+        yield portrait(
+            rng,
+            folder / f"frame_{frame + 1:06d}.jpg",
+            (*place, 2, index),
+            company,
+            index,
+            rig.lenses[camera],
+            rig.rotations[camera],
+            style,
+        )
+
+
+def _plan_test(
+    folder: Path, ts: int, rig: Rig, per_sequence: int, style: SceneStyle, seed: int
+) -> Iterator[Shot]:
+    (folder / "imageSequence").mkdir(parents=True)
+    rng = np.random.default_rng([seed, TEST_SEED, ts, 1])
+    company = gather(rng, per_sequence, held_out=True)
+    for index in range(per_sequence):
+        path = folder / "imageSequence" / f"img_{index + 1:06d}.jpg"
+        shot_seed = (seed, TEST_SEED, ts, 2, index)
+        lens, camera = rig.lenses[0], rig.rotations[0]
+        yield portrait(rng, path, shot_seed, company, index, lens, camera, style)
+
+
+def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: int) -> None:
+    """Cells of 14 cameras x 1; those that film nothing are empty."""
+    cells = {name: _empty_cells() for name in ("annot2", "annot3", "univ_annot3")}
+    for camera in FILMED_CAMERAS:
+        joints_mm = _joints_mm([next(takes) for _ in range(per_camera)])
+        joints_px = rig.lenses[camera].project(joints_mm)
+        cells["annot2"][camera, 0] = joints_px.reshape(per_camera, -1)
+        cells["annot3"][camera, 0] = joints_mm.reshape(per_camera, -1)
+        cells["univ_annot3"][camera, 0] = to_universal(joints_mm).reshape(per_camera, -1)
+    frames = np.arange(per_camera, dtype=np.float64)[:, None]
+    cameras = np.arange(NUM_CAMERAS, dtype=np.float64)[None]
+    scipy.io.savemat(path, {**cells, "frames": frames, "cameras": cameras}, do_compression=True)
+
+
+def _empty_cells() -> np.ndarray:
+    cells = np.empty((NUM_CAMERAS, 1), object)
+    for camera in range(NUM_CAMERAS):
+        cells[camera, 0] = np.zeros((0, 0))
+    return cells
+
+
+def _write_test_annotations(path: Path, rig: Rig, takes: list[Take], seed: tuple[int, ...]) -> None:
+    relevant = joint_map(MPI_INF_3DHP28, MPI_INF_3DHP17)
+    joints_mm = _joints_mm(takes)
+    arrays = {
+        "annot2": rig.lenses[0].project(joints_mm)[:, None, relevant],
+        "annot3": joints_mm[:, None, relevant],
+        "univ_annot3": to_universal(joints_mm)[:, None, relevant],
+    }
+    rng = np.random.default_rng([*seed, 3])
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values.astype(np.float64)
+        file["valid_frame"] = np.array([[take.visible[0, :14].any()] for take in takes], np.float64)
+        activity = rng.integers(1, TEST_ACTIVITIES + 1, size=(len(takes), 1))
+        file["activity_annotation"] = activity.astype(np.float64)
+
+
+def _joints_mm(takes: list[Take]) -> np.ndarray:
+    """(N, 28, 3) joints in the camera frame, mm."""
+    joints_m = np.stack([take.joints_m[0] for take in takes]).astype(np.float64)
+    return MM_PER_M * np.einsum("kj,njc->nkc", joint_matrix(), joints_m)
+
+
+def to_universal(joints_mm: np.ndarray) -> np.ndarray:
+    """Joints (N, 28, 3) scaled about the pelvis to people with legs of one length.
+
+    As in the real dataset, these do not reproject to `annot2`.
+    """
+    at = MPI_INF_3DHP28.index
+    hip, knee, ankle = (joints_mm[:, at(f"left_{name}")] for name in ("hip", "knee", "ankle"))
+    leg = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
+    pelvis = joints_mm[:, at("pelvis")][:, None]
+    return pelvis + (UNIVERSAL_LEG_MM / leg)[:, None, None] * (joints_mm - pelvis)

@@ -1,0 +1,130 @@
+"""Paints people: the colour of each visible point, from where it lies on the body at rest.
+
+Everything is decided by a point's place on the template in its rest pose (T-pose, metres, y up, x
+to the body's left, facing +z), so the same rules dress every body with SMPL's structure, and edges
+are as sharp as the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.body.joints import COCOPLUS, SMPL_JOINTS
+from src.body.model_file import BodyModel
+from tfrecords_tools.standin.people import Cloth, Outfit, Person
+
+EYE_RADIUS_M, PUPIL_RADIUS_M = 0.019, 0.011
+WHITE, DARK, LIPS = np.array([0.95] * 3), np.array([0.05, 0.04, 0.04]), np.array([0.6, 0.2, 0.2])
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Places on the template at rest that clothes and faces are cut by, metres.
+
+    `face` maps the names of the five face keypoints and `head_top` to (3,) points.
+    """
+
+    collar_y: float
+    waist_y: float
+    hip_y: float
+    ankle_y: float
+    shoulder_x: float
+    wrist_x: float
+    chin_y: float
+    face: dict[str, np.ndarray]
+
+
+def find_landmarks(body: BodyModel) -> Landmarks:
+    """Reads the landmarks of a body off its own joints."""
+    joints = dict(zip(SMPL_JOINTS, body.joint_regressor @ body.v_template, strict=True))
+    points = dict(zip(COCOPLUS, body.cocoplus_regressor @ body.v_template, strict=True))
+    names = ("head_top", "nose", "left_eye", "right_eye", "left_ear", "right_ear")
+    nose_y, neck_y = float(points["nose"][1]), float(joints["neck"][1])
+    return Landmarks(
+        collar_y=neck_y - 0.01,
+        waist_y=float(joints["spine1"][1]),
+        hip_y=float(joints["left_hip"][1]),
+        ankle_y=float(joints["left_ankle"][1]),
+        shoulder_x=float(joints["left_shoulder"][0]),
+        wrist_x=float(joints["left_wrist"][0]),
+        chin_y=nose_y - 0.45 * (nose_y - neck_y),
+        face={name: points[name] for name in names},
+    )
+
+
+def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) -> np.ndarray:
+    """Colours of points of a dressed person.
+
+    Args:
+        rest: (P, 3) places on the template at rest, metres.
+    Returns:
+        (P, 3) RGB in 0..1, without light.
+    """
+    x, y, _ = rest.T
+    colour = np.tile(person.skin, (len(rest), 1))
+    along_arm = (np.abs(x) - marks.shoulder_x) / (marks.wrist_x - marks.shoulder_x)
+    along_leg = (marks.hip_y - y) / (marks.hip_y - marks.ankle_y)
+    shirt = (y < marks.collar_y) & (y >= marks.waist_y) & (along_arm < outfit.sleeve)
+    trousers = (y < marks.waist_y) & (along_leg < outfit.trouser)
+    shoes = along_leg > 0.96
+    colour[shirt] = _weave(rest[shirt], outfit.shirt, along_arm[shirt] > 0)
+    colour[trousers] = _weave(rest[trousers], outfit.trousers, np.zeros(trousers.sum(), bool))
+    colour[shoes] = outfit.shoes
+    _print_chest(colour, rest, shirt, marks, outfit)
+    _paint_head(colour, rest, marks, person)
+    return colour
+
+
+def _weave(rest: np.ndarray, cloth: Cloth, on_sleeve: np.ndarray) -> np.ndarray:
+    """Colours (P, 3) of a patterned cloth; patterns follow the trunk or the sleeve."""
+    x, y, z = rest.T
+    along = np.where(on_sleeve, np.abs(x), y) / cloth.period_m
+    across = np.where(on_sleeve, y, x + 0.5 * z) / cloth.period_m
+    ring, bar = np.mod(along, 1.0) < 0.5, np.mod(across, 1.0) < 0.5
+    dot = np.hypot(np.mod(along, 1.0) - 0.5, np.mod(across, 1.0) - 0.5) < 0.3
+    plain = np.zeros(len(rest), bool)
+    patterns = {"plain": plain, "rings": ring, "bars": bar, "checks": ring ^ bar, "dots": dot}
+    return np.where(patterns[cloth.pattern][:, None], cloth.second, cloth.colour)
+
+
+def _print_chest(
+    colour: np.ndarray, rest: np.ndarray, shirt: np.ndarray, marks: Landmarks, outfit: Outfit
+) -> None:
+    if outfit.print_colour is None:
+        return
+    middle_y = marks.waist_y + 0.62 * (marks.collar_y - marks.waist_y)
+    patch = (np.abs(rest[:, 0]) < 0.09) & (np.abs(rest[:, 1] - middle_y) < 0.08) & (rest[:, 2] > 0)
+    colour[shirt & patch] = outfit.print_colour
+
+
+def _paint_head(colour: np.ndarray, rest: np.ndarray, marks: Landmarks, person: Person) -> None:
+    x, y, z = rest.T
+    face = marks.face
+    ear_z, eye_y, top_y = face["left_ear"][2], face["left_eye"][1], face["head_top"][1]
+    head = (y > marks.collar_y) & (np.abs(x) < marks.shoulder_x)
+    hairline = (y > eye_y + 0.45 * (top_y - eye_y)) & head
+    back = (z < ear_z) & (y > eye_y - person.hair_length_m) & (np.abs(x) < marks.shoulder_x)
+    beard = head & (z > ear_z) & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03)
+    if person.bearded:
+        colour[beard] = person.hair
+    colour[hairline | back] = person.hair
+    front = head & (z > ear_z)
+    _dot(colour, rest, front, face["nose"] - np.array([0, 0.042, 0]), (0.026, 0.009), LIPS)
+    for eye in ("left_eye", "right_eye"):
+        _dot(colour, rest, front, face[eye], (EYE_RADIUS_M, EYE_RADIUS_M * 0.8), WHITE)
+        _dot(colour, rest, front, face[eye], (PUPIL_RADIUS_M, PUPIL_RADIUS_M), DARK)
+
+
+def _dot(
+    colour: np.ndarray,
+    rest: np.ndarray,
+    where: np.ndarray,
+    centre: np.ndarray,
+    radii: tuple[float, float],
+    tint: np.ndarray,
+) -> None:
+    """Paints an ellipse, seen from the front, on the points `where`."""
+    offset = (rest[:, :2] - centre[:2]) / radii
+    colour[where & (np.einsum("pc,pc->p", offset, offset) < 1.0)] = tint

@@ -1,0 +1,207 @@
+"""Takes one picture: poses and dresses people, renders them, and annotates what is really seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from src.body.joints import COCOPLUS, SMPL_JOINTS
+from src.body.model_file import BodyModel
+from src.imaging.render import Raster, interpolate, rasterize, vertex_normals
+from tfrecords_tools.standin import scene
+from tfrecords_tools.standin.backgrounds import draw_background
+from tfrecords_tools.standin.masks import Silhouette, run_lengths, trace_silhouette
+from tfrecords_tools.standin.paint import Landmarks, find_landmarks, paint
+from tfrecords_tools.standin.people import Person, sample_outfit
+from tfrecords_tools.standin.scene import Lens, SceneStyle
+
+ALL_JOINTS = (*COCOPLUS, *(f"smpl_{name}" for name in SMPL_JOINTS))
+"""The 43 joints that a picture is annotated with: 19 cocoplus keypoints, then SMPL's 24 joints."""
+SURFACE_MARGIN_M = 0.025
+NEAREST_VERTICES = 12
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person in a picture: pose (72,) in the camera frame, pelvis (3,) in metres there."""
+
+    person: Person
+    pose: np.ndarray
+    pelvis_m: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The order for one picture.
+
+    Attributes:
+        path: file to write, a JPEG.
+        seed: of clothes, light, background, occluders, sensor.
+        figures: the people to annotate; those after `num_annotated` form a distant crowd.
+    """
+
+    path: Path
+    seed: tuple[int, ...]
+    lens: Lens
+    figures: tuple[Figure, ...]
+    style: SceneStyle
+    num_annotated: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """What is true of a picture, for each of its P annotated people.
+
+    Attributes:
+        joints_m: (P, 43, 3) `ALL_JOINTS` in the camera frame, metres.
+        joints_px: (P, 43, 2) their projection, pixels.
+        visible: (P, 43) bool: inside the picture, and hidden by nothing, the own body included.
+        silhouettes: P outlines of what is seen of each person.
+        crowd: silhouette of the crowd and its run lengths, None where no crowd is seen.
+    """
+
+    joints_m: np.ndarray
+    joints_px: np.ndarray
+    visible: np.ndarray
+    silhouettes: tuple[Silhouette, ...]
+    crowd: tuple[Silhouette, dict[str, list[int]]] | None
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Posed bodies of the figures of a shot: vertices (P, V, 3), joints (P, 43, 3), metres."""
+
+    vertices_m: np.ndarray
+    joints_m: np.ndarray
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every picture needs to know of the body: template, landmarks and thickness at joints."""
+
+    body: BodyModel
+    marks: Landmarks
+    depth_tolerance_m: np.ndarray
+
+
+def build_stage(body: BodyModel) -> Stage:
+    """Measures a body; the tolerance of a joint is how deep it lies below the skin, and a bit."""
+    regressor = np.concatenate([body.cocoplus_regressor, body.joint_regressor])
+    joints = regressor @ body.v_template
+    distance = np.linalg.norm(joints[:, None] - body.v_template[None], axis=-1)
+    depth = np.sort(distance, axis=1)[:, :NEAREST_VERTICES].mean(axis=1)
+    return Stage(body, find_landmarks(body), 1.5 * depth + SURFACE_MARGIN_M)
+
+
+def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
+    """Renders a shot, writes its file and returns its annotations."""
+    rng = np.random.default_rng(shot.seed)
+    loud = shot.style.backgrounds == "loud"
+    lens = shot.lens
+    raster = _rasterize(stage, lens, bodies.vertices_m)
+    picture = draw_background(rng, lens.height, lens.width, shot.style.backgrounds)
+    _draw_people(rng, picture, raster, stage, shot, bodies)
+    owner = np.where(raster.covered, raster.face_id // len(stage.body.faces), -1)
+    hidden = np.zeros(owner.shape, bool)
+    if raster.covered.any() and rng.random() < shot.style.occluder_odds:
+        people_box = cv2.boundingRect((owner >= 0).astype(np.uint8))
+        hidden = scene.draw_occluders(rng, picture, people_box, loud)
+    shot.path.write_bytes(scene.jpeg_bytes(rng, scene.expose(rng, picture)))
+    return _annotate(stage, shot, bodies, raster, np.where(hidden, -1, owner), hidden)
+
+
+def _rasterize(stage: Stage, lens: Lens, vertices_m: np.ndarray) -> Raster:
+    num_people, num_vertices, _ = vertices_m.shape
+    flat = vertices_m.reshape(-1, 3)
+    vertices_px = np.concatenate([lens.project(flat), flat[:, 2:]], axis=1)
+    shift = np.arange(num_people)[:, None, None] * num_vertices
+    faces = (stage.body.faces[None] + shift).reshape(-1, 3)
+    return rasterize(vertices_px, faces, lens.height, lens.width, cull=True)
+
+
+def _draw_people(
+    rng: np.random.Generator,
+    picture: np.ndarray,
+    raster: Raster,
+    stage: Stage,
+    shot: Shot,
+    bodies: Bodies,
+) -> None:
+    """Paints and lights the people, in place."""
+    light = _sample_light(rng)
+    faces = stage.body.faces
+    for index, (figure, vertices) in enumerate(zip(shot.figures, bodies.vertices_m, strict=True)):
+        outfit = sample_outfit(rng)
+        own = raster.face_id // len(faces) == index
+        seen = Raster(
+            np.where(own, raster.face_id % len(faces), -1), raster.barycentric, raster.depth
+        )
+        attributes = np.concatenate(
+            [stage.body.v_template, vertex_normals(vertices, faces)], axis=1
+        )
+        points = interpolate(seen, faces, attributes)[own]
+        colour = paint(points[:, :3], stage.marks, figure.person, outfit)
+        picture[own] = np.clip(255 * colour * _shade(points[:, 3:], light), 0, 255)
+
+
+def _sample_light(rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Direction towards the light, (3,) in the camera frame, and the ambient share."""
+    direction = np.array([rng.normal(0, 0.7), -abs(rng.normal(0.6, 0.5)), -1.0])
+    return direction / np.linalg.norm(direction), float(rng.uniform(0.35, 0.7))
+
+
+def _shade(normals: np.ndarray, light: tuple[np.ndarray, float]) -> np.ndarray:
+    """(P, 1) brightness by Lambert's law."""
+    direction, ambient = light
+    cosine = np.clip(normals @ direction, 0.0, 1.0)[:, None]
+    return ambient + (1.15 - ambient) * cosine
+
+
+def _annotate(
+    stage: Stage,
+    shot: Shot,
+    bodies: Bodies,
+    raster: Raster,
+    owner: np.ndarray,
+    hidden: np.ndarray,
+) -> Take:
+    count = shot.num_annotated
+    joints_m = bodies.joints_m[:count]
+    joints_px = shot.lens.project(joints_m)
+    crowd = owner >= count
+    return Take(
+        joints_m=joints_m,
+        joints_px=joints_px,
+        visible=visible_joints(joints_m, joints_px, raster.depth, hidden, stage.depth_tolerance_m),
+        silhouettes=tuple(trace_silhouette(owner == index) for index in range(count)),
+        crowd=(trace_silhouette(crowd), run_lengths(crowd)) if crowd.any() else None,
+    )
+
+
+def visible_joints(
+    joints_m: np.ndarray,
+    joints_px: np.ndarray,
+    depth_m: np.ndarray,
+    hidden: np.ndarray,
+    tolerance_m: np.ndarray,
+) -> np.ndarray:
+    """Which joints can be seen.
+
+    Args:
+        joints_m: (..., J, 3) camera frame, metres.
+        joints_px: (..., J, 2) their pixels.
+        depth_m: (H, W) depth of the nearest surface, inf where there is none.
+        hidden: (H, W) bool, pixels covered by an occluder.
+        tolerance_m: (J,) how far behind the nearest surface a joint lies that is seen.
+    Returns:
+        (..., J) bool.
+    """
+    height, width = depth_m.shape
+    column, row = np.moveaxis(np.rint(joints_px).astype(int), -1, 0)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    at = (np.clip(row, 0, height - 1), np.clip(column, 0, width - 1))
+    in_front = joints_m[..., 2] <= depth_m[at] + tolerance_m
+    return inside & in_front & ~hidden[at]

@@ -1,0 +1,70 @@
+"""Plans pictures: who stands where, in which pose, before which camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from tfrecords_tools.standin.people import Person, sample_people
+from tfrecords_tools.standin.picture import Figure, Shot
+from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
+from tfrecords_tools.standin.scene import Lens, SceneStyle, camera_rotation, face_camera, place
+
+CAST_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Company:
+    """People and poses of one part of a dataset.
+
+    Attributes:
+        cast: the people; nobody belongs to two companies.
+        poses: (N, 72) poses that face +z, one for each figure to come.
+    """
+
+    cast: Sequence[Person]
+    poses: np.ndarray
+
+
+def gather(rng: np.random.Generator, num_figures: int, held_out: bool) -> Company:
+    """A cast of up to 64 people, and poses: from the reserved key poses where `held_out`."""
+    poses = dofs_to_pose(sample_dofs(rng, num_figures, held_out))
+    return Company(sample_people(rng, min(CAST_SIZE, num_figures)), poses)
+
+
+def sample_camera(rng: np.random.Generator, style: SceneStyle) -> Rotation:
+    """World -> camera rotation of a camera in the hand: tilted, a little rolled."""
+    return camera_rotation(rng.uniform(*style.pitch_deg), rng.normal(0.0, 4.0))
+
+
+def stand_before(
+    rng: np.random.Generator,
+    company: Company,
+    index: int,
+    camera: Rotation,
+    pelvis_m: np.ndarray,
+    style: SceneStyle,
+) -> Figure:
+    """Somebody of the company in its pose number `index`, turned towards the camera."""
+    yaw = rng.uniform(-style.max_yaw_deg, style.max_yaw_deg)
+    person = company.cast[rng.integers(len(company.cast))]
+    return Figure(person, face_camera(company.poses[index], yaw, camera), pelvis_m)
+
+
+def portrait(
+    rng: np.random.Generator,
+    path: Path,
+    seed: tuple[int, ...],
+    company: Company,
+    index: int,
+    lens: Lens,
+    camera: Rotation,
+    style: SceneStyle,
+) -> Shot:
+    """A shot of one person of the company, in its pose number `index`."""
+    figure = stand_before(rng, company, index, camera, place(rng, lens, style), style)
+    return Shot(path, seed, lens, (figure,), style, num_annotated=1)

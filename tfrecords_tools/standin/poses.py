@@ -1,0 +1,234 @@
+"""Poses of the stand-in people: blends of key poses within human joint ranges.
+
+A pose is drawn as a vector of degrees of freedom (DOFs, see `keyposes`): legs, trunk and each arm
+are blends of two key poses, the limbs are mirrored at random, and correlated noise is added. Blends
+of blends fill a connected set that a prior can learn. Certain pairs of legs and arms are reserved
+for held-out people, so that no training picture or mocap frame is built on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from src.body.joints import AXIS_ANGLE_FLIP_SIGN, SMPL_JOINTS
+from tfrecords_tools.standin.keyposes import (
+    ARM_DOFS,
+    ARMS,
+    CENTRAL_RANGES,
+    COMMON,
+    COMMON_ODDS,
+    LEG_DOFS,
+    LEGS,
+    LIMB_RANGES,
+    TRUNKS,
+)
+
+SIDES = ("left", "right")
+DOF_NAMES = (*CENTRAL_RANGES, *(f"{side}_{name}" for side in SIDES for name in LIMB_RANGES))
+DOF_RANGES = np.array(
+    [*CENTRAL_RANGES.values(), *LIMB_RANGES.values(), *LIMB_RANGES.values()], np.float64
+)
+RESERVED_MODULUS = 6
+COLLAR_SHARE = 0.25
+SYMMETRIC_ARMS = 0.35
+FREE_ARMS = 0.15
+NOISE_OF_RANGE = 0.05
+
+_COLUMN = {name: index for index, name in enumerate(DOF_NAMES)}
+
+
+def sample_dofs(rng: np.random.Generator, count: int, held_out: bool = False) -> np.ndarray:
+    """Draws poses.
+
+    Args:
+        rng: source of randomness.
+        count: number of poses.
+        held_out: draw from the reserved pairs of legs and arms instead of the others.
+    Returns:
+        (count, 30) degrees in the order of `DOF_NAMES`, inside `DOF_RANGES`.
+    """
+    legs, left_arm = _key_pairs(rng, count, held_out)
+    dofs = _blend(rng, _leg_table(), legs)
+    trunk = rng.choice(len(TRUNKS), size=count, p=_odds(TRUNKS))
+    dofs += _blend(rng, _trunk_table(), trunk)
+    _set_arms(rng, dofs, left_arm)
+    _set_head(rng, dofs)
+    mirrored = rng.random(count) < 0.5
+    dofs[mirrored] = mirror_dofs(dofs[mirrored])
+    dofs += _correlated_noise(rng, count)
+    return np.clip(dofs, DOF_RANGES[:, 0], DOF_RANGES[:, 1])
+
+
+def reserved_pairs() -> np.ndarray:
+    """(legs, arms) bool table of the pairs of key poses kept for held-out people."""
+    legs, arms = np.indices((len(LEGS), len(ARMS)))
+    return (legs + arms) % RESERVED_MODULUS == RESERVED_MODULUS - 1
+
+
+def mirror_dofs(dofs: np.ndarray) -> np.ndarray:
+    """The same poses (N, 30) seen in a mirror."""
+    swapped = [_COLUMN[_mirrored_dof(name)] for name in DOF_NAMES]
+    sideways = {"roll", "spine_side", "spine_twist", "head_turn", "head_tilt"}
+    sign = np.array([-1.0 if name in sideways else 1.0 for name in DOF_NAMES])
+    return dofs[:, swapped] * sign
+
+
+def dofs_to_pose(dofs: np.ndarray) -> np.ndarray:
+    """SMPL poses of DOF vectors.
+
+    Args:
+        dofs: (N, 30) degrees.
+    Returns:
+        (N, 72) axis-angles in radians; the root holds lean and roll, the body faces +z.
+    """
+    central = {name: dofs[:, _COLUMN[name]] for name in CENTRAL_RANGES}
+    joints = _central_rotations(central)
+    for side, sign in zip(SIDES, (np.ones(3), AXIS_ANGLE_FLIP_SIGN), strict=True):
+        limb = {name: dofs[:, _COLUMN[f"{side}_{name}"]] for name in LIMB_RANGES}
+        for joint, rotation in _limb_rotations(limb).items():
+            joints[f"{side}_{joint}"] = rotation.as_rotvec() * sign
+    rest = np.zeros((len(dofs), 3))
+    return np.concatenate([joints.get(name, rest) for name in SMPL_JOINTS], axis=1)
+
+
+def sample_sequence(
+    rng: np.random.Generator, num_frames: int, frame_rate: float, held_out: bool = False
+) -> np.ndarray:
+    """A smooth motion through random poses.
+
+    Args:
+        num_frames: length of the motion.
+        frame_rate: frames per second; a new key pose is reached every 0.4 to 1 s.
+    Returns:
+        (num_frames, 30) degrees, inside `DOF_RANGES`.
+    """
+    durations = rng.uniform(0.4, 1.0, size=2 + int(num_frames / (0.4 * frame_rate)))
+    key_times = np.concatenate([[0.0], np.cumsum(durations)])
+    keys = sample_dofs(rng, len(key_times), held_out)
+    times = np.arange(num_frames) / frame_rate
+    segment = np.searchsorted(key_times, times, side="right") - 1
+    phase = ((times - key_times[segment]) / durations[segment])[:, None]
+    eased = phase * phase * (3.0 - 2.0 * phase)
+    return keys[segment] + eased * (keys[segment + 1] - keys[segment])
+
+
+def _key_pairs(rng: np.random.Generator, count: int, held_out: bool) -> np.ndarray:
+    """(2, count) indices of the dominant key poses of the legs and of the left arm."""
+    pairs = np.argwhere(reserved_pairs() == held_out)
+    odds = _odds(LEGS)[pairs[:, 0]] * _odds(ARMS)[pairs[:, 1]]
+    return pairs[rng.choice(len(pairs), size=count, p=odds / odds.sum())].T
+
+
+def _odds(keys: Iterable[str]) -> np.ndarray:
+    odds = np.array([COMMON_ODDS if key in COMMON else 1.0 for key in keys])
+    return odds / odds.sum()
+
+
+def _blend(rng: np.random.Generator, table: np.ndarray, dominant: np.ndarray) -> np.ndarray:
+    """Rows of `table`, each drawn towards another row by less than half of the way."""
+    other = rng.integers(len(table), size=len(dominant))
+    weight = 0.5 * rng.random(len(dominant))[:, None] ** 1.5
+    return (1.0 - weight) * table[dominant] + weight * table[other]
+
+
+def _leg_table() -> np.ndarray:
+    rows = []
+    for central, left, right in LEGS.values():
+        named = dict(central)
+        for side, values in zip(SIDES, (left, right), strict=True):
+            named |= {f"{side}_{name}": v for name, v in zip(LEG_DOFS, values, strict=True)}
+        rows.append(_dof_row(named))
+    return np.stack(rows)
+
+
+def _trunk_table() -> np.ndarray:
+    names = ("spine_flex", "spine_side", "spine_twist")
+    return np.stack([_dof_row(dict(zip(names, row, strict=True))) for row in TRUNKS.values()])
+
+
+def _dof_row(named: dict[str, float]) -> np.ndarray:
+    row = np.zeros(len(DOF_NAMES))
+    for name, value in named.items():
+        row[_COLUMN[name]] = value
+    return row
+
+
+def _set_arms(rng: np.random.Generator, dofs: np.ndarray, left_key: np.ndarray) -> None:
+    count = len(dofs)
+    table = np.array(list(ARMS.values()), np.float64)
+    left = _blend(rng, table, left_key)
+    right = _blend(rng, table, rng.choice(len(table), size=count, p=_odds(ARMS)))
+    symmetric = rng.random(count) < SYMMETRIC_ARMS
+    right[symmetric] = left[symmetric]
+    right = _free_some(rng, right)
+    for side, arm in zip(SIDES, (left, right), strict=True):
+        first = _COLUMN[f"{side}_{ARM_DOFS[0]}"]
+        dofs[:, first : first + 4] = arm
+        dofs[:, first + 4 : first + 6] = rng.normal(0.0, (25.0, 15.0), size=(count, 2))
+
+
+def _free_some(rng: np.random.Generator, arms: np.ndarray) -> np.ndarray:
+    """Replaces a share of the arms by uniform ones, so that no direction stays unseen."""
+    low, high = (-75, -15, -80, 0), (75, 105, 35, 125)
+    free = rng.random(len(arms)) < FREE_ARMS
+    return np.where(free[:, None], rng.uniform(low, high, size=arms.shape), arms)
+
+
+def _set_head(rng: np.random.Generator, dofs: np.ndarray) -> None:
+    for name, spread in (("head_flex", 14.0), ("head_turn", 24.0), ("head_tilt", 8.0)):
+        dofs[:, _COLUMN[name]] = rng.normal(0.0, spread, size=len(dofs))
+
+
+def _correlated_noise(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Noise whose left and right halves share half of their variance."""
+    noise = rng.normal(size=(count, len(DOF_NAMES)))
+    limbs = noise[:, len(CENTRAL_RANGES) :]
+    shared = rng.normal(size=(count, len(LIMB_RANGES)))
+    limbs[:] = (limbs + np.tile(shared, 2)) / np.sqrt(2.0)
+    return noise * NOISE_OF_RANGE * np.ptp(DOF_RANGES, axis=1)
+
+
+def _mirrored_dof(name: str) -> str:
+    for side, other in (("left_", "right_"), ("right_", "left_")):
+        if name.startswith(side):
+            return other + name.removeprefix(side)
+    return name
+
+
+def _central_rotations(dofs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    bend = np.stack([dofs["spine_flex"], dofs["spine_twist"], -dofs["spine_side"]], axis=1)
+    head = np.stack([dofs["head_flex"], dofs["head_turn"], -dofs["head_tilt"]], axis=1)
+    root = np.stack([np.zeros_like(dofs["lean"]), -dofs["roll"], dofs["lean"]], axis=1)
+    joints = {"pelvis": _euler("YZX", root).as_rotvec()}
+    for joint, share in (("spine1", 0.3), ("spine2", 0.4), ("spine3", 0.3)):
+        joints[joint] = _euler("XYZ", share * bend).as_rotvec()
+    for joint in ("neck", "head"):
+        joints[joint] = _euler("YXZ", 0.5 * head[:, [1, 0, 2]]).as_rotvec()
+    return joints
+
+
+def _limb_rotations(dofs: dict[str, np.ndarray]) -> dict[str, Rotation]:
+    """Rotations of the left limbs; the right ones are their mirror image."""
+    elevation, forward = dofs["arm_elevation"], dofs["arm_forward"]
+    collar = _euler(
+        "YZ", COLLAR_SHARE * np.stack([-np.maximum(forward, 0), np.maximum(elevation, -20)], axis=1)
+    )
+    upper_arm = _euler("YZX", np.stack([-forward, elevation, dofs["arm_twist"]], axis=1))
+    half_turn = 0.5 * dofs["forearm_twist"]
+    thigh = np.stack([-dofs["hip_flex"], dofs["hip_out"], dofs["hip_twist"]], axis=1)
+    return {
+        "collar": collar,
+        "shoulder": collar.inv() * upper_arm,
+        "elbow": _euler("YX", np.stack([-dofs["elbow"], half_turn], axis=1)),
+        "wrist": _euler("XZ", np.stack([half_turn, -dofs["wrist"]], axis=1)),
+        "hip": _euler("XZY", thigh),
+        "knee": _euler("X", dofs["knee"][:, None]),
+        "ankle": _euler("X", -dofs["ankle"][:, None]),
+    }
+
+
+def _euler(axes: str, degrees: np.ndarray) -> Rotation:
+    return Rotation.from_euler(axes, degrees, degrees=True)

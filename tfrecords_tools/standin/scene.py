@@ -1,0 +1,138 @@
+"""Cameras, placement of people in front of them, and what lies between: occluders, lens, sensor.
+
+Camera frame: x right, y down, z forwards, metres. World frame: y up. Pixel centres are integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from tfrecords_tools.standin.backgrounds import background_colour, draw_shape
+
+BODY_HEIGHT_M = 1.7
+WORLD_TO_CAMERA_AXES = Rotation.from_rotvec([np.pi, 0.0, 0.0])
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A perspective camera without distortion; `center_px` is the principal point (x, y)."""
+
+    focal_px: float
+    center_px: tuple[float, float]
+    width: int
+    height: int
+
+    def project(self, points_m: np.ndarray) -> np.ndarray:
+        """(..., 3) points of the camera frame -> (..., 2) pixels."""
+        return self.focal_px * points_m[..., :2] / points_m[..., 2:] + np.array(self.center_px)
+
+    def unproject(self, point_px: np.ndarray, depth_m: float) -> np.ndarray:
+        """(2,) pixel at a depth -> (3,) point of the camera frame."""
+        ray = (np.asarray(point_px) - np.array(self.center_px)) / self.focal_px
+        return depth_m * np.array([*ray, 1.0])
+
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3) calibration matrix."""
+        x, y = self.center_px
+        return np.array([[self.focal_px, 0, x], [0, self.focal_px, y], [0, 0, 1.0]])
+
+
+@dataclass(frozen=True)
+class SceneStyle:
+    """What the pictures of a dataset look like.
+
+    Attributes:
+        max_yaw_deg: people face the camera up to this angle to either side; 180 = all views.
+        pitch_deg: range of the cameras' downward tilt.
+        person_px: range of the height in the picture of a person who stands 1.7 m tall.
+        backgrounds: "plain" or "loud".
+        occluder_odds, truncation_odds: shares of pictures with things in front of the person, and
+            with the person partly outside.
+    """
+
+    max_yaw_deg: float = 75.0
+    pitch_deg: tuple[float, float] = (-10.0, 30.0)
+    person_px: tuple[float, float] = (140.0, 190.0)
+    backgrounds: str = "plain"
+    occluder_odds: float = 0.3
+    truncation_odds: float = 0.1
+
+
+def sample_lens(rng: np.random.Generator, width: int, height: int) -> Lens:
+    """A lens between wide angle and short telephoto, its principal point near the middle."""
+    focal = max(width, height) * rng.uniform(0.9, 2.2)
+    middle = np.array([width - 1, height - 1]) / 2 + rng.normal(0.0, 2.0, size=2)
+    return Lens(float(focal), (float(middle[0]), float(middle[1])), width, height)
+
+
+def camera_rotation(pitch_deg: float, roll_deg: float, azimuth_deg: float = 0.0) -> Rotation:
+    """World -> camera rotation of a camera tilted down by `pitch_deg`.
+
+    At azimuth 0 it looks along -z of the world, at the front of a body that faces +z.
+    """
+    tilt = Rotation.from_euler("ZX", [roll_deg, pitch_deg], degrees=True)
+    return tilt * WORLD_TO_CAMERA_AXES * Rotation.from_euler("Y", -azimuth_deg, degrees=True)
+
+
+def face_camera(pose: np.ndarray, yaw_deg: float, camera: Rotation) -> np.ndarray:
+    """Turns a pose (72,) about the vertical by `yaw_deg`, then into the camera frame."""
+    turned = camera * Rotation.from_euler("Y", yaw_deg, degrees=True)
+    return np.concatenate([(turned * Rotation.from_rotvec(pose[:3])).as_rotvec(), pose[3:]])
+
+
+def place(rng: np.random.Generator, lens: Lens, style: SceneStyle) -> np.ndarray:
+    """Where the pelvis is, (3,) metres in the camera frame, so that the person is mostly seen."""
+    size_px = rng.uniform(*style.person_px)
+    frame = np.array([lens.width, lens.height], np.float64)
+    slack = np.maximum(frame - (0.7 * size_px, 1.05 * size_px), 0.0) / 2
+    offset = rng.uniform(-slack, slack)
+    if rng.random() < style.truncation_odds:
+        side = rng.integers(2)
+        overhang = rng.uniform(0.05, 0.4) * size_px
+        offset[side] = rng.choice([-1, 1]) * (frame[side] / 2 - 0.5 * size_px + overhang)
+    return lens.unproject((frame - 1) / 2 + offset, lens.focal_px * BODY_HEIGHT_M / size_px)
+
+
+def draw_occluders(
+    rng: np.random.Generator, picture: np.ndarray, person_box: tuple[int, int, int, int], loud: bool
+) -> np.ndarray:
+    """Draws one or two things in front of a person, in place.
+
+    Args:
+        person_box: x, y, w, h of the person, pixels.
+    Returns:
+        (H, W) bool, where they hide the person.
+    """
+    hidden = np.zeros(picture.shape[:2], np.uint8)
+    x, y, w, h = person_box
+    for _ in range(rng.integers(1, 3)):
+        size = np.array([w * rng.uniform(0.2, 0.6), h * rng.uniform(0.12, 0.35)])
+        corner = np.array([x, y]) + rng.uniform(-0.3, 1.0, size=2) * (w, h) - 0.25 * size
+        box = (int(corner[0]), int(corner[1]), int(size[0]), int(size[1]))
+        thing = np.zeros_like(hidden)
+        draw_shape(rng, thing, box, (1,))
+        picture[thing > 0] = background_colour(rng, loud)
+        hidden |= thing
+    return hidden > 0
+
+
+def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """What lens and sensor add: blur, brightness, contrast, noise. uint8 in and out."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.45, 0.9))
+    gain, lift = rng.uniform(0.8, 1.2), rng.uniform(-15, 15)
+    noise = rng.standard_normal(picture.shape[:2], np.float32) * np.float32(rng.uniform(0, 7))
+    exposed = np.float32(gain) * blurred + (np.float32(lift) + noise)[..., None]
+    return np.clip(exposed, 0, 255).astype(np.uint8)
+
+
+def jpeg_bytes(rng: np.random.Generator, picture: np.ndarray) -> bytes:
+    """Compresses an RGB picture (H, W, 3) at a random quality."""
+    quality = int(rng.integers(70, 96))
+    _, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return encoded.tobytes()
