@@ -1,0 +1,85 @@
+"""Motion as Biovision hierarchy (.bvh) with root motion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from src.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from src.imaging.images import write_whole
+from src.imaging.meshes import Y_UP, to_y_up
+
+# R = Rz Rx Ry, the order most programs write.
+_EULER_ORDER = "ZXY"
+_ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
+_ROOT_CHANNELS = "Xposition Yposition Zposition " + _ROTATION_CHANNELS
+
+
+def write_bvh(
+    path: str | os.PathLike,
+    rotations: np.ndarray,
+    root_positions_m: np.ndarray,
+    rest_joints_m: np.ndarray,
+    frames_per_second: float,
+) -> None:
+    """Writes a motion: y up, metres, degrees, channels Z X Y.
+
+    Args:
+        path: of the file; it appears when it is complete.
+        rotations: (N, 24, 3, 3) local rotations, the root's in the camera's axes.
+        root_positions_m: (N, 3) of the pelvis joint, camera's axes.
+        rest_joints_m: (24, 3) joints of the shaped body before posing, SMPL's axes.
+        frames_per_second: of the motion.
+    """
+    rotations = np.array(rotations, np.float64)
+    rotations[:, 0] = Y_UP @ rotations[:, 0]
+    count = len(rotations)
+    angles = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_euler(_EULER_ORDER, degrees=True)
+    order = _depth_first()
+    angles = _unwrap(angles.reshape(count, len(SMPL_JOINTS), 3))[:, order].reshape(count, -1)
+    rows = np.concatenate([to_y_up(root_positions_m).reshape(count, 3), angles], axis=1)
+    lines = ["HIERARCHY", *_joint_lines(0, np.asarray(rest_joints_m, np.float64), "")]
+    lines += ["MOTION", f"Frames: {count}", f"Frame Time: {1 / frames_per_second:.8f}"]
+    lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
+    text = "\n".join(lines) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _unwrap(angles_deg: np.ndarray) -> np.ndarray:
+    """Removes jumps of whole turns between frames, so that programs can interpolate."""
+    return np.unwrap(angles_deg, axis=0, period=360.0)
+
+
+def _children(joint: int) -> list[int]:
+    return [child for child, parent in enumerate(SMPL_PARENTS) if parent == joint]
+
+
+def _depth_first(joint: int = 0) -> list[int]:
+    """Joint indices in the order in which the hierarchy names them."""
+    return [joint] + [below for child in _children(joint) for below in _depth_first(child)]
+
+
+def _joint_lines(joint: int, rest: np.ndarray, indent: str) -> Iterator[str]:
+    is_root = SMPL_PARENTS[joint] < 0
+    offset = np.zeros(3) if is_root else rest[joint] - rest[SMPL_PARENTS[joint]]
+    channels = f"6 {_ROOT_CHANNELS}" if is_root else f"3 {_ROTATION_CHANNELS}"
+    yield f"{indent}{'ROOT' if is_root else 'JOINT'} {SMPL_JOINTS[joint]}"
+    yield f"{indent}{{"
+    yield f"{indent}  OFFSET {_numbers(offset)}"
+    yield f"{indent}  CHANNELS {channels}"
+    for child in _children(joint):
+        yield from _joint_lines(child, rest, indent + "  ")
+    if not _children(joint):
+        # The format wants the tip of every last bone; half the bone before it stands in.
+        yield f"{indent}  End Site"
+        yield f"{indent}  {{"
+        yield f"{indent}    OFFSET {_numbers(offset / 2)}"
+        yield f"{indent}  }}"
+    yield f"{indent}}}"
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(f"{value:.6f}" for value in values)

@@ -1,0 +1,59 @@
+"""Bodies as files other programs open: obj here, skinned glb in `gltf`, motion in `bvh`.
+
+All of them have y up, x to the right and z towards the viewer, metres: the camera's axes (y down,
+z away) turned by half a circle about x. A person who stands upright in the photograph stands
+upright in the file and faces the viewer.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+
+from src.body.model_file import BodyModel
+from src.imaging.images import write_whole
+
+# Half a turn about x. It is its own inverse, and keeps faces counter-clockwise from outside.
+Y_UP = np.diag([1.0, -1.0, -1.0])
+
+
+def to_y_up(points_m: np.ndarray) -> np.ndarray:
+    """Camera's axes (y down, z away) -> y up, z towards the viewer; (..., 3)."""
+    return np.asarray(points_m, np.float64) @ Y_UP
+
+
+def rest_body(body: BodyModel, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The shaped body before posing (SMPL equations 8 and 10).
+
+    Args:
+        body: the model.
+        beta: (10,) shape.
+
+    Returns:
+        vertices (6890, 3) and joints (24, 3), metres, SMPL's axes.
+    """
+    vertices = body.v_template + body.shapedirs @ np.asarray(beta, np.float64)
+    return vertices, body.joint_regressor @ vertices
+
+
+def pose_correction(body: BodyModel, rotations: np.ndarray) -> np.ndarray:
+    """Pose blend shapes (SMPL equation 9): (24, 3, 3) rotations -> (6890, 3) metres, rest pose."""
+    feature = (np.asarray(rotations, np.float64)[1:] - np.eye(3)).reshape(-1)
+    return body.posedirs @ feature
+
+
+def write_obj(path: str | os.PathLike, vertices_m: np.ndarray, faces: np.ndarray) -> None:
+    """Writes a Wavefront obj, y up, metres, six decimals (a micrometre).
+
+    Args:
+        path: of the file; it appears when it is complete.
+        vertices_m: (V, 3) camera's axes.
+        faces: (F, 3).
+    """
+    text = io.StringIO()
+    text.write("# metres; y up, x right, z towards the viewer\n")
+    np.savetxt(text, to_y_up(vertices_m), fmt="v %.6f %.6f %.6f")
+    np.savetxt(text, np.asarray(faces) + 1, fmt="f %d %d %d")
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
