@@ -58,6 +58,7 @@ def test_the_tensorflow_of_this_environment_loads():
 
 
 def test_files_records_and_runs_are_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["numpy>=2.0"])
     machine = {"tensorflow": "2", "keras": "3", "backend": "tensorflow", "gpus": []}
     monkeypatch.setattr(doctor, "probe_tensorflow", lambda: (machine, ""))
     models, data, runs = tmp_path / "models", tmp_path / "data", tmp_path / "runs"
