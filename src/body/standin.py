@@ -1,7 +1,7 @@
 """The stand-in body: SMPL's exact structure around an invented figure, free of any licence.
 
-Everything is made here by code, from tables of measurements: no scan, no fit, no SMPL data. The same
-code gives the same arrays each time, in a few seconds.
+Everything is made here by code, from tables of measurements: no scan, no fit, no SMPL data. The
+same code gives the same arrays each time, in a few seconds.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ SOURCE = "stand-in body (generated, licence-free)"
 
 
 def build_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rest vertices (6890, 3) in metres, faces (13776, 3), and each vertex's mirror image (6890,)."""
+    """Rest vertices (6890, 3) m, faces (13776, 3), index of each vertex's mirror image (6890,)."""
     vertices_m, faces = half_surface(body_field)
-    vertices_m, faces = simplify(to_surface(vertices_m), faces, NUM_VERTICES)
+    vertices_m, faces = simplify(to_surface(vertices_m, steps=2), faces, NUM_VERTICES)
     vertices_m, faces = relax(vertices_m, faces)
     partners = mirror_partners(vertices_m)
     return *mirror_whole(vertices_m, faces), partners
@@ -43,8 +43,8 @@ def build_standin_body() -> BodyModel:
     """Makes the stand-in body; deterministic, a few seconds.
 
     Returns:
-      A `BodyModel`: 1.7 m tall in T-pose, SMPL's axes and joint tree. Its ten betas are named in
-      `standin_shapes.SHAPE_NAMES`, each about one standard deviation of adults per unit.
+        A `BodyModel`: 1.7 m tall in T-pose, SMPL's axes and joint tree. Its ten betas are named in
+        `standin_shapes.SHAPE_NAMES`, each about one standard deviation of adults per unit.
     """
     vertices_m, faces, mirror = build_surface()
     figure = build_figure(vertices_m, faces, mirror)

@@ -1,16 +1,17 @@
 """Pose blend shapes of the stand-in body: what keeps limbs full where they bend.
 
-When one joint turns by R, linear blend skinning maps a vertex p (seen from the joint, of which the
-share s moves with the joint) to ((1 - s) I + s R) p, which loses length as the turn grows. The wanted
-place is p turned by the share s of the same turn, which keeps its distance to the joint. For each s,
-the correction that is linear in R - I and best meets this over the joint's range of turns is a small
-least-squares problem; it is linear in p as well, so it is solved on a grid of s and interpolated.
+When one joint turns by R, linear blend skinning maps a vertex p (seen from the joint, of which
+the share s moves with the joint) to ((1 - s) I + s R) p, which loses length as the turn grows.
+The wanted place is p turned by the share s of the same turn, which keeps its distance to the
+joint. For each s, the correction that is linear in R - I and best meets this over the joint's
+range of turns is a small least-squares problem; it is linear in p as well, so it is solved on a
+grid of s and interpolated.
 """
 
 import numpy as np
 
 from src.body.joints import SMPL_JOINTS
-from src.body.standin_rig import NUM_JOINTS, shares_from_weights
+from src.body.standin_rig import NUM_JOINTS, shares_from_weights, smooth_step
 
 NUM_SHARES = 33
 NUM_AXES = 40
@@ -21,9 +22,11 @@ RANGE_DEG = {
     "spine3": 45.0, "neck": 60.0, "head": 60.0, "collar": 40.0, "shoulder": 110.0,
     "elbow": 145.0, "wrist": 80.0, "hand": 60.0,
 }  # fmt: skip
-# joints that turn about one axis: the turns fitted are about it, give or take
-HINGES = {"knee": (1.0, 0.0, 0.0), "elbow": (0.0, 1.0, 0.0)}
-HINGE_SPREAD = 0.25
+# joints that turn about one axis: the turns fitted are about it, give or take (the forearm twists)
+HINGES = {"knee": ((1.0, 0.0, 0.0), 0.25), "elbow": ((0.0, 1.0, 0.0), 0.70)}
+# The skin between the legs hangs on both hips at once; corrections for the two would add up there,
+# so they grow from this share in the middle to all at this distance from it (m).
+HIP_MIDDLE_SHARE, HIP_FADE_M = 0.3, 0.10
 
 
 def axis_angle_matrices(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -48,8 +51,8 @@ def sample_turns(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Axes (N, 3) and angles (N,) in radians over the range of one kind of joint."""
     axes = _sphere(NUM_AXES)
     if kind in HINGES:
-        hinge = np.asarray(HINGES[kind])
-        axes = hinge * np.where(axes @ hinge < 0, -1.0, 1.0)[:, None] + HINGE_SPREAD * axes
+        hinge, spread = np.asarray(HINGES[kind][0]), HINGES[kind][1]
+        axes = hinge * np.where(axes @ hinge < 0, -1.0, 1.0)[:, None] + spread * axes
         axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     angles = np.deg2rad(RANGE_DEG[kind]) * np.array([0.25, 0.5, 0.75, 1.0])
     return np.repeat(axes, len(angles), axis=0), np.tile(angles, len(axes))
@@ -80,6 +83,11 @@ def _interpolate(table: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return (1.0 - t) * table[low] + t * table[low + 1]
 
 
+def _hip_fade(points_m: np.ndarray) -> np.ndarray:
+    growth = smooth_step(2.0 * np.abs(points_m[:, 0]) / HIP_FADE_M - 1.0)
+    return HIP_MIDDLE_SHARE + (1.0 - HIP_MIDDLE_SHARE) * growth
+
+
 def pose_blend_shapes(
     vertices_m: np.ndarray, joints_m: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
@@ -93,5 +101,7 @@ def pose_blend_shapes(
         moved = np.flatnonzero((share > 1e-6) & (share < 1.0 - 1e-6))
         matrix = _interpolate(tables[kind], share[moved])
         offset = vertices_m[moved] - joints_m[joint]
+        if kind == "hip":
+            matrix *= _hip_fade(vertices_m[moved])[:, None, None, None]
         shapes[moved, :, joint - 1] = np.einsum("vofi,vi->vof", matrix, offset)
     return shapes.reshape(len(vertices_m), 3, -1)

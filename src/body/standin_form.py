@@ -1,9 +1,9 @@
 """The figure of the stand-in body as an implicit surface: negative inside, positive outside.
 
-An invented neutral adult of 1.71 m in T-pose (y up, x to the body's left, facing +z, metres), drawn
-with three kinds of parts joined by smooth unions: lofts (a stack of elliptic sections along an axis)
-for trunk, arms and legs, ellipsoids and tapered capsules for head, hands and feet. Only the left side
-is drawn; the right side is its mirror image.
+An invented neutral adult of 1.71 m in T-pose (y up, x to the body's left, facing +z, metres),
+drawn with three kinds of parts joined by smooth unions: lofts (a stack of elliptic sections
+along an axis) for trunk, arms and legs, ellipsoids and tapered capsules for head, hands and
+feet. Only the left side is drawn; the right side is its mirror image.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+Vector = tuple[float, float, float]
+Ellipsoid = tuple[Vector, Vector, float]
+Capsule = tuple[Vector, Vector, float, float, float]
+
 SOLE_Y_M = -1.158
 
 
 @dataclass(frozen=True)
 class Loft:
-    """A stack of sections along `axis`; each row: axis position, centre u, v, radii +u, -u, +v, -v."""
+    """A stack of sections along `axis`: rows of position, centre u, v and reach +u, -u, +v, -v."""
 
     axis: int
     sections: tuple[tuple[float, ...], ...]
@@ -37,8 +41,8 @@ TRUNK = Loft(
         (-0.260, 0.0, -0.010, 0.166, 0.166, 0.096, 0.108),
         (-0.210, 0.0, -0.005, 0.163, 0.163, 0.098, 0.102),
         (-0.150, 0.0, 0.000, 0.150, 0.150, 0.096, 0.090),
-        (-0.080, 0.0, 0.002, 0.138, 0.138, 0.093, 0.083),
-        (-0.020, 0.0, 0.002, 0.138, 0.138, 0.094, 0.088),
+        (-0.080, 0.0, 0.002, 0.134, 0.134, 0.093, 0.083),
+        (-0.020, 0.0, 0.002, 0.135, 0.135, 0.094, 0.088),
         (0.040, 0.0, 0.000, 0.146, 0.146, 0.101, 0.098),
         (0.100, 0.0, -0.005, 0.156, 0.156, 0.106, 0.104),
         (0.150, 0.0, -0.010, 0.160, 0.160, 0.100, 0.104),
@@ -46,9 +50,9 @@ TRUNK = Loft(
         (0.222, 0.0, -0.018, 0.132, 0.132, 0.066, 0.082),
         (0.246, 0.0, -0.018, 0.100, 0.100, 0.058, 0.068),
         (0.270, 0.0, -0.016, 0.073, 0.073, 0.056, 0.058),
-        (0.300, 0.0, -0.010, 0.060, 0.060, 0.055, 0.055),
-        (0.335, 0.0, 0.000, 0.057, 0.057, 0.056, 0.056),
-        (0.370, 0.0, 0.005, 0.056, 0.056, 0.056, 0.058),
+        (0.300, 0.0, -0.010, 0.058, 0.058, 0.054, 0.055),
+        (0.335, 0.0, 0.000, 0.054, 0.054, 0.054, 0.056),
+        (0.370, 0.0, 0.004, 0.053, 0.053, 0.052, 0.057),
         (0.410, 0.0, 0.008, 0.050, 0.050, 0.050, 0.050),
     ),
 )
@@ -103,17 +107,18 @@ ARM = Loft(
 # centre, radii, blend
 ELLIPSOIDS = (
     # trunk: chest muscle, shoulder blade, seat, belly
-    ((0.070, 0.120, 0.062), (0.078, 0.056, 0.042), 0.040),
+    ((0.072, 0.128, 0.058), (0.078, 0.052, 0.040), 0.050),
     ((0.085, 0.140, -0.080), (0.070, 0.085, 0.036), 0.040),
     ((0.078, -0.275, -0.070), (0.080, 0.085, 0.062), 0.040),
-    ((0.000, -0.140, 0.060), (0.095, 0.090, 0.040), 0.040),
-    # head: skull, forehead, face, cheek, jaw, chin
-    ((0.000, 0.462, 0.010), (0.076, 0.088, 0.096), 0.020),
-    ((0.000, 0.470, 0.055), (0.060, 0.050, 0.058), 0.025),
-    ((0.000, 0.408, 0.052), (0.060, 0.070, 0.058), 0.030),
-    ((0.036, 0.405, 0.072), (0.026, 0.026, 0.030), 0.020),
-    ((0.000, 0.362, 0.052), (0.050, 0.036, 0.056), 0.025),
-    ((0.000, 0.338, 0.090), (0.022, 0.015, 0.018), 0.025),
+    ((0.000, -0.140, 0.056), (0.095, 0.095, 0.040), 0.050),
+    # head: skull, forehead, face, cheek, jaw, corner of the jaw, chin
+    ((0.000, 0.462, 0.008), (0.076, 0.088, 0.096), 0.020),
+    ((0.000, 0.472, 0.052), (0.062, 0.052, 0.060), 0.025),
+    ((0.000, 0.405, 0.050), (0.061, 0.068, 0.060), 0.030),
+    ((0.037, 0.407, 0.072), (0.026, 0.026, 0.026), 0.030),
+    ((0.000, 0.363, 0.049), (0.044, 0.038, 0.057), 0.025),
+    ((0.042, 0.372, 0.022), (0.014, 0.024, 0.026), 0.025),
+    ((0.000, 0.338, 0.088), (0.021, 0.017, 0.022), 0.030),
     # foot: heel, instep, ball, toes
     ((0.090, -1.118, -0.050), (0.032, 0.044, 0.038), 0.025),
     ((0.100, -1.112, 0.030), (0.032, 0.034, 0.062), 0.030),
@@ -129,15 +134,15 @@ CAPSULES = (
     # collar bone to shoulder, muscle from neck to shoulder
     ((0.030, 0.262, -0.025), (0.150, 0.232, -0.022), 0.030, 0.036, 0.040),
     # side of the neck
-    ((0.040, 0.365, -0.005), (0.022, 0.245, 0.022), 0.014, 0.014, 0.020),
+    ((0.038, 0.365, -0.005), (0.022, 0.245, 0.022), 0.013, 0.014, 0.025),
     # knee cap, big toe
     ((0.105, -0.672, 0.052), (0.105, -0.700, 0.052), 0.014, 0.012, 0.030),
     ((0.094, -1.140, 0.100), (0.094, -1.143, 0.146), 0.016, 0.014, 0.010),
-    # fingers, index to little
-    ((0.778, 0.222, -0.022), (0.858, 0.214, -0.018), 0.0110, 0.0085, 0.010),
-    ((0.780, 0.224, -0.043), (0.872, 0.214, -0.041), 0.0115, 0.0085, 0.010),
-    ((0.778, 0.223, -0.064), (0.860, 0.213, -0.064), 0.0110, 0.0085, 0.010),
-    ((0.772, 0.220, -0.084), (0.834, 0.212, -0.087), 0.0100, 0.0080, 0.010),
+    # fingers, index to little: close together, as in a mitten
+    ((0.778, 0.222, -0.025), (0.852, 0.212, -0.026), 0.0110, 0.0088, 0.014),
+    ((0.780, 0.224, -0.042), (0.864, 0.213, -0.041), 0.0115, 0.0090, 0.014),
+    ((0.778, 0.223, -0.059), (0.854, 0.212, -0.056), 0.0110, 0.0088, 0.014),
+    ((0.772, 0.220, -0.076), (0.834, 0.209, -0.071), 0.0105, 0.0085, 0.014),
     # thumb
     ((0.722, 0.214, -0.022), (0.762, 0.206, 0.014), 0.0150, 0.0120, 0.012),
     ((0.762, 0.206, 0.014), (0.792, 0.203, 0.026), 0.0120, 0.0095, 0.008),
@@ -145,16 +150,17 @@ CAPSULES = (
     ((0.000, 0.456, 0.107), (0.042, 0.455, 0.092), 0.0080, 0.0080, 0.015),
 )
 
-EYE_SOCKETS = (((0.031, 0.438, 0.118), (0.019, 0.012, 0.016), 0.014),)
+EYE_SOCKETS = (((0.032, 0.436, 0.120), (0.018, 0.013, 0.018), 0.014),)
 
-# Drawn last, on top of the eye sockets: eyeball, nose bridge, wing of the nose, lips, ear
+# Drawn last, on top of the eye sockets: eyeball, wing of the nose, upper and lower lip, ear
 FACE_ELLIPSOIDS = (
-    ((0.031, 0.438, 0.093), (0.0135, 0.0125, 0.0125), 0.004),
-    ((0.011, 0.404, 0.118), (0.011, 0.009, 0.012), 0.008),
-    ((0.000, 0.374, 0.106), (0.026, 0.010, 0.010), 0.010),
-    ((0.076, 0.424, 0.008), (0.010, 0.032, 0.020), 0.010),
+    ((0.032, 0.437, 0.0935), (0.0135, 0.0115, 0.0125), 0.004),
+    ((0.0105, 0.404, 0.116), (0.010, 0.009, 0.012), 0.008),
+    ((0.000, 0.3780, 0.1055), (0.023, 0.0055, 0.0095), 0.006),
+    ((0.000, 0.3655, 0.1040), (0.019, 0.0060, 0.0095), 0.006),
+    ((0.076, 0.424, 0.006), (0.010, 0.032, 0.019), 0.010),
 )
-FACE_CAPSULES = (((0.000, 0.446, 0.108), (0.000, 0.409, 0.128), 0.0085, 0.0115, 0.010),)
+FACE_CAPSULES = (((0.000, 0.446, 0.106), (0.000, 0.409, 0.128), 0.0080, 0.0110, 0.010),)
 
 
 def smooth_min(a: np.ndarray, b: np.ndarray, blend_m: float) -> np.ndarray:
@@ -165,7 +171,7 @@ def smooth_min(a: np.ndarray, b: np.ndarray, blend_m: float) -> np.ndarray:
     return np.minimum(a, b) - h * h / (4.0 * blend_m)
 
 
-def ellipsoid_field(points_m: np.ndarray, centre: tuple, radii: tuple) -> np.ndarray:
+def ellipsoid_field(points_m: np.ndarray, centre: Vector, radii: Vector) -> np.ndarray:
     """Near-distance to an ellipsoid, exact on its surface; points (N, 3) -> (N,)."""
     offset = (points_m - np.asarray(centre)) / np.asarray(radii)
     k0 = np.linalg.norm(offset, axis=1)
@@ -173,9 +179,11 @@ def ellipsoid_field(points_m: np.ndarray, centre: tuple, radii: tuple) -> np.nda
     return k0 * (k0 - 1.0) / np.maximum(k1, 1e-6)
 
 
-def capsule_field(points_m, start, end, radius_start: float, radius_end: float) -> np.ndarray:
+def capsule_field(
+    points_m: np.ndarray, start: Vector, end: Vector, radius_start: float, radius_end: float
+) -> np.ndarray:
     """Distance to a tapered capsule; points (N, 3) -> (N,)."""
-    start, axis = np.asarray(start), np.subtract(end, start)
+    axis = np.subtract(end, start)
     t = np.clip((points_m - start) @ axis / (axis @ axis), 0.0, 1.0)
     distance = np.linalg.norm(points_m - start - t[:, None] * axis, axis=1)
     return distance - (radius_start + t * (radius_end - radius_start))
@@ -196,7 +204,13 @@ def loft_field(points_m: np.ndarray, loft: Loft) -> np.ndarray:
     return np.hypot(np.maximum(side, 0.0), position - inside) + np.minimum(side, 0.0)
 
 
-def _add(field, points_m, ellipsoids, capsules):
+def _add(
+    field: np.ndarray,
+    points_m: np.ndarray,
+    ellipsoids: tuple[Ellipsoid, ...],
+    capsules: tuple[Capsule, ...],
+) -> np.ndarray:
+    """Smooth union of a field with further parts."""
     for centre, radii, blend in ellipsoids:
         field = smooth_min(field, ellipsoid_field(points_m, centre, radii), blend)
     for start, end, radius_start, radius_end, blend in capsules:
@@ -207,8 +221,7 @@ def _add(field, points_m, ellipsoids, capsules):
 
 def body_field(points_m: np.ndarray) -> np.ndarray:
     """Signed field of the whole figure, about the distance in metres; points (N, 3) -> (N,)."""
-    points_m = points_m * np.array([1.0, 1.0, 1.0])
-    points_m[:, 0] = np.abs(points_m[:, 0])
+    points_m = np.stack([np.abs(points_m[:, 0]), points_m[:, 1], points_m[:, 2]], axis=1)
     field = loft_field(points_m, TRUNK)
     for loft in (LEG, ARM):
         field = smooth_min(field, loft_field(points_m, loft), loft.blend_m)
@@ -220,10 +233,8 @@ def body_field(points_m: np.ndarray) -> np.ndarray:
 
 
 def field_gradient(points_m: np.ndarray, step_m: float = 5e-4) -> np.ndarray:
-    """Central-difference gradient of `body_field`; points (N, 3) -> (N, 3)."""
-    gradient = np.empty_like(points_m)
-    for axis in range(3):
-        shift = np.zeros(3)
-        shift[axis] = step_m
-        gradient[:, axis] = body_field(points_m + shift) - body_field(points_m - shift)
-    return gradient / (2.0 * step_m)
+    """Gradient of `body_field` from the corners of a small tetrahedron; (N, 3) -> (N, 3)."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    around_m = points_m[:, None] + step_m * corners
+    values = body_field(around_m.reshape(-1, 3)).reshape(-1, 4)
+    return values @ corners / (4.0 * step_m)

@@ -1,12 +1,10 @@
-"""Simplifies the half surface to the wanted number of vertices, and evens out its triangles.
+"""Simplifies the half surface to the wanted number of vertices.
 
-Edges are collapsed shortest first, relative to a wanted edge length that varies over the body, where
-that keeps the surface a manifold (link condition) and every triangle facing outward. Then edges are
-flipped towards valence six and vertices slide along the surface to the middle of their neighbours.
+Edges are collapsed shortest first, relative to a wanted edge length that varies over the body,
+where that keeps the surface a manifold (link condition) and every triangle facing outward.
 """
 
 import heapq
-from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
@@ -17,9 +15,9 @@ MAX_VALENCE = 9
 MIN_COSINE = 0.15
 # centre (m), radii (m), wanted edge length there relative to the trunk's
 DETAIL = (
-    ((0.000, 0.415, 0.090), (0.080, 0.110, 0.080), 0.44),
+    ((0.000, 0.415, 0.090), (0.075, 0.105, 0.075), 0.34),
     ((0.076, 0.424, 0.008), (0.030, 0.050, 0.040), 0.50),
-    ((0.000, 0.450, 0.010), (0.120, 0.140, 0.140), 0.72),
+    ((0.000, 0.450, 0.010), (0.120, 0.140, 0.140), 0.62),
     ((0.800, 0.215, -0.035), (0.110, 0.060, 0.090), 0.44),
     ((0.110, -1.130, 0.100), (0.070, 0.050, 0.090), 0.62),
     ((0.090, -1.110, 0.000), (0.070, 0.090, 0.120), 0.75),
@@ -65,8 +63,8 @@ class HalfMesh:
         ]
         self.border = (vertices_m[:, 0] == 0).tolist()
         self.wanted = wanted_edge(vertices_m).tolist()
-        self.faces = [tuple(f) for f in faces.tolist()]
-        self.faces_of = [set() for _ in self.position]
+        self.faces: list[tuple] = [tuple(f) for f in faces.tolist()]
+        self.faces_of: list[set[int]] = [set() for _ in self.position]
         for index, face in enumerate(self.faces):
             for v in face:
                 self.faces_of[v].add(index)
@@ -111,7 +109,7 @@ class HalfMesh:
         for f in shared:
             for v in self.faces[f]:
                 self.faces_of[v].discard(f)
-            self.faces[f] = None
+            self.faces[f] = ()
         for f in self.faces_of[gone]:
             self.faces[f] = tuple(kept if v == gone else v for v in self.faces[f])
         self.faces_of[kept] |= self.faces_of[gone]
@@ -120,7 +118,7 @@ class HalfMesh:
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) and faces (F, 3) without the vertices that are gone."""
-        faces = np.array([f for f in self.faces if f is not None])
+        faces = np.array([f for f in self.faces if f])
         used, faces = np.unique(faces, return_inverse=True)
         return np.array(self.position)[used], faces.reshape(-1, 3)
 
@@ -134,17 +132,28 @@ def _merge_order(mesh: HalfMesh, u: int, v: int) -> tuple[int, int, tuple]:
     return v, u, tuple((a + b) / 2 for a, b in zip(mesh.position[u], mesh.position[v], strict=True))
 
 
-def simplify(vertices_m: np.ndarray, faces: np.ndarray, whole_count: int):
+def _edge_queue(mesh: HalfMesh) -> list[tuple[float, int, int]]:
+    """All edges as a heap of (cost, u, v)."""
+    sides = ((f[i], f[i - 1]) for f in mesh.faces for i in range(3))
+    edges = sorted({(min(side), max(side)) for side in sides})
+    heap = [(mesh.cost(u, v), u, v) for u, v in edges]
+    heapq.heapify(heap)
+    return heap
+
+
+def simplify(
+    vertices_m: np.ndarray, faces: np.ndarray, whole_count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Collapses edges until the mirrored whole has `whole_count` vertices.
 
     Border vertices count once, all others twice.
-    Returns: vertices_m (V, 3), faces (F, 3).
+
+    Returns:
+        vertices_m (V, 3), faces (F, 3).
     """
     mesh = HalfMesh(vertices_m, faces)
     count = sum(1 if border else 2 for border in mesh.border)
-    edges = {(min(a, b), max(a, b)) for f in mesh.faces for a, b in zip(f, f[1:] + f[:1])}
-    heap = [(mesh.cost(u, v), u, v) for u, v in sorted(edges)]
-    heapq.heapify(heap)
+    heap = _edge_queue(mesh)
     while count > whole_count:
         cost, u, v = heapq.heappop(heap)
         if not mesh.faces_of[u] or not mesh.faces_of[v] or cost != mesh.cost(u, v):
@@ -156,7 +165,7 @@ def simplify(vertices_m: np.ndarray, faces: np.ndarray, whole_count: int):
         mesh.collapse(gone, kept, position)
         count -= removed
         for w in mesh.neighbours(kept):
-            heapq.heappush(heap, (mesh.cost(kept, w), *sorted((kept, w))))
+            heapq.heappush(heap, (mesh.cost(kept, w), min(kept, w), max(kept, w)))
     return mesh.arrays()
 
 

@@ -64,7 +64,9 @@ def _turned(figure: Figure, joint: int, ids: np.ndarray) -> np.ndarray:
     return (1.0 - share[:, None]) * offset + share[:, None] * turned
 
 
-def _solve_row(figure: Figure, ids: np.ndarray, equations: np.ndarray, wanted: np.ndarray):
+def _solve_row(
+    figure: Figure, ids: np.ndarray, equations: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
     """Non-negative weights on `ids` with sum 1; a light pull towards equal weights spreads them."""
     spread = SPREAD_WEIGHT * np.eye(len(ids))
     even = np.full(len(ids), SPREAD_WEIGHT / len(ids))
@@ -77,7 +79,9 @@ def _solve_row(figure: Figure, ids: np.ndarray, equations: np.ndarray, wanted: n
     return row
 
 
-def _rest_equations(figure: Figure, ids: np.ndarray, point_m: np.ndarray):
+def _rest_equations(
+    figure: Figure, ids: np.ndarray, point_m: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [REST_WEIGHT * (figure.vertices_m[ids] - point_m).T], [np.zeros(3)]
 
 

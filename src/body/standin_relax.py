@@ -1,4 +1,4 @@
-"""Evens out the triangles of the half surface: Delaunay edge flips and sliding along the surface."""
+"""Evens out the triangles of the half surface: Delaunay flips, sliding along the surface."""
 
 import numpy as np
 
@@ -37,7 +37,8 @@ def flip_edges(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
     face_of = {}
     for index, (a, b, c) in enumerate(faces.tolist()):
         face_of.update({(a, b): index, (b, c): index, (c, a): index})
-    faces, touched = faces.copy(), set()
+    touched: set[int] = set()
+    faces = faces.copy()
     for a, b, c, d in _flip_candidates(vertices_m, faces).tolist():
         pair = {face_of[a, b], face_of[b, a]}
         if pair & touched or (c, d) in face_of or (d, c) in face_of:

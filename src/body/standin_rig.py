@@ -1,8 +1,9 @@
 """The skeleton inside the stand-in body, and how firmly each vertex hangs on each joint.
 
-Each joint but the root cuts the body with a soft plane; beyond the plane lies the part that the joint
-carries. Multiplying the cuts along the kinematic chain gives the share of a vertex that moves with a
-joint's whole sub-tree; a skinning weight is that share less the shares of the joint's children.
+Each joint but the root cuts the body with a soft plane; beyond the plane lies the part that the
+joint carries. Multiplying the cuts along the kinematic chain gives the share of a vertex that
+moves with a joint's whole sub-tree; a skinning weight is that share less the shares of the
+joint's children.
 """
 
 import numpy as np
@@ -10,9 +11,12 @@ from scipy import sparse
 
 from src.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
 
+Vector = tuple[float, float, float]
+
 NUM_JOINTS = len(SMPL_JOINTS)
 MAX_INFLUENCES = 4
 SMOOTHING_ROUNDS = 4
+MIN_WEIGHT = 1e-4
 
 # Rest-pose joints, left side and middle, in metres.
 JOINTS_M = {
@@ -52,10 +56,14 @@ CUTS = {
     "left_wrist": ((0.690, 0.225, -0.045), (1.00, 0.00, 0.00), 0.032),
     "left_hand": ((0.779, 0.221, -0.050), (1.00, 0.00, 0.00), 0.026),
 }
-# joint -> further soft planes that bound the carried part: legs apart from each other, the collar
-# bones from the ribs below.
+# joint -> further soft planes that bound the carried part: legs apart from each other and from the
+# arms, the neck from the shoulders, the collar bones from the ribs below.
 BOUNDS = {
-    "left_hip": (((0.000, -0.400, 0.000), (1.0, 0.0, 0.0), 0.022),),
+    "left_hip": (
+        ((0.000, -0.400, 0.000), (1.0, 0.0, 0.0), 0.018),
+        ((0.000, -0.150, 0.000), (0.0, -1.0, 0.0), 0.050),
+    ),
+    "neck": (((0.115, 0.300, 0.000), (-1.0, 0.0, 0.0), 0.040),),
     "left_collar": (((0.100, 0.115, 0.000), (0.3, 1.0, 0.0), 0.065),),
 }
 
@@ -74,15 +82,22 @@ def smooth_step(x: np.ndarray) -> np.ndarray:
     return t**3 * (t * (6.0 * t - 15.0) + 10.0)
 
 
-def _soft_plane(points_m: np.ndarray, point, normal, half_width_m: float) -> np.ndarray:
-    normal = np.asarray(normal) / np.linalg.norm(normal)
-    return smooth_step((points_m - point) @ normal / half_width_m)
+def _soft_plane(
+    points_m: np.ndarray, point: Vector, normal: Vector, half_width_m: float
+) -> np.ndarray:
+    unit = np.asarray(normal) / np.linalg.norm(normal)
+    return smooth_step((points_m - point) @ unit / half_width_m)
 
 
 def _cut(points_m: np.ndarray, name: str) -> np.ndarray:
-    """Share of each point beyond one joint's plane; right joints see the mirrored points."""
+    """Share of each point beyond one joint's plane; right joints see the mirrored points.
+
+    Joints in the middle see the left half and its mirror image alike.
+    """
     if name.startswith("right_"):
         return _cut(points_m * [-1.0, 1.0, 1.0], name.replace("right_", "left_"))
+    if not name.startswith("left_"):
+        points_m = np.abs(points_m * [1, 0, 0]) + points_m * [0, 1, 1]
     share = _soft_plane(points_m, *CUTS[name])
     for bound in BOUNDS.get(name, ()):
         share = share * _soft_plane(points_m, *bound)
@@ -115,10 +130,14 @@ def shares_from_weights(weights: np.ndarray) -> np.ndarray:
 
 
 def keep_strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
-    """Zeroes all but the `count` largest weights of each row and makes the rows sum to 1."""
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :count]
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, order, np.take_along_axis(weights, order, axis=1), axis=1)
+    """Keeps at most `count` weights of each row, which then sum to 1.
+
+    The largest weight that must go is taken off all of them: the result stays smooth over the
+    surface, and mirror-symmetric where two weights tie.
+    """
+    excess = -np.sort(-weights, axis=1)[:, count : count + 1]
+    kept = weights - excess
+    kept[kept < MIN_WEIGHT] = 0.0
     return kept / kept.sum(axis=1, keepdims=True)
 
 
@@ -126,12 +145,11 @@ def skinning_weights(vertices_m: np.ndarray, links: sparse.csr_matrix) -> np.nda
     """Skinning weights (V, 24), at most four per vertex.
 
     Args:
-      vertices_m: rest vertices (V, 3).
-      links: vertex adjacency (V, V), used to smooth the weights over the surface.
+        vertices_m: rest vertices (V, 3).
+        links: vertex adjacency (V, V), used to smooth the weights over the surface.
     """
     weights = weights_from_shares(subtree_shares(vertices_m))
     mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
     for _ in range(SMOOTHING_ROUNDS):
         weights = 0.5 * weights + 0.5 * (mean @ weights)
-    weights[weights < 1e-4] = 0.0
     return keep_strongest(weights)

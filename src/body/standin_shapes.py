@@ -1,8 +1,9 @@
 """The ten shape components of the stand-in body.
 
-A component stretches the part of each joint along x, y and z about that joint (the body stands in
-T-pose, so these are the directions of its bones), carries the stretched joints' children along, and
-adds soft bumps. One unit of beta is about one standard deviation among adults of both sexes.
+A component stretches the part of each joint along x, y and z about that joint (the body stands
+in T-pose, so these are the directions of its bones), carries the stretched joints' children
+along, and adds soft bumps. One unit of beta is about one standard deviation among adults of both
+sexes.
 """
 
 import numpy as np
@@ -100,7 +101,7 @@ def joint_displacements(joints_m: np.ndarray, stretch: np.ndarray) -> np.ndarray
 
 def _bumps(points_m: np.ndarray, component: str) -> np.ndarray:
     """Soft bumps on the left side and their mirror images on the right; (V, 3)."""
-    side = np.where(points_m[:, :1] < 0, -1.0, 1.0) * [[1, 0, 0]] + [[0, 1, 1]]
+    side = np.sign(points_m[:, :1]) * [[1, 0, 0]] + [[0, 1, 1]]
     total = np.zeros_like(points_m)
     for centre, radii, displacement in BUMPS.get(component, ()):
         offset = (points_m * side - centre) / np.asarray(radii)
@@ -114,10 +115,13 @@ def shape_blend_shapes(
     """The shape components and the joint movements that go with them.
 
     Args:
-      vertices_m: rest vertices (V, 3); joints_m: (24, 3); weights: (V, 24); links: adjacency (V, V).
+        vertices_m: rest vertices (V, 3).
+        joints_m: rest joints (24, 3).
+        weights: skinning weights (V, 24).
+        links: vertex adjacency (V, V), used to smooth the components over the surface.
 
     Returns:
-      Vertex displacements (V, 3, 10) and joint displacements (24, 3, 10), metres per unit beta.
+        Vertex displacements (V, 3, 10) and joint displacements (24, 3, 10), metres per unit beta.
     """
     mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
     vertex_shapes, joint_shapes = [], []

@@ -1,7 +1,8 @@
 """From the implicit figure to triangles: marching tetrahedra on the left half of the body.
 
-The half-space x >= 0 is cut into boxes, each box into six tetrahedra. The zero surface of a linear
-field on tetrahedra is always a manifold, so the half mesh has one border, which lies on x = 0.
+The half-space x >= 0 is cut into boxes, each box into six tetrahedra. The zero surface of a
+linear field on tetrahedra is always a manifold, so the half mesh has one border, on the plane
+x = 0.
 """
 
 from collections.abc import Callable
@@ -74,10 +75,10 @@ def half_surface(field: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray,
     """Triangulate the zero surface of `field` for x >= 0.
 
     Args:
-      field: maps points (N, 3) in metres to values (N,), negative inside.
+        field: maps points (N, 3) in metres to values (N,), negative inside.
 
     Returns:
-      vertices_m (V, 3), those of the border exactly on x = 0, and faces (F, 3), outward.
+        vertices_m (V, 3), those of the border exactly on x = 0, and faces (F, 3), outward.
     """
     axes = grid_axes_m()
     nodes_m = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
