@@ -1,0 +1,1 @@
+"""The model behind a server: in-graph decoding and cropping, SavedModel export and its check."""

@@ -1,0 +1,153 @@
+"""From encoded pictures and boxes to network inputs inside a TensorFlow graph.
+
+The crop is `src.imaging.crop`'s, in the same integer arithmetic, so that a server and
+`src.predict` look at the same bytes. Written with plain TensorFlow: the graph needs nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from src.imaging.crop import CROP_SIZE, PERSON_DIAGONAL_PX
+from src.imaging.images import MAX_PIXELS
+
+_JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_WEIGHT_BITS = 11
+
+
+def decode_and_crop(
+    image_bytes: tf.Tensor, boxes: tf.Tensor, input_size: int
+) -> dict[str, tf.Tensor]:
+    """Network inputs of one person in each picture.
+
+    Args:
+        image_bytes: (B,) string, JPEG or PNG files. Transparency is dropped, EXIF not followed.
+        boxes: (B, 4) float32 left, top, width, height of the person, picture pixels.
+        input_size: side S of the network's input, px.
+
+    Returns:
+        crops (B, S, S, 3) float32 in [-1, 1]; center_px (B, 2) and scale (B,) float32 of the cut:
+        crop_px = (image_px - center_px) * scale + 112 in a crop of 224 px.
+
+    The graph fails with InvalidArgumentError on bytes that are neither JPEG nor PNG, on pictures
+    of more than 120 million pixels, and on boxes without area or with numbers that are not finite.
+    """
+    tf.debugging.assert_equal(
+        tf.shape(image_bytes)[0], tf.shape(boxes)[0], "one box for each picture is needed"
+    )
+    signature = {
+        "crops": tf.TensorSpec((input_size, input_size, 3), tf.float32),
+        "center_px": tf.TensorSpec((2,), tf.float32),
+        "scale": tf.TensorSpec((), tf.float32),
+    }
+
+    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        crop, center_px, scale = crop_box(decode(pair[0]), pair[1])
+        return {
+            "crops": network_input(crop, input_size),
+            "center_px": tf.cast(center_px, tf.float32),
+            "scale": tf.cast(scale, tf.float32),
+        }
+
+    return tf.map_fn(one, (image_bytes, boxes), fn_output_signature=signature)
+
+
+def decode(image_bytes: tf.Tensor) -> tf.Tensor:
+    """A JPEG or PNG file (scalar string) to (H, W, 3) uint8 RGB."""
+    is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, len(_JPEG_START)), _JPEG_START)
+    is_png = tf.equal(tf.strings.substr(image_bytes, 0, len(_PNG_START)), _PNG_START)
+    tf.debugging.Assert(is_jpeg | is_png, ["image_bytes must be a JPEG or PNG file"])
+    height_width = tf.cond(
+        is_jpeg,
+        lambda: tf.io.extract_jpeg_shape(image_bytes)[:2],
+        lambda: _png_height_width(image_bytes),
+    )
+    pixels = tf.reduce_prod(tf.cast(height_width, tf.int64))
+    small_enough = (pixels > 0) & (pixels <= MAX_PIXELS)
+    message = f"a picture may have 1 to {MAX_PIXELS} pixels, height and width are"
+    with tf.control_dependencies([tf.debugging.Assert(small_enough, [message, height_width])]):
+        checked = tf.identity(image_bytes)
+    # The op decodes PNG as well; the accurate transform gives the bytes of other JPEG readers.
+    return tf.io.decode_jpeg(checked, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`src.imaging.crop.crop_image` of a person box (x, y, w, h), byte for byte.
+
+    Returns:
+        crop (224, 224, 3) uint8; centre (2,) and scale () of the cut, float64.
+    """
+    box = tf.cast(box, tf.float64)
+    usable = tf.reduce_all(tf.math.is_finite(box)) & tf.reduce_all(box[2:] > 0)
+    message = "a box is left, top, width, height, finite, with positive width and height; got"
+    with tf.control_dependencies([tf.debugging.Assert(usable, [message, box])]):
+        center_px, scale = box[:2] + box[2:] / 2, PERSON_DIAGONAL_PX / tf.norm(box[2:])
+    size_px = tf.cast(tf.shape(image)[1::-1], tf.float64)
+    resized_px = tf.maximum(tf.floor(size_px * scale), 1.0)
+    factors = resized_px / size_px
+    middle_px = tf.round(center_px * factors)
+    first_px = middle_px - CROP_SIZE // 2
+    columns = _taps(size_px[0], resized_px[0], first_px[0])
+    rows = _taps(size_px[1], resized_px[1], first_px[1])
+    return _interpolate(image, rows, columns), (middle_px + 0.5) / factors - 0.5, scale
+
+
+def network_input(crop: tf.Tensor, input_size: int) -> tf.Tensor:
+    """(224, 224, 3) uint8 to (S, S, 3) float32 in [-1, 1], averaged down where S is smaller."""
+    pixels = tf.cast(crop, tf.float32)
+    if input_size != CROP_SIZE:
+        weights = tf.constant(resampling_weights(input_size))
+        pixels = tf.floor(tf.einsum("ij,jkc,lk->ilc", weights, pixels, weights) + 0.5)
+    return 2.0 * (pixels / 255.0 - 0.5)
+
+
+def resampling_weights(input_size: int) -> np.ndarray:
+    """(S, 224) float32 rows that sum to 1: area average to smaller, linear to larger sizes."""
+    ratio = CROP_SIZE / input_size
+    edges = np.arange(CROP_SIZE)[None]
+    start = np.arange(input_size)[:, None] * ratio
+    if ratio > 1:
+        overlap = np.minimum(start + ratio, edges + 1) - np.maximum(start, edges)
+        return (np.maximum(overlap, 0.0) / ratio).astype(np.float32)
+    middle = np.clip(start + ratio / 2 - 0.5, 0, CROP_SIZE - 1)
+    return np.maximum(1.0 - np.abs(middle - edges), 0.0).astype(np.float32)
+
+
+def _png_height_width(image_bytes: tf.Tensor) -> tf.Tensor:
+    """From the header that every PNG begins with: width and height are bytes 16 to 24."""
+    whole = tf.strings.length(image_bytes) >= 24
+    with tf.control_dependencies([tf.debugging.Assert(whole, ["the PNG file is cut short"])]):
+        header = tf.strings.substr(image_bytes, 16, 8)
+    return tf.io.decode_raw(header, tf.int32, little_endian=False)[::-1]
+
+
+def _taps(length: tf.Tensor, resized: tf.Tensor, start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """For each crop pixel of an axis: both source pixels, and the upper one's weight of 2048."""
+    target = tf.clip_by_value(start + tf.range(CROP_SIZE, dtype=tf.float64), 0.0, resized - 1.0)
+    source = (target + 0.5) * (length / resized) - 0.5
+    lower = tf.floor(source)
+    weight = tf.cast(tf.round((source - lower) * 2**_WEIGHT_BITS), tf.int32)
+    below, above = (
+        tf.cast(tf.clip_by_value(lower + step, 0.0, length - 1.0), tf.int32) for step in (0.0, 1.0)
+    )
+    return below, above, weight
+
+
+def _interpolate(
+    image: tf.Tensor, rows: tuple[tf.Tensor, ...], columns: tuple[tf.Tensor, ...]
+) -> tf.Tensor:
+    """Bilinear, with the integer weights and shifts of `cv2.resize`."""
+    left, right, across = columns
+    across = across[None, :, None]
+    one = 2**_WEIGHT_BITS
+
+    def line(row: tf.Tensor) -> tf.Tensor:
+        pixels = tf.cast(tf.gather(image, row), tf.int32)
+        mixed = tf.gather(pixels, left, axis=1) * (one - across)
+        return tf.bitwise.right_shift(mixed + tf.gather(pixels, right, axis=1) * across, 4)
+
+    down = rows[2][:, None, None]
+    upper = tf.bitwise.right_shift((one - down) * line(rows[0]), 16)
+    lower = tf.bitwise.right_shift(down * line(rows[1]), 16)
+    return tf.cast(tf.bitwise.right_shift(upper + lower + 2, 2), tf.uint8)
