@@ -17,7 +17,7 @@ from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
 ones are downloaded: LSP, COCO 2014, MPI-INF-3DHP with its test set, and AMASS. Subject S8, the test
-set and the LSP pictures after the first 1000 show people and poses that the rest never shows."""
+set and the second half of LSP show people and poses that the rest never shows."""
 EPILOG = """example:
   python -m tfrecords_tools.standin --output data/standin_raw --images_3d 8000
   python -m tfrecords_tools --mpi_inf_3dhp data/standin_raw/mpi_inf_3dhp --output data/tfrecords
@@ -30,7 +30,7 @@ free of their licences. standin.json holds the settings: the same settings make 
 
 A subject of mpi_inf_3dhp is a cast of people, its cameras do not film the same moment, and only
 cameras 0, 1, 2, 4, 5, 6, 7 and 8 film. People and key poses of S8, of the test set TS1 to TS6 and
-of the LSP pictures after the first 1000 appear nowhere else.
+of the second half of lsp appear nowhere else.
 """
 MANIFEST = "standin.json"
 VERSION = 1
@@ -103,6 +103,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for name in (*COUNTS, "seed"):
         if getattr(arguments, name) < 0:
             raise UserError(f"--{name} must not be negative. Received: {getattr(arguments, name)}.")
+    if arguments.lsp == 1:
+        raise UserError("--lsp must be 0 or at least 2: half is for training, half for testing.")
     if not 0 <= arguments.views <= 180:
         raise UserError(f"--views must lie in 0..180 degrees. Received: {arguments.views:g}.")
     if not 128 <= arguments.frame_px <= 2048:

@@ -64,21 +64,27 @@ def _write_subject(
     betas = np.zeros(NUM_FILE_BETAS)
     betas[:NUM_BETAS] = sample_betas(rng, 1)[0]
     gender = np.array(GENDERS[rng.integers(len(GENDERS))])
-    np.savez_compressed(folder / "shape.npz", betas=betas, gender=gender)
+    np.savez(folder / "shape.npz", betas=betas, gender=gender)
     for sequence in range(1, SEQUENCES_PER_SUBJECT + 1):
         rate = float(rng.choice(motions.frame_rates))
-        motion = _move(rng, rate, betas, smpl)
         path = folder / f"{folder.name}_{sequence:02d}_poses.npz"
-        np.savez_compressed(
-            path, betas=betas, gender=gender, mocap_framerate=np.array(rate), **motion
+        poses, trans = _move(rng, rate, betas, smpl)
+        np.savez(
+            path,
+            poses=poses,
+            trans=trans,
+            dmpls=np.zeros((len(poses), NUM_DMPLS)),
+            betas=betas,
+            gender=gender,
+            mocap_framerate=np.array(rate),
         )
-        yield len(motion["poses"])
+        yield len(poses)
 
 
 def _move(
     rng: np.random.Generator, frame_rate: float, betas: np.ndarray, smpl: SMPL
-) -> dict[str, np.ndarray]:
-    """poses (N, 156), trans (N, 3) in metres with z up and feet on the floor, dmpls (N, 8)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """poses (N, 156), and trans (N, 3) in metres, z up, that keeps the feet on the floor."""
     num_frames = round(SECONDS_PER_SEQUENCE * frame_rate)
     pose = dofs_to_pose(sample_sequence(rng, num_frames, frame_rate))
     turn = np.cumsum(rng.normal(0.0, 40.0 / frame_rate, size=num_frames)) + rng.uniform(0, 360)
@@ -94,8 +100,7 @@ def _move(
         rng.normal(0.0, FINGER_CURL / frame_rate, (num_frames, 3 * FINGER_JOINTS)), 0
     )
     body = pose[:, 3 : 3 * SHARED_JOINTS]
-    return {
-        "poses": np.concatenate([root.as_rotvec(), body, fingers], axis=1),
-        "trans": np.concatenate([drift, -lowest[:, None]], axis=1),
-        "dmpls": np.zeros((num_frames, NUM_DMPLS)),
-    }
+    return (
+        np.concatenate([root.as_rotvec(), body, fingers], axis=1),
+        np.concatenate([drift, -lowest[:, None]], axis=1),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -21,10 +20,8 @@ def draw_background(rng: np.random.Generator, height: int, width: int, style: st
         (height, width, 3) RGB, uint8.
     """
     loud = style == "loud"
-    base: Callable = rng.choice(
-        [_gradient, _room, _blotches, _stripes] if loud else [_gradient, _room]
-    )
-    picture = base(rng, height, width, loud)
+    bases = (_gradient, _room, _blotches, _stripes) if loud else (_gradient, _room)
+    picture = bases[rng.integers(len(bases))](rng, height, width, loud)
     for _ in range(rng.integers(12, 40) if loud else rng.integers(0, 6)):
         draw_shape(rng, picture, _random_box(rng, height, width), background_colour(rng, loud))
     return picture

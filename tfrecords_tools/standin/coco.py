@@ -11,7 +11,7 @@ import numpy as np
 from src.body.joints import COCO17, COCOPLUS, joint_map
 from tfrecords_tools.standin.masks import Silhouette
 from tfrecords_tools.standin.picture import Figure, Shot, Take
-from tfrecords_tools.standin.plan import Company, gather, sample_camera, stand_before
+from tfrecords_tools.standin.plan import Company, gather, sample_view, stand_before
 from tfrecords_tools.standin.scene import Lens, SceneStyle, place, sample_lens
 from tfrecords_tools.standin.studio import Studio
 
@@ -56,10 +56,10 @@ def _plan(
     pelvises = [place(rng, lens, style) for _ in range(num_people)]
     if rng.random() < CROWD_ODDS:
         pelvises += _crowd(rng, lens, pelvises[0])
-    camera = sample_camera(rng, style)
+    view = sample_view(rng, style)
     first_pose = number * FIGURES_AT_MOST
     figures: list[Figure] = [
-        stand_before(rng, company, first_pose + index, camera, pelvis, style)
+        stand_before(rng, company, first_pose + index, view, pelvis, style)
         for index, pelvis in enumerate(pelvises)
     ]
     path = root / "train2014" / f"COCO_train2014_{number + 1:012d}.jpg"

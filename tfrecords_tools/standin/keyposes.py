@@ -122,5 +122,5 @@ COMMON = {
     *("hang", "loose", "side_low", "typing", "carry", "on_hip", "reach_down_front"),
     "upright",
 }
-COMMON_ODDS = 10.0
+COMMON_ODDS = 20.0
 """What people do most of the day is drawn this many times as often as the rest."""

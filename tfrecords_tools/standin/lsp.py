@@ -1,4 +1,8 @@
-"""Stand-in pictures in the layout of Leeds Sports Pose: images/im0001.jpg ... and joints.mat."""
+"""Stand-in pictures in the layout of Leeds Sports Pose: images/im0001.jpg ... and joints.mat.
+
+As in the real dataset, the first half is for training; the second shows held-out people in held-out
+poses.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +13,29 @@ import scipy.io
 
 from src.body.joints import LSP14
 from tfrecords_tools.standin.picture import Shot, Take
-from tfrecords_tools.standin.plan import Company, gather, portrait, sample_camera
+from tfrecords_tools.standin.plan import Company, gather, portrait, sample_view
 from tfrecords_tools.standin.scene import SceneStyle, sample_lens
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED = 1
-NUM_TRAIN = 1000
-"""As in the real dataset, the first 1000 pictures are for training; the others show held-out people
-in held-out poses."""
 VISIBLE, OCCLUDED = 0, 1
 
 
 def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
-    """Writes `count` pictures and their joints.mat, key `joints`: (3, 14, count) float64 of x, y in
-    pixels and a flag, 0 = visible, 1 = occluded or outside."""
+    """Writes `count` pictures, two at least, and their joints.mat.
+
+    Its key `joints` holds (3, 14, count) float64: x, y in pixels and a flag, 0 = visible,
+    1 = occluded or outside.
+    """
     (root / "images").mkdir(parents=True)
-    shots = _plan(root, 0, min(count, NUM_TRAIN), style, seed)
-    shots += _plan(root, NUM_TRAIN, count, style, seed)
+    half = count // 2
+    shots = _plan(root, 0, half, style, seed) + _plan(root, half, count, style, seed)
     takes = studio.take(shots, "lsp")
     joints = np.stack([_joints(take) for take in takes], axis=-1)
     scipy.io.savemat(root / "joints.mat", {"joints": joints})
 
 
 def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:
-    if stop <= start:
-        return []
     rng = np.random.default_rng([seed, DATASET_SEED, start])
     company = gather(rng, stop - start, held_out=start > 0)
     return [
@@ -56,7 +58,7 @@ def _shot(
     lens = sample_lens(rng, width, height)
     path = root / "images" / f"im{number + 1:04d}.jpg"
     shot_seed = (seed, DATASET_SEED, number)
-    return portrait(rng, path, shot_seed, company, index, lens, sample_camera(rng, style), style)
+    return portrait(rng, path, shot_seed, company, index, lens, sample_view(rng, style), style)
 
 
 def _joints(take: Take) -> np.ndarray:

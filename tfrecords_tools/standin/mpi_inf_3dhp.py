@@ -125,7 +125,7 @@ def _plan(
             company,
             index,
             rig.lenses[camera],
-            rig.rotations[camera],
+            rig.views[camera],
             style,
         )
 
@@ -139,8 +139,8 @@ def _plan_test(
     for index in range(per_sequence):
         path = folder / "imageSequence" / f"img_{index + 1:06d}.jpg"
         shot_seed = (seed, TEST_SEED, ts, 2, index)
-        lens, camera = rig.lenses[0], rig.rotations[0]
-        yield portrait(rng, path, shot_seed, company, index, lens, camera, style)
+        lens, view = rig.lenses[0], rig.views[0]
+        yield portrait(rng, path, shot_seed, company, index, lens, view, style)
 
 
 def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from src.body.joints import COCOPLUS, SMPL_JOINTS
 from src.body.model_file import BodyModel
-from src.imaging.render import Raster, interpolate, rasterize, vertex_normals
+from src.imaging.render import Raster, rasterize, vertex_normals
 from tfrecords_tools.standin import scene
 from tfrecords_tools.standin.backgrounds import draw_background
 from tfrecords_tools.standin.masks import Silhouette, run_lengths, trace_silhouette
@@ -22,6 +22,7 @@ ALL_JOINTS = (*COCOPLUS, *(f"smpl_{name}" for name in SMPL_JOINTS))
 """The 43 joints that a picture is annotated with: 19 cocoplus keypoints, then SMPL's 24 joints."""
 SURFACE_MARGIN_M = 0.025
 NEAREST_VERTICES = 12
+NOBODY = -1
 
 
 @dataclass(frozen=True)
@@ -99,27 +100,49 @@ def build_stage(body: BodyModel) -> Stage:
 def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
     """Renders a shot, writes its file and returns its annotations."""
     rng = np.random.default_rng(shot.seed)
-    loud = shot.style.backgrounds == "loud"
-    lens = shot.lens
-    raster = _rasterize(stage, lens, bodies.vertices_m)
-    picture = draw_background(rng, lens.height, lens.width, shot.style.backgrounds)
-    _draw_people(rng, picture, raster, stage, shot, bodies)
-    owner = np.where(raster.covered, raster.face_id // len(stage.body.faces), -1)
-    hidden = np.zeros(owner.shape, bool)
+    height, width = shot.lens.height, shot.lens.width
+    picture = draw_background(rng, height, width, shot.style.backgrounds)
+    depth_m = np.full((height, width), np.inf, np.float32)
+    owner = np.full((height, width), NOBODY, np.int16)
+    window = _window(shot.lens, bodies.vertices_m)
+    raster = _rasterize(stage, shot.lens, window, bodies.vertices_m)
+    depth_m[window], owner[window] = raster.depth, _owners(stage, raster)
+    _draw_people(rng, picture[window], raster, stage, shot, bodies)
+    hidden = np.zeros((height, width), bool)
     if raster.covered.any() and rng.random() < shot.style.occluder_odds:
-        people_box = cv2.boundingRect((owner >= 0).astype(np.uint8))
-        hidden = scene.draw_occluders(rng, picture, people_box, loud)
+        people_box = cv2.boundingRect((owner != NOBODY).astype(np.uint8))
+        hidden = scene.draw_occluders(rng, picture, people_box, shot.style.backgrounds == "loud")
+    owner[hidden] = NOBODY
     shot.path.write_bytes(scene.jpeg_bytes(rng, scene.expose(rng, picture)))
-    return _annotate(stage, shot, bodies, raster, np.where(hidden, -1, owner), hidden)
+    return _annotate(stage, shot, bodies, depth_m, owner, hidden)
 
 
-def _rasterize(stage: Stage, lens: Lens, vertices_m: np.ndarray) -> Raster:
+def _window(lens: Lens, vertices_m: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the picture that hold the people, for speed."""
+    points_px = lens.project(vertices_m.reshape(-1, 3))
+    frame = (lens.width, lens.height)
+    left, top = np.clip(np.floor(points_px.min(axis=0)).astype(int), 0, frame)
+    right, bottom = np.clip(np.ceil(points_px.max(axis=0)).astype(int) + 1, 0, frame)
+    return slice(top, max(bottom, top)), slice(left, max(right, left))
+
+
+def _rasterize(
+    stage: Stage, lens: Lens, window: tuple[slice, slice], vertices_m: np.ndarray
+) -> Raster:
     num_people, num_vertices, _ = vertices_m.shape
     flat = vertices_m.reshape(-1, 3)
-    vertices_px = np.concatenate([lens.project(flat), flat[:, 2:]], axis=1)
+    rows, columns = window
+    points_px = lens.project(flat) - (columns.start, rows.start)
+    vertices_px = np.concatenate([points_px, flat[:, 2:]], axis=1)
     shift = np.arange(num_people)[:, None, None] * num_vertices
     faces = (stage.body.faces[None] + shift).reshape(-1, 3)
-    return rasterize(vertices_px, faces, lens.height, lens.width, cull=True)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return rasterize(vertices_px, faces, height, width, cull=True)
+
+
+def _owners(stage: Stage, raster: Raster) -> np.ndarray:
+    """(H, W) index of the person whom each pixel shows."""
+    return np.where(raster.covered, raster.face_id // len(stage.body.faces), NOBODY)
 
 
 def _draw_people(
@@ -132,19 +155,16 @@ def _draw_people(
 ) -> None:
     """Paints and lights the people, in place."""
     light = _sample_light(rng)
-    faces = stage.body.faces
+    owners, faces = _owners(stage, raster), stage.body.faces
     for index, (figure, vertices) in enumerate(zip(shot.figures, bodies.vertices_m, strict=True)):
         outfit = sample_outfit(rng)
-        own = raster.face_id // len(faces) == index
-        seen = Raster(
-            np.where(own, raster.face_id % len(faces), -1), raster.barycentric, raster.depth
-        )
-        attributes = np.concatenate(
-            [stage.body.v_template, vertex_normals(vertices, faces)], axis=1
-        )
-        points = interpolate(seen, faces, attributes)[own]
-        colour = paint(points[:, :3], stage.marks, figure.person, outfit)
-        picture[own] = np.clip(255 * colour * _shade(points[:, 3:], light), 0, 255)
+        own = owners == index
+        corners = faces[raster.face_id[own] % len(faces)]
+        weights = raster.barycentric[own][:, :, None]
+        rest = (stage.body.v_template[corners] * weights).sum(axis=1)
+        normals = (vertex_normals(vertices, faces)[corners] * weights).sum(axis=1)
+        colour = paint(rest, stage.marks, figure.person, outfit)
+        picture[own] = np.clip(255 * colour * _shade(normals, light), 0, 255)
 
 
 def _sample_light(rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -164,7 +184,7 @@ def _annotate(
     stage: Stage,
     shot: Shot,
     bodies: Bodies,
-    raster: Raster,
+    depth_m: np.ndarray,
     owner: np.ndarray,
     hidden: np.ndarray,
 ) -> Take:
@@ -175,7 +195,7 @@ def _annotate(
     return Take(
         joints_m=joints_m,
         joints_px=joints_px,
-        visible=visible_joints(joints_m, joints_px, raster.depth, hidden, stage.depth_tolerance_m),
+        visible=visible_joints(joints_m, joints_px, depth_m, hidden, stage.depth_tolerance_m),
         silhouettes=tuple(trace_silhouette(owner == index) for index in range(count)),
         crowd=(trace_silhouette(crowd), run_lengths(crowd)) if crowd.any() else None,
     )

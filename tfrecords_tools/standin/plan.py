@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tfrecords_tools.standin.people import Person, sample_people
 from tfrecords_tools.standin.picture import Figure, Shot
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
-from tfrecords_tools.standin.scene import Lens, SceneStyle, camera_rotation, face_camera, place
+from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, place
 
 CAST_SIZE = 64
 
@@ -36,23 +35,23 @@ def gather(rng: np.random.Generator, num_figures: int, held_out: bool) -> Compan
     return Company(sample_people(rng, min(CAST_SIZE, num_figures)), poses)
 
 
-def sample_camera(rng: np.random.Generator, style: SceneStyle) -> Rotation:
-    """World -> camera rotation of a camera in the hand: tilted, a little rolled."""
-    return camera_rotation(rng.uniform(*style.pitch_deg), rng.normal(0.0, 4.0))
+def sample_view(rng: np.random.Generator, style: SceneStyle) -> View:
+    """A camera in the hand: tilted, a little rolled."""
+    return View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 4.0))
 
 
 def stand_before(
     rng: np.random.Generator,
     company: Company,
     index: int,
-    camera: Rotation,
+    view: View,
     pelvis_m: np.ndarray,
     style: SceneStyle,
 ) -> Figure:
     """Somebody of the company in its pose number `index`, turned towards the camera."""
     yaw = rng.uniform(-style.max_yaw_deg, style.max_yaw_deg)
-    person = company.cast[rng.integers(len(company.cast))]
-    return Figure(person, face_camera(company.poses[index], yaw, camera), pelvis_m)
+    person = company.cast[int(rng.integers(len(company.cast)))]
+    return Figure(person, face_camera(company.poses[index], yaw, view), pelvis_m)
 
 
 def portrait(
@@ -62,9 +61,9 @@ def portrait(
     company: Company,
     index: int,
     lens: Lens,
-    camera: Rotation,
+    view: View,
     style: SceneStyle,
 ) -> Shot:
     """A shot of one person of the company, in its pose number `index`."""
-    figure = stand_before(rng, company, index, camera, place(rng, lens, style), style)
+    figure = stand_before(rng, company, index, view, place(rng, lens, style), style)
     return Shot(path, seed, lens, (figure,), style, num_annotated=1)

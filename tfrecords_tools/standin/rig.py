@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from tfrecords_tools.standin.scene import Lens, SceneStyle, camera_rotation, sample_lens
+from tfrecords_tools.standin.scene import Lens, SceneStyle, View, sample_lens
 
 NUM_CAMERAS = 14
 ROOM_CENTRE_M = np.array([0.0, 1.0, 0.0])
@@ -19,10 +18,10 @@ MM_PER_M = 1000.0
 
 @dataclass(frozen=True)
 class Rig:
-    """Cameras of a sequence; `rotations` carry the world (y up) into each camera's frame."""
+    """The cameras of a sequence."""
 
     lenses: tuple[Lens, ...]
-    rotations: tuple[Rotation, ...]
+    views: tuple[View, ...]
 
 
 def build_rig(place: tuple[int, ...], style: SceneStyle, frame_px: int, seed: int) -> Rig:
@@ -35,18 +34,18 @@ def build_rig(place: tuple[int, ...], style: SceneStyle, frame_px: int, seed: in
     lenses = tuple(sample_lens(lens_rng, frame_px, frame_px) for _ in range(NUM_CAMERAS))
     rng = np.random.default_rng(place)
     turns = 360.0 / NUM_CAMERAS
-    rotations = tuple(
-        camera_rotation(rng.uniform(*style.pitch_deg), rng.normal(0.0, 2.0), turns * camera)
+    views = tuple(
+        View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 2.0), turns * camera)
         for camera in range(NUM_CAMERAS)
     )
-    return Rig(lenses, rotations)
+    return Rig(lenses, views)
 
 
 def write_calibration(path: Path, rig: Rig) -> None:
     """Writes camera.calibration: 7 lines a camera, extrinsics world -> camera in mm."""
     lines = ["Skeletool Camera Calibration File V1.0"]
-    for camera, (lens, rotation) in enumerate(zip(rig.lenses, rig.rotations, strict=True)):
-        intrinsic, extrinsic = np.eye(4), np.eye(4)
+    for camera, (lens, view) in enumerate(zip(rig.lenses, rig.views, strict=True)):
+        rotation, intrinsic, extrinsic = view.rotation(), np.eye(4), np.eye(4)
         intrinsic[:3, :3] = lens.intrinsics()
         extrinsic[:3, :3] = rotation.as_matrix()
         looks_along = np.array([0.0, 0.0, CAMERA_DISTANCE_M])

@@ -69,18 +69,28 @@ def sample_lens(rng: np.random.Generator, width: int, height: int) -> Lens:
     return Lens(float(focal), (float(middle[0]), float(middle[1])), width, height)
 
 
-def camera_rotation(pitch_deg: float, roll_deg: float, azimuth_deg: float = 0.0) -> Rotation:
-    """World -> camera rotation of a camera tilted down by `pitch_deg`.
+@dataclass(frozen=True)
+class View:
+    """How a camera is held: tilted down, rolled, and turned about the vertical.
 
     At azimuth 0 it looks along -z of the world, at the front of a body that faces +z.
     """
-    tilt = Rotation.from_euler("ZX", [roll_deg, pitch_deg], degrees=True)
-    return tilt * WORLD_TO_CAMERA_AXES * Rotation.from_euler("Y", -azimuth_deg, degrees=True)
+
+    pitch_deg: float
+    roll_deg: float
+    azimuth_deg: float = 0.0
+
+    def rotation(self) -> Rotation:
+        """World -> camera."""
+        tilt = Rotation.from_euler("ZX", [self.roll_deg, self.pitch_deg], degrees=True)
+        turn = Rotation.from_euler("Y", -self.azimuth_deg, degrees=True)
+        return tilt * WORLD_TO_CAMERA_AXES * turn
 
 
-def face_camera(pose: np.ndarray, yaw_deg: float, camera: Rotation) -> np.ndarray:
-    """Turns a pose (72,) about the vertical by `yaw_deg`, then into the camera frame."""
-    turned = camera * Rotation.from_euler("Y", yaw_deg, degrees=True)
+def face_camera(pose: np.ndarray, yaw_deg: float, view: View) -> np.ndarray:
+    """Carries a pose (72,) into the camera frame; at yaw 0 the body faces the camera."""
+    heading = Rotation.from_euler("Y", view.azimuth_deg + yaw_deg, degrees=True)
+    turned = view.rotation() * heading
     return np.concatenate([(turned * Rotation.from_rotvec(pose[:3])).as_rotvec(), pose[3:]])
 
 
