@@ -1,0 +1,204 @@
+"""Where the people of a picture are: the whole picture, given boxes, or keypoint files."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from src.errors import UserError
+from src.imaging.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
+
+# Keypoints at or below this confidence do not count; the original's threshold.
+MIN_SCORE = 0.2
+SELECTIONS = ("all", "best", "largest")
+_MUCH_OUTSIDE = 0.3
+_TRAILING_NUMBER = re.compile(r"(\d+)$")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One person to look at.
+
+    Attributes:
+        box: the square that the network sees.
+        rectangle_px: (4,) left, top, width, height of the person (or their keypoints).
+        score: the source's confidence, 1 where it has none.
+        label: the person's id in the source, or their number in the picture.
+    """
+
+    box: CropBox
+    rectangle_px: np.ndarray
+    score: float = 1.0
+    label: str = "0"
+
+
+@dataclass
+class Found:
+    """The people of one picture.
+
+    Attributes:
+        people: those that can be looked at.
+        problems: one line for each that is left out, with the reason.
+        notes: what is worth knowing, though nothing is left out.
+    """
+
+    people: list[Detection] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class PeopleSource(Protocol):
+    """Anything that knows the people of a picture."""
+
+    def find(self, name: str, height: int, width: int) -> Found:
+        """The people of the picture `name` (its path, or `<video>_<frame, 12 digits>`)."""
+        ...
+
+
+def from_rectangle(rectangle: Sequence[float], score: float = 1.0, label: str = "0") -> Detection:
+    """A person from left, top, width, height in pixels.
+
+    Raises:
+        UserError: there are not four finite numbers, or width or height is not positive.
+    """
+    numbers = np.asarray(rectangle, np.float64)
+    if numbers.shape != (4,):
+        raise UserError(f"a box is four numbers x,y,w,h, got {np.asarray(rectangle).tolist()}")
+    return Detection(box_from_xywh(*numbers), numbers, float(score), label)
+
+
+def from_keypoints(
+    keypoints: np.ndarray,
+    min_score: float = MIN_SCORE,
+    label: str = "0",
+    score: float | None = None,
+) -> Detection:
+    """A person from (K, 3) keypoints x, y, confidence, by the original's rule.
+
+    Args:
+        keypoints: picture pixels and confidence.
+        min_score: keypoints at or below it do not count.
+        label: the person's id.
+        score: of the person; the mean confidence of the keypoints that count if None.
+
+    Raises:
+        UserError: no keypoint counts, or they all lie in one point.
+    """
+    points = np.asarray(keypoints, np.float64)
+    counted = np.isfinite(points).all(axis=1) & (points[:, 2] > min_score)
+    if not counted.any():
+        best = np.nanmax(points[:, 2], initial=0.0)
+        hint = f"; --min_score {best * 0.7:.2g} would keep them" if best > 0 else ""
+        raise UserError(f"no keypoint above score {min_score} (best {best:.2g}){hint}")
+    box = box_from_keypoints(points[:, :2], counted)
+    low, high = points[counted, :2].min(axis=0), points[counted, :2].max(axis=0)
+    mean = float(points[counted, 2].mean()) if score is None else float(score)
+    return Detection(box, np.concatenate([low, high - low]), mean, label)
+
+
+def select(people: list[Detection], which: str) -> list[Detection]:
+    """All of them, the one of the best score, or the one of the largest box."""
+    if which == "all" or not people:
+        return people
+    if which not in SELECTIONS:
+        raise UserError(f"--person is one of {', '.join(SELECTIONS)}, got {which!r}")
+    value = (lambda person: person.score) if which == "best" else (lambda p: 1 / p.box.scale)
+    return [max(people, key=value)]
+
+
+def check_against_picture(found: Found, height: int, width: int) -> Found:
+    """Drops boxes that do not touch the picture; says of others that they leave it far."""
+    kept = Found(problems=list(found.problems), notes=list(found.notes))
+    for person in found.people:
+        outside = _part_outside(person.rectangle_px, height, width)
+        if outside >= 1:
+            box = ", ".join(f"{value:g}" for value in person.rectangle_px)
+            kept.problems.append(
+                f"person {person.label}: box {box} lies outside the picture of {width} x {height} "
+                "pixels: skipped"
+            )
+            continue
+        if outside > _MUCH_OUTSIDE:
+            kept.notes.append(
+                f"person {person.label}: {outside:.0%} of the box lies outside the picture: "
+                "the body there is a guess"
+            )
+        kept.people.append(person)
+    return kept
+
+
+def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
+    """The part of a rectangle that is outside the picture, by area (by length if it has none)."""
+    low, extent = rectangle[:2], rectangle[2:]
+    inside = np.minimum(low + extent, (width, height)) - np.maximum(low, 0)
+    if (inside < 0).any() or ((inside == 0) & (extent > 0)).any():
+        return 1.0
+    parts = inside[extent > 0] / extent[extent > 0]
+    return float(1 - parts.prod())
+
+
+class WholePicture:
+    """Every picture holds one person, who fills it."""
+
+    def find(self, name: str, height: int, width: int) -> Found:
+        """The picture's own rectangle."""
+        rectangle = np.array([0, 0, width, height], np.float64)
+        return Found([Detection(box_from_image(height, width), rectangle)])
+
+
+class SamePeople:
+    """The same boxes for every picture, as given on the command line or by a fixed camera."""
+
+    def __init__(self, found: Found):
+        self._found = found
+
+    def find(self, name: str, height: int, width: int) -> Found:
+        """The boxes that touch the picture."""
+        return check_against_picture(self._found, height, width)
+
+
+class PeopleTable:
+    """People by picture name or by frame or image number, read from one file.
+
+    Args:
+        source: the file, for messages.
+    """
+
+    def __init__(self, source: str):
+        self.source = source
+        self._by_name: dict[str, Found] = defaultdict(Found)
+        self._by_number: dict[int, Found] = defaultdict(Found)
+
+    def entry(self, key: str | int) -> Found:
+        """The people of a picture, to be filled: by name, or by number if `key` is an integer."""
+        if isinstance(key, int):
+            return self._by_number[key]
+        return self._by_name[Path(key).name]
+
+    def find(self, name: str, height: int, width: int) -> Found:
+        """By file name, by its stem, or by the number that the stem ends in."""
+        path = Path(name)
+        for key in (path.name, path.stem):
+            if key in self._by_name:
+                return check_against_picture(self._by_name[key], height, width)
+        number = _TRAILING_NUMBER.search(path.stem)
+        if number and int(number[1]) in self._by_number:
+            return check_against_picture(self._by_number[int(number[1])], height, width)
+        return Found(notes=[f"{self.source} names nobody in this picture"])
+
+
+def detections_from_boxes(boxes: Iterable[Sequence[float]]) -> Found:
+    """Rows of x, y, w, h -> people numbered from 0; unusable rows become problems."""
+    found = Found()
+    for index, box in enumerate(boxes):
+        try:
+            found.people.append(from_rectangle(box, label=str(index)))
+        except UserError as error:
+            found.problems.append(f"person {index}: {error}")
+    return found
