@@ -1,0 +1,94 @@
+"""Measures speed on this machine, each row beside the least that the work needs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.timing import Row, table
+from src.errors import UserError, run_verb
+
+EPILOG = """\
+examples:
+  python -m benchmarks
+  python -m benchmarks --encoder resnet26_v2_narrow --input-size 96 --batch 64
+  python -m benchmarks --only input --data data/standin --repeats 50
+
+Both sides of a row are called in turns; the figures are medians. Close other programs first.
+"""
+GROUPS = ("body", "network", "drawing", "input")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", choices=GROUPS, help="one group of rows instead of all")
+    parser.add_argument("--encoder", default="resnet50_v2", help="default: the paper's")
+    parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")
+    parser.add_argument("--batch", type=int, default=16, help="images in a training step (16)")
+    parser.add_argument("--repeats", type=int, default=7, help="calls of each side (7)")
+    parser.add_argument("--body", default="models/standin_body.npz", help="body file")
+    parser.add_argument("--data", default="data/standin", help="records for the input row")
+    parser.add_argument("--images", default="mpi_inf_3dhp", help="dataset of pictures in --data")
+    parser.add_argument("--mocap", default="mocap_cmu", help="dataset of bodies in --data")
+    return parser
+
+
+def _body_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.body import keypoints_row
+    from src.body.library import open_body
+
+    return [keypoints_row(open_body(options.body), 64, options.repeats)]
+
+
+def _drawing_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.body import drawing_row
+    from src.body.library import open_body
+
+    return [drawing_row(open_body(options.body), options.repeats)]
+
+
+def _network_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.network import prediction_row, training_row
+    from src.network.build import ModelSpec
+
+    spec = ModelSpec(options.encoder, options.input_size, body=options.body)
+    rows = [prediction_row(spec, size, options.repeats) for size in (1, 8)]
+    return [training_row(spec, options.batch, options.repeats), *rows]
+
+
+def _input_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.records import input_row
+
+    if options.only != "input" and not Path(options.data).is_dir():
+        print(f"no records in {options.data}: the input row is left out (make demo makes some)")
+        return []
+    size = options.input_size
+    return [input_row(options.data, options.images, options.mocap, size, options.repeats)]
+
+
+MEASURES = {
+    "body": _body_rows,
+    "network": _network_rows,
+    "drawing": _drawing_rows,
+    "input": _input_rows,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+    if options.repeats < 1:
+        raise UserError(f"--repeats must be at least 1. Received: {options.repeats}.")
+    rows = [row for group in GROUPS if options.only in (None, group)
+            for row in MEASURES[group](options)]  # fmt: skip
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,80 @@
+"""A whole training step and a whole prediction beside the bare encoder's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.timing import Row, compare
+from src.network.build import ModelSpec, build_model
+from src.network.encoder import build_encoder
+from src.network.hmr import HMR
+from src.training.losses import Criterion
+
+
+def training_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
+    """All losses, both networks and both Adams, beside the encoder with one Adam."""
+    model = build_model(spec, with_discriminator=True)
+    model.compile(keras.optimizers.Adam(1e-5), keras.optimizers.Adam(1e-4), Criterion())
+    batch = made_batch(spec, batch_size)
+    step = tf.function(model.train_step)
+    return compare(
+        f"training step, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
+        lambda: float(step(batch)["loss"]),
+        "bare encoder: forward, backward, Adam",
+        encoder_step(spec, batch["images"]),
+        repeats,
+    )
+
+
+def encoder_step(spec: ModelSpec, images: tf.Tensor):
+    """A function that takes one training step of the encoder alone."""
+    encoder = build_encoder(spec.encoder, spec.input_size)
+    optimizer = keras.optimizers.Adam(1e-5)
+    optimizer.build(encoder.trainable_variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(encoder(images, training=True)))
+        gradients = tape.gradient(loss, encoder.trainable_variables)
+        optimizer.apply(gradients, encoder.trainable_variables)
+        return loss
+
+    return lambda: float(step())
+
+
+def prediction_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
+    """Crops to every output but the mesh, beside the encoder's features."""
+    model: HMR = build_model(replace(spec, dropout=0.0))
+    images = made_batch(spec, batch_size)["images"]
+    whole, bare = tf.function(model), tf.function(model.encoder)
+    return compare(
+        f"prediction, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
+        lambda: whole(images)["joints3d"].numpy(),
+        "bare encoder, forward",
+        lambda: bare(images).numpy(),
+        repeats,
+    )
+
+
+def made_batch(spec: ModelSpec, batch_size: int) -> dict[str, tf.Tensor]:
+    """A training batch of noise with every kind of label."""
+    rng = np.random.default_rng(0)
+    bodies = batch_size * spec.iterations
+    shapes = {
+        "images": (batch_size, spec.input_size, spec.input_size, 3),
+        "keypoints2d": (batch_size, 19, 2),
+        "joints3d": (batch_size, 14, 3),
+        "pose": (batch_size, 72),
+        "beta": (batch_size, 10),
+        "real_pose": (bodies, 72),
+        "real_beta": (bodies, 10),
+    }
+    batch = {key: 0.3 * rng.standard_normal(shape) for key, shape in shapes.items()}
+    batch["visibility"] = np.ones((batch_size, 19))
+    batch["has_joints3d"] = batch["has_smpl"] = np.arange(batch_size) % 2
+    return {key: tf.constant(value, tf.float32) for key, value in batch.items()}

@@ -1,0 +1,60 @@
+"""Times two ways of doing a thing in turns, so that both meet the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WARM_UP_CALLS = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: what was done.
+        ours_ms: median time of one call, ms.
+        rival: what it stands beside.
+        rival_ms: median time of the rival's call, ms.
+    """
+
+    name: str
+    ours_ms: float
+    rival: str
+    rival_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """Our time over the rival's; below 1 is faster."""
+        return self.ours_ms / self.rival_ms
+
+
+def compare(
+    name: str, ours: Callable[[], object], rival: str, other: Callable[[], object], repeats: int
+) -> Row:
+    """Calls both in turns `repeats` times, after a warm-up; medians."""
+    for _ in range(WARM_UP_CALLS):
+        ours(), other()
+    pairs = [(_milliseconds(ours), _milliseconds(other)) for _ in range(repeats)]
+    ours_ms, rival_ms = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return Row(name, ours_ms, rival, rival_ms)
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return 1000.0 * (time.perf_counter() - started)
+
+
+def table(rows: list[Row]) -> str:
+    """Rows under a heading, columns aligned."""
+    lines = [f"{'what':<44} {'ours':>10}  {'beside':<36} {'its time':>10} {'ratio':>6}"]
+    for row in rows:
+        lines.append(
+            f"{row.name:<44} {row.ours_ms:>7.1f} ms  {row.rival:<36} {row.rival_ms:>7.1f} ms "
+            f"{row.ratio:>6.2f}"
+        )
+    return "\n".join(lines)

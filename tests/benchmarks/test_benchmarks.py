@@ -1,0 +1,31 @@
+"""The measurements run, in small, and the table says what was measured."""
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.timing import Row, compare, table
+from src.errors import UserError
+
+
+def test_ratio_and_table():
+    text = table([Row("ours", 5.0, "theirs", 10.0)])
+    assert "0.50" in text.splitlines()[1]
+
+
+def test_both_sides_are_called_in_turns():
+    calls = []
+    row = compare("x", lambda: calls.append("a"), "y", lambda: calls.append("b"), repeats=3)
+    assert calls == ["a", "b"] * 5
+    assert row.ours_ms >= 0
+
+
+@pytest.mark.slow
+def test_every_row_in_small(body_path, records_root, capsys):
+    flags = ["--encoder=resnet14_v2_narrow", "--input-size=64", "--batch=2", "--repeats=1"]
+    assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 7
+
+
+def test_no_repeats():
+    with pytest.raises(UserError, match="at least 1"):
+        main(["--repeats=0"])
