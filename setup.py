@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 CORE = [
     "absl-py>=2.1",
+    "google-crc32c>=1.6",
     "h5py>=3.11",
     "keras>=3.10",
     "ml-collections>=1.0",

@@ -13,8 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from src.data.augment import Augmentation, draw_jitter, no_jitter, prepare_person
-from src.data.schema import parse_mocap, parse_person, parse_person_for_evaluation
-from src.data.shards import check_shard, count_examples, find_shards, is_mocap_path, read_shard
+from src.data.reading import (
+    check_shard,
+    parse_mocap,
+    parse_person,
+    parse_person_for_evaluation,
+    read_shard,
+)
+from src.data.shards import count_examples, find_shards, is_mocap_path
 from src.errors import UserError
 
 _OPEN_SHARDS = 4
@@ -121,7 +127,8 @@ def evaluation_dataset(
 
     Returns:
         dataset of dicts: the images and labels of `training_dataset`, and every key of
-        `schema.parse_person_for_evaluation` but the encoded picture. The last batch may be smaller.
+        `reading.parse_person_for_evaluation` but the encoded picture. The last batch may be
+        smaller.
     """
 
     def prepare(serialized):

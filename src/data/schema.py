@@ -1,4 +1,4 @@
-"""The record schema: every TFRecord of the project is written and read through this module.
+"""The record schema: what every TFRecord of the project holds.
 
 The keys are a superset of those of the authors' own records (github.com/akanazawa/hmr), so those
 can be read and trained on directly. `PERSON_KEYS` and `MOCAP_KEYS` are the schema;
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from src.body.joints import COCOPLUS, FACE5, LSP14
-from src.errors import UserError
+from src.body.joints import COCOPLUS, LSP14
+from src.data.record_format import encode_example
 
 SCHEMA_VERSION = 1
 JPEG = b"JPEG"
 NAN = float("nan")
+STRING, INT64, FLOAT32 = "string", "int64", "float32"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Key:
 
     Attributes:
         name: the feature's name.
-        dtype: tf.string, tf.int64 or tf.float32.
+        dtype: `STRING`, `INT64` or `FLOAT32`.
         length: how many values the feature holds.
         meaning: what the values are, with order and unit.
         absent: when a record lacks the key; empty if every record has it.
@@ -35,7 +35,7 @@ class Key:
     """
 
     name: str
-    dtype: tf.DType
+    dtype: str
     length: int
     meaning: str
     absent: str = ""
@@ -43,46 +43,46 @@ class Key:
 
 
 PERSON_KEYS = (
-    Key("image/encoded", tf.string, 1, "JPEG bytes, RGB"),
-    Key("image/height", tf.int64, 1, "rows of the stored image, px"),
-    Key("image/width", tf.int64, 1, "columns of the stored image, px"),
-    Key("image/center", tf.int64, 2, "x, y of the middle of the person's keypoint box, px"),
-    Key("image/x", tf.float32, 14, "x of the LSP-14 joints in the stored image, px"),
-    Key("image/y", tf.float32, 14, "y of the LSP-14 joints in the stored image, px"),
-    Key("image/visibility", tf.int64, 14, "0: no label, above 0: labelled (COCO: its 1 and 2)"),
-    Key("image/face_pts", tf.float32, 15, "nose, left eye, right eye, left ear, right ear: "
+    Key("image/encoded", STRING, 1, "JPEG bytes, RGB"),
+    Key("image/height", INT64, 1, "rows of the stored image, px"),
+    Key("image/width", INT64, 1, "columns of the stored image, px"),
+    Key("image/center", INT64, 2, "x, y of the middle of the person's keypoint box, px"),
+    Key("image/x", FLOAT32, 14, "x of the LSP-14 joints in the stored image, px"),
+    Key("image/y", FLOAT32, 14, "y of the LSP-14 joints in the stored image, px"),
+    Key("image/visibility", INT64, 14, "0: no label, above 0: labelled (COCO: its 1 and 2)"),
+    Key("image/face_pts", FLOAT32, 15, "nose, left eye, right eye, left ear, right ear: "
         "5 x (px), 5 y (px), 5 visibilities", "sets without face points", 0.0),
-    Key("image/format", tf.string, 1, "`JPEG`", "never needed to read", b"JPEG"),
-    Key("image/filename", tf.string, 1, "the picture's name in its dataset", "unknown", b""),
-    Key("mosh/gt3d", tf.float32, 42, "LSP-14 joints, x y z each, camera frame (x right, y down, "
+    Key("image/format", STRING, 1, "`JPEG`", "never needed to read", b"JPEG"),
+    Key("image/filename", STRING, 1, "the picture's name in its dataset", "unknown", b""),
+    Key("mosh/gt3d", FLOAT32, 42, "LSP-14 joints, x y z each, camera frame (x right, y down, "
         "z away), m", "sets without 3D joints", NAN),
-    Key("mosh/pose", tf.float32, 72, "SMPL pose, 24 axis-angles, root first, rad; counts only if "
+    Key("mosh/pose", FLOAT32, 72, "SMPL pose, 24 axis-angles, root first, rad; counts only if "
         "`meta/has_3d` is 1", "sets without SMPL parameters", 0.0),
-    Key("mosh/shape", tf.float32, 10, "SMPL shape; counts only if `meta/has_3d` is 1",
+    Key("mosh/shape", FLOAT32, 10, "SMPL shape; counts only if `meta/has_3d` is 1",
         "sets without SMPL parameters", 0.0),
-    Key("meta/has_3d", tf.int64, 1, "1 if pose and shape hold", "sets without 3D joints", 0),
-    Key("meta/scale_factors", tf.float32, 2, "rows, columns: stored size / size in the dataset",
+    Key("meta/has_3d", INT64, 1, "1 if pose and shape hold", "sets without 3D joints", 0),
+    Key("meta/scale_factors", FLOAT32, 2, "rows, columns: stored size / size in the dataset",
         "picture stored at its own size", 1.0),
-    Key("meta/crop_pt", tf.int64, 2, "x, y of the stored image's corner in the scaled picture, px",
+    Key("meta/crop_pt", INT64, 2, "x, y of the stored image's corner in the scaled picture, px",
         "picture stored whole", 0),
-    Key("image/cam", tf.float32, 3, "focal length, cx, cy of the stored image, px",
+    Key("image/cam", FLOAT32, 3, "focal length, cx, cy of the stored image, px",
         "camera unknown", NAN),
-    Key("meta/sequence", tf.string, 1, "take and camera that the picture comes from",
+    Key("meta/sequence", STRING, 1, "take and camera that the picture comes from",
         "single pictures", b""),
-    Key("meta/frame", tf.int64, 1, "0-based frame in that take", "single pictures", -1),
-    Key("meta/activity", tf.string, 1, "the dataset's name for what the person does",
+    Key("meta/frame", INT64, 1, "0-based frame in that take", "single pictures", -1),
+    Key("meta/activity", STRING, 1, "the dataset's name for what the person does",
         "not annotated", b""),
-    Key("meta/gender", tf.string, 1, "`m`, `f` or `n`: the SMPL body that pose and shape belong to",
+    Key("meta/gender", STRING, 1, "`m`, `f` or `n`: the SMPL body that pose and shape belong to",
         "sets without SMPL parameters", b""),
-    Key("meta/dataset", tf.string, 1, "dataset name", "the authors' records", b""),
-    Key("meta/schema_version", tf.int64, 1, f"version of this table ({SCHEMA_VERSION})",
+    Key("meta/dataset", STRING, 1, "dataset name", "the authors' records", b""),
+    Key("meta/schema_version", INT64, 1, f"version of this table ({SCHEMA_VERSION})",
         "the authors' records", 0),
 )  # fmt: skip
 
 MOCAP_KEYS = (
-    Key("pose", tf.float32, 72, "SMPL pose, 24 axis-angles, root first, rad"),
-    Key("shape", tf.float32, 10, "SMPL shape coefficients"),
-    Key("meta/schema_version", tf.int64, 1, f"version of this table ({SCHEMA_VERSION})",
+    Key("pose", FLOAT32, 72, "SMPL pose, 24 axis-angles, root first, rad"),
+    Key("shape", FLOAT32, 10, "SMPL shape coefficients"),
+    Key("meta/schema_version", INT64, 1, f"version of this table ({SCHEMA_VERSION})",
         "the authors' records", 0),
 )  # fmt: skip
 
@@ -221,148 +221,23 @@ def mocap_to_example(pose: np.ndarray, shape: np.ndarray) -> bytes:
 
 
 def _serialize(values: dict[str, Any], keys: tuple[Key, ...]) -> bytes:
-    example = tf.train.Example()
-    for key in keys:
-        if key.name in values:
-            _fill(example.features.feature[key.name], key, values[key.name])
-    return example.SerializeToString(deterministic=True)
+    return encode_example(
+        {
+            key.name: (key.dtype, _as_list(key, values[key.name]))
+            for key in keys
+            if key.name in values
+        }
+    )
 
 
-def _fill(feature: Any, key: Key, value: Any) -> None:
-    if key.dtype == tf.string:
-        feature.bytes_list.value.append(value)
-    elif key.dtype == tf.int64:
-        feature.int64_list.value.extend(np.atleast_1d(value).astype(np.int64).tolist())
-    else:
-        feature.float_list.value.extend(np.atleast_1d(value).astype(np.float32).tolist())
-
-
-def _parser_spec(keys: tuple[Key, ...]) -> dict[str, Any]:
-    return {
-        key.name: tf.io.FixedLenFeature(
-            [key.length], key.dtype, None if key.default is None else [key.default] * key.length
-        )
-        for key in keys
-    }
-
-
-def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parses one person record; works inside `tf.data` and on the authors' own records.
-
-    Args:
-        serialized: scalar string tensor, one `tf.train.Example`.
-    Returns:
-        image_bytes: string, JPEG.
-        center_px: (2,) float32, x and y of the keypoint box's middle.
-        keypoints2d_px: (19, 2) float32, cocoplus order.
-        visibility: (19,) float32, 1 where labelled, else 0.
-        joints3d_m: (14, 3) float32, camera frame; zero where absent.
-        pose: (72,) float32, rad; zero where absent.
-        shape: (10,) float32; zero where absent.
-        has_joints3d, has_smpl: float32, 1 or 0.
-        filename: string.
-    """
-    return _person_tensors(tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS)))
-
-
-def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`parse_person` and what an evaluation protocol needs besides.
-
-    Returns:
-        the keys of `parse_person`, and
-        camera: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
-        scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
-        crop_origin_px: (2,) float32.
-        sequence, activity, gender, dataset: string, empty where absent.
-        frame: int64, -1 where absent.
-    """
-    raw = tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
-    return {
-        **_person_tensors(raw),
-        "camera": raw["image/cam"],
-        "scale_factors": raw["meta/scale_factors"],
-        "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
-        "sequence": raw["meta/sequence"][0],
-        "activity": raw["meta/activity"][0],
-        "gender": raw["meta/gender"][0],
-        "dataset": raw["meta/dataset"][0],
-        "frame": raw["meta/frame"][0],
-    }
-
-
-def _person_tensors(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    face = tf.reshape(raw["image/face_pts"], (3, len(FACE5)))
-    x = tf.concat([raw["image/x"], face[0]], 0)
-    y = tf.concat([raw["image/y"], face[1]], 0)
-    labelled = tf.concat([raw["image/visibility"] > 0, face[2] > 0], 0)
-    has_joints3d = tf.reduce_all(tf.math.is_finite(raw["mosh/gt3d"]))
-    has_smpl = tf.cast(raw["meta/has_3d"][0] > 0, tf.float32)
-    joints3d_m = tf.where(has_joints3d, raw["mosh/gt3d"], tf.zeros_like(raw["mosh/gt3d"]))
-    return {
-        "image_bytes": raw["image/encoded"][0],
-        "center_px": tf.cast(raw["image/center"], tf.float32),
-        "keypoints2d_px": tf.stack([x, y], axis=1),
-        "visibility": tf.cast(labelled, tf.float32),
-        "joints3d_m": tf.reshape(joints3d_m, (len(LSP14), 3)),
-        "pose": raw["mosh/pose"] * has_smpl,
-        "shape": raw["mosh/shape"] * has_smpl,
-        "has_joints3d": tf.cast(has_joints3d, tf.float32),
-        "has_smpl": has_smpl,
-        "filename": raw["image/filename"][0],
-    }
-
-
-def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parses one body record: pose (72,) in rad and shape (10,), both float32."""
-    raw = tf.io.parse_single_example(serialized, _parser_spec(MOCAP_KEYS))
-    return raw["pose"], raw["shape"]
-
-
-def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> None:
-    """Checks every key's presence, type and number of values.
-
-    Raises:
-        UserError: naming the key, what was expected and what was received.
-    """
-    example = tf.train.Example()
-    try:
-        example.ParseFromString(serialized)
-    except Exception as error:  # protobuf's DecodeError has no stable import path
-        raise UserError("not a tf.train.Example: the bytes cannot be decoded.") from error
-    features = example.features.feature
-    for key in keys:
-        if key.name in features:
-            _validate_feature(features[key.name], key, _version_hint(features))
-        elif key.default is None:
-            raise UserError(f'key "{key.name}" is missing{_version_hint(features)}')
-
-
-_KIND_OF_DTYPE = {tf.string: "bytes_list", tf.int64: "int64_list", tf.float32: "float_list"}
-
-
-def _validate_feature(feature: Any, key: Key, hint: str) -> None:
-    kind, expected = feature.WhichOneof("kind"), _KIND_OF_DTYPE[key.dtype]
-    if kind != expected:
-        raise UserError(f'key "{key.name}" holds a {kind}, expected a {expected}{hint}')
-    received = len(getattr(feature, kind).value)
-    if received != key.length:
-        raise UserError(f'key "{key.name}" has {received} values, expected {key.length}{hint}')
-
-
-def _version_hint(features: Any) -> str:
-    if "meta/schema_version" not in features:
-        return "."
-    stored = features["meta/schema_version"].int64_list.value[:1]
-    if stored == [SCHEMA_VERSION]:
-        return "."
-    age = "a newer" if stored and stored[0] > SCHEMA_VERSION else "an older"
-    return f": written by {age} converter (schema {stored}, need {SCHEMA_VERSION})."
+def _as_list(key: Key, value: Any) -> Any:
+    return value if key.dtype == STRING else np.atleast_1d(value)
 
 
 def schema_table(keys: tuple[Key, ...] = PERSON_KEYS) -> str:
     """The schema as a Markdown table."""
     lines = ["| key | type | meaning, order, unit | absent |", "|---|---|---|---|"]
     for key in keys:
-        kind = f"{key.dtype.name}[{key.length}]"
+        kind = f"{key.dtype}[{key.length}]"
         lines.append(f"| `{key.name}` | {kind} | {key.meaning} | {key.absent or 'never'} |")
     return "\n".join(lines)

@@ -14,9 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from src.data.schema import MOCAP_KEYS, PERSON_KEYS, SCHEMA_VERSION, validate_record
+from src.data.schema import SCHEMA_VERSION
 from src.errors import UserError
 
 IMAGE_DATASETS = ("lsp", "lsp_ext", "mpii", "coco", "mpi_inf_3dhp", "h36m", "3dpw")
@@ -181,60 +179,20 @@ def _record_sizes(path: Path) -> Iterator[int]:
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
             position += _HEADER_BYTES + length + _CHECKSUM_BYTES
             if position > size:
-                raise UserError(_truncated_message(path, index))
+                raise UserError(truncated_message(path, index))
             yield length
             shard.seek(position)
             index += 1
 
 
-def _truncated_message(path: Path, index: int) -> str:
+def truncated_message(path: Path, index: int) -> str:
+    """What to say of a record that ends too early or fails its checksum."""
     return (
         f"record {index} of {path} is truncated or damaged: the file is incomplete. "
         f"Delete it and run make tfrecords again, or copy it again."
     )
 
 
-def check_shard(path: str | Path, mocap: bool | None = None) -> int:
-    """Reads a whole shard and checks every record against the schema.
-
-    Args:
-        path: the shard.
-        mocap: whether it holds bodies rather than people; by default the folder's name tells.
-    Returns:
-        the number of records.
-    Raises:
-        UserError: naming file, record, key, what was expected and what was received.
-    """
-    path = Path(path)
-    keys = MOCAP_KEYS if (is_mocap_path(path) if mocap is None else mocap) else PERSON_KEYS
-    count = 0
-    for index, serialized in enumerate(read_shard(path)):
-        try:
-            validate_record(serialized, keys)
-        except UserError as error:
-            again = f"rerun make tfrecords for {path.parent.name}"
-            raise UserError(f"record {index} of {path}: {error} To mend it, {again}.") from error
-        count += 1
-    return count
-
-
 def is_mocap_path(path: str | Path) -> bool:
     """Whether a shard holds bodies without pictures, by the name of its folder."""
     return Path(path).resolve().parent.name.startswith(MOCAP_PREFIX)
-
-
-def read_shard(path: str | Path) -> Iterator[bytes]:
-    """Yields the serialised records of a shard.
-
-    Raises:
-        UserError: if the file is missing or damaged, naming the record.
-    """
-    index = 0
-    try:
-        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            yield serialized
-            index += 1
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"no shard at {path}.") from error
-    except tf.errors.DataLossError as error:
-        raise UserError(_truncated_message(Path(path), index)) from error

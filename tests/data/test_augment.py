@@ -17,7 +17,8 @@ from src.data.augment import (
     prepare_person,
     warp_crop,
 )
-from src.data.schema import parse_person, person_to_example
+from src.data.reading import parse_person
+from src.data.schema import person_to_example
 from tests.conftest import make_person
 from tests.golden_inputs import golden
 

@@ -1,0 +1,187 @@
+"""Reads records: into tensors inside `tf.data`, and checks them against the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from src.body.joints import FACE5, LSP14
+from src.data.schema import (
+    FLOAT32,
+    INT64,
+    MOCAP_KEYS,
+    PERSON_KEYS,
+    SCHEMA_VERSION,
+    STRING,
+    Key,
+)
+from src.data.shards import is_mocap_path, truncated_message
+from src.errors import UserError
+
+
+def _parser_spec(keys: tuple[Key, ...]) -> dict[str, Any]:
+    return {
+        key.name: tf.io.FixedLenFeature(
+            [key.length],
+            tf.dtypes.as_dtype(key.dtype),
+            None if key.default is None else [key.default] * key.length,
+        )
+        for key in keys
+    }
+
+
+def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses one person record; works inside `tf.data` and on the authors' own records.
+
+    Args:
+        serialized: scalar string tensor, one `tf.train.Example`.
+    Returns:
+        image_bytes: string, JPEG.
+        center_px: (2,) float32, x and y of the keypoint box's middle.
+        keypoints2d_px: (19, 2) float32, cocoplus order.
+        visibility: (19,) float32, 1 where labelled, else 0.
+        joints3d_m: (14, 3) float32, camera frame; zero where absent.
+        pose: (72,) float32, rad; zero where absent.
+        shape: (10,) float32; zero where absent.
+        has_joints3d, has_smpl: float32, 1 or 0.
+        filename: string.
+    """
+    return _person_tensors(tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS)))
+
+
+def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """`parse_person` and what an evaluation protocol needs besides.
+
+    Returns:
+        the keys of `parse_person`, and
+        camera: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
+        scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
+        crop_origin_px: (2,) float32.
+        sequence, activity, gender, dataset: string, empty where absent.
+        frame: int64, -1 where absent.
+    """
+    raw = tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
+    return {
+        **_person_tensors(raw),
+        "camera": raw["image/cam"],
+        "scale_factors": raw["meta/scale_factors"],
+        "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
+        "sequence": raw["meta/sequence"][0],
+        "activity": raw["meta/activity"][0],
+        "gender": raw["meta/gender"][0],
+        "dataset": raw["meta/dataset"][0],
+        "frame": raw["meta/frame"][0],
+    }
+
+
+def _person_tensors(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    face = tf.reshape(raw["image/face_pts"], (3, len(FACE5)))
+    x = tf.concat([raw["image/x"], face[0]], 0)
+    y = tf.concat([raw["image/y"], face[1]], 0)
+    labelled = tf.concat([raw["image/visibility"] > 0, face[2] > 0], 0)
+    has_joints3d = tf.reduce_all(tf.math.is_finite(raw["mosh/gt3d"]))
+    has_smpl = tf.cast(raw["meta/has_3d"][0] > 0, tf.float32)
+    joints3d_m = tf.where(has_joints3d, raw["mosh/gt3d"], tf.zeros_like(raw["mosh/gt3d"]))
+    return {
+        "image_bytes": raw["image/encoded"][0],
+        "center_px": tf.cast(raw["image/center"], tf.float32),
+        "keypoints2d_px": tf.stack([x, y], axis=1),
+        "visibility": tf.cast(labelled, tf.float32),
+        "joints3d_m": tf.reshape(joints3d_m, (len(LSP14), 3)),
+        "pose": raw["mosh/pose"] * has_smpl,
+        "shape": raw["mosh/shape"] * has_smpl,
+        "has_joints3d": tf.cast(has_joints3d, tf.float32),
+        "has_smpl": has_smpl,
+        "filename": raw["image/filename"][0],
+    }
+
+
+def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Parses one body record: pose (72,) in rad and shape (10,), both float32."""
+    raw = tf.io.parse_single_example(serialized, _parser_spec(MOCAP_KEYS))
+    return raw["pose"], raw["shape"]
+
+
+def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> None:
+    """Checks every key's presence, type and number of values.
+
+    Raises:
+        UserError: naming the key, what was expected and what was received.
+    """
+    example = tf.train.Example()
+    try:
+        example.ParseFromString(serialized)
+    except Exception as error:  # protobuf's DecodeError has no stable import path
+        raise UserError("not a tf.train.Example: the bytes cannot be decoded.") from error
+    features = example.features.feature
+    for key in keys:
+        if key.name in features:
+            _validate_feature(features[key.name], key, _version_hint(features))
+        elif key.default is None:
+            raise UserError(f'key "{key.name}" is missing{_version_hint(features)}')
+
+
+_KIND_OF_DTYPE = {STRING: "bytes_list", INT64: "int64_list", FLOAT32: "float_list"}
+
+
+def _validate_feature(feature: Any, key: Key, hint: str) -> None:
+    kind, expected = feature.WhichOneof("kind"), _KIND_OF_DTYPE[key.dtype]
+    if kind != expected:
+        raise UserError(f'key "{key.name}" holds a {kind}, expected a {expected}{hint}')
+    received = len(getattr(feature, kind).value)
+    if received != key.length:
+        raise UserError(f'key "{key.name}" has {received} values, expected {key.length}{hint}')
+
+
+def _version_hint(features: Any) -> str:
+    if "meta/schema_version" not in features:
+        return "."
+    stored = features["meta/schema_version"].int64_list.value[:1]
+    if stored == [SCHEMA_VERSION]:
+        return "."
+    age = "a newer" if stored and stored[0] > SCHEMA_VERSION else "an older"
+    return f": written by {age} converter (schema {stored}, need {SCHEMA_VERSION})."
+
+
+def check_shard(path: str | Path, mocap: bool | None = None) -> int:
+    """Reads a whole shard and checks every record against the schema.
+
+    Args:
+        path: the shard.
+        mocap: whether it holds bodies rather than people; by default the folder's name tells.
+    Returns:
+        the number of records.
+    Raises:
+        UserError: naming file, record, key, what was expected and what was received.
+    """
+    path = Path(path)
+    keys = MOCAP_KEYS if (is_mocap_path(path) if mocap is None else mocap) else PERSON_KEYS
+    count = 0
+    for index, serialized in enumerate(read_shard(path)):
+        try:
+            validate_record(serialized, keys)
+        except UserError as error:
+            again = f"rerun make tfrecords for {path.parent.name}"
+            raise UserError(f"record {index} of {path}: {error} To mend it, {again}.") from error
+        count += 1
+    return count
+
+
+def read_shard(path: str | Path) -> Iterator[bytes]:
+    """Yields the serialised records of a shard.
+
+    Raises:
+        UserError: if the file is missing or damaged, naming the record.
+    """
+    index = 0
+    try:
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield serialized
+            index += 1
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"no shard at {path}.") from error
+    except tf.errors.DataLossError as error:
+        raise UserError(truncated_message(Path(path), index)) from error

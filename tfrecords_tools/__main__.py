@@ -1,0 +1,85 @@
+"""Converts every dataset that is given: `python -m tfrecords_tools --lsp ... --coco ...`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from src.errors import EXIT_USER_ERROR, UserError, run_verb
+from tfrecords_tools import amass, coco, lsp, mpi_inf_3dhp, neutrmosh
+from tfrecords_tools.cli import (
+    Converter,
+    Row,
+    add_output_options,
+    build_parser,
+    convert,
+    print_summary,
+)
+from tfrecords_tools.writer import Workers
+
+CONVERTERS = (
+    lsp.CONVERTER,
+    coco.CONVERTER,
+    mpi_inf_3dhp.CONVERTER,
+    amass.CONVERTER,
+    neutrmosh.CONVERTER,
+)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tfrecords_tools",
+        description="Converts the datasets whose folders are given, and lists the others as "
+        "skipped. Interrupted, the same command continues where it stopped.",
+        epilog="example: python -m tfrecords_tools --lsp /data/lsp --coco /data/coco "
+        "--amass /data/amass\nlayouts and further options: python -m tfrecords_tools.coco --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for converter in CONVERTERS:
+        title = converter.about.strip().splitlines()[0]
+        parser.add_argument(f"--{converter.name}", type=Path, metavar="FOLDER", help=title)
+    add_output_options(parser)
+    return parser
+
+
+def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Namespace:
+    """The converter's own options, at their defaults, with the common ones as given."""
+    folder = getattr(args, converter.name)
+    options = build_parser(converter).parse_args(["--input", str(folder)])
+    for name in ("output", "workers", "overwrite"):
+        setattr(options, name, getattr(args, name))
+    return options
+
+
+def _convert_given(args: argparse.Namespace) -> tuple[list[Row], bool]:
+    rows, failed = [], False
+    with Workers(args.workers) as workers:
+        for converter in CONVERTERS:
+            if getattr(args, converter.name) is None:
+                rows.append(Row(converter.name, "", "-", "not given"))
+                continue
+            try:
+                rows += convert(converter, _options_of(converter, args), workers)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                rows.append(Row(converter.name, "", "FAILED", str(error)))
+                failed = True
+    return rows, failed
+
+
+def main() -> int:
+    """Converts what is given; exit code 2 if anything that was given is broken."""
+    parser = _build_parser()
+    args = parser.parse_args()
+    if all(getattr(args, converter.name) is None for converter in CONVERTERS):
+        parser.print_help(sys.stderr)
+        flags = " ".join(f"--{converter.name}" for converter in CONVERTERS)
+        raise UserError(f"no dataset is given: name at least one of {flags}.")
+    rows, failed = _convert_given(args)
+    print_summary(rows, args.output)
+    return EXIT_USER_ERROR if failed else 0
+
+
+if __name__ == "__main__":
+    run_verb(main)

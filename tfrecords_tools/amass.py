@@ -1,0 +1,164 @@
+"""AMASS: motion capture as SMPL+H bodies, the public source of the adversarial prior.
+
+Each set (CMU, PosePrior, ...) becomes a record set of its own: `mocap_cmu`, `mocap_posePrior`, and
+`mocap_<set>` for others. The first 22 joints of SMPL+H are SMPL's; SMPL's two hands get the rest
+pose, because AMASS's finger joints are something else. The first 10 shape coefficients are kept,
+although they belong to the gendered SMPL+H body: as a prior of the neutral SMPL shape they are
+approximate.
+
+Takes are thinned to --fps frames a second: 12 gives the paper's 390 thousand poses of CMU.
+PosePrior (MPI_Limits), short, is kept whole, as in the paper (180 thousand poses).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from src.errors import UserError, run_verb
+from tfrecords_tools.bodies import (
+    POSE_SIZE,
+    SHAPE_SIZE,
+    BodyUnits,
+    Takes,
+    convert_bodies,
+    finite_rows,
+)
+from tfrecords_tools.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError, fingerprint
+
+NAME = "amass"
+FPS = 12.0
+POSE_PRIOR = "posePrior"
+_RECORD_NAMES = {"CMU": "cmu", "MPI_Limits": POSE_PRIOR, "PosePrior": POSE_PRIOR}
+_TAKE_PATTERNS = ("*_poses.npz", "*_stageii.npz")
+_RATE_KEYS = ("mocap_framerate", "mocap_frame_rate")
+_BODY_NUMBERS = 66
+_KNOWN_WIDTHS = {POSE_SIZE: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
+
+
+def read_take(path: Path, fps: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one take.
+
+    Args:
+        path: npz with `poses` (N, 156) in rad, `betas` and `mocap_framerate`.
+        fps: frames a second to keep; None keeps all.
+    Returns:
+        poses (n, 72) float32, shape (10,) float32.
+    Raises:
+        SampleError: unreadable, of an unknown layout, or without usable frames.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as take:
+            poses, betas = take["poses"], take["betas"]
+            rate = next((float(take[key]) for key in _RATE_KEYS if key in take), None)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, TypeError) as error:
+        raise SampleError("unreadable take", f"{path}: {error}") from error
+    if poses.ndim != 2 or poses.shape[1] not in _KNOWN_WIDTHS or betas.size < SHAPE_SIZE:
+        raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {betas.shape}")
+    poses = finite_rows(to_smpl(poses[:: _stride(path, rate, fps)]))
+    if not len(poses) or not np.isfinite(betas).all():
+        raise SampleError("take without usable frames", str(path))
+    return poses, betas.ravel()[:SHAPE_SIZE].astype(np.float32)
+
+
+def _stride(path: Path, rate: float | None, fps: float | None) -> int:
+    if fps is None:
+        return 1
+    if rate is None or not rate > 0:
+        raise SampleError("take without frame rate", str(path))
+    return max(1, round(round(rate) / fps))
+
+
+def to_smpl(poses: np.ndarray) -> np.ndarray:
+    """SMPL+H or SMPL-X poses (N, 156 or 165) -> SMPL's (N, 72): body as it is, hands at rest."""
+    smpl = np.zeros((len(poses), POSE_SIZE), np.float32)
+    width = POSE_SIZE if poses.shape[1] == POSE_SIZE else _BODY_NUMBERS
+    smpl[:, :width] = poses[:, :width]
+    return smpl
+
+
+def find_sets(root: Path) -> dict[str, list[Path]]:
+    """Record name -> takes, for each set below `root`, or for `root` if it is itself a set.
+
+    Raises:
+        UserError: there are no takes.
+    """
+    takes = sorted(path for pattern in _TAKE_PATTERNS for path in root.rglob(pattern))
+    if not takes:
+        raise UserError(
+            f"{NAME}: no {' or '.join(_TAKE_PATTERNS)} below {root}. Expected layout: "
+            f"{root}/CMU/01/01_01_poses.npz"
+        )
+    is_set = all(len(path.relative_to(root).parts) < 3 for path in takes)
+    sets: dict[str, list[Path]] = {}
+    for path in takes:
+        name = root.resolve().name if is_set else path.relative_to(root).parts[0]
+        sets.setdefault(record_name(name), []).append(path)
+    return sets
+
+
+def record_name(set_name: str) -> str:
+    """What the records of a set are called behind `mocap_`."""
+    return _RECORD_NAMES.get(set_name, re.sub(r"\W+", "_", set_name).lower())
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job per set."""
+    sets = find_sets(args.input)
+    wanted = {record_name(name) for name in args.sets.split(",")} if args.sets else set(sets)
+    if unknown := wanted - set(sets):
+        raise UserError(f"{NAME}: no set {sorted(unknown)} in {args.input}; there: {sorted(sets)}.")
+    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    return Plan([_job(name, sets[name], args) for name in sorted(wanted)])
+
+
+def _job(name: str, paths: list[Path], args: argparse.Namespace) -> Job:
+    fps = args.fps or (None if name == POSE_PRIOR else FPS)
+    takes, dropped = Takes(), DropLog()
+    for path in tqdm(paths, desc=f"reading {name}", unit=" takes"):
+        try:
+            takes.add(*read_take(path, fps))
+        except SampleError as error:
+            dropped.add(error.reason, error.name)
+    folders = sorted({path.parent for path in paths})
+    return Job(
+        f"mocap_{name}",
+        "train",
+        BodyUnits(takes),
+        convert_bodies,
+        samples=len(takes),
+        dropped=dropped,
+        arguments={"source": NAME, "fps": fps},
+        source_fingerprint=fingerprint(folders=folders),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which sets, and how dense."""
+    parser.add_argument("--sets", help="comma-separated set folders (default: all that are there)")
+    parser.add_argument(
+        "--fps",
+        type=float,
+        help=f"frames a second to keep (default: {FPS:g}; all frames of PosePrior)",
+    )
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Download the sets as "SMPL+H G" (CMU and PosePrior for the paper). Layout:
+  CMU/01/01_01_poses.npz ..., MPI_Limits/03099/op2_poses.npz ...
+A single set's folder can be given, too.""",
+    plan=plan,
+    splits=("train",),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))

@@ -1,0 +1,197 @@
+"""The command line that all converters share, and the summary at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from src.data.shards import Manifest
+from src.errors import UserError
+from tfrecords_tools.jobs import Plan
+from tfrecords_tools.writer import Workers, write_job
+
+DEFAULT_OUTPUT = "data/tfrecords"
+
+
+@dataclass(frozen=True)
+class Converter:
+    """One dataset's way into records.
+
+    Attributes:
+        name: the flag's and the module's name.
+        about: what the dataset is, which files to download, which layout is read.
+        plan: parsed options -> jobs.
+        splits: what is converted unless `--splits` says otherwise.
+        add_options: adds options of this dataset alone.
+    """
+
+    name: str
+    about: str
+    plan: Callable[[argparse.Namespace], Plan]
+    splits: tuple[str, ...]
+    add_options: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the summary."""
+
+    dataset: str
+    split: str
+    kept: str
+    note: str
+
+
+def build_parser(converter: Converter) -> argparse.ArgumentParser:
+    """The parser of `python -m tfrecords_tools.<name>`."""
+    command = f"python -m tfrecords_tools.{converter.name}"
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=converter.about,
+        epilog=f"example: {command} --input /data/{converter.name} --output {DEFAULT_OUTPUT}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--input", required=True, type=Path, help="folder of the dataset")
+    parser.add_argument(
+        "--splits",
+        type=lambda text: tuple(text.split(",")),
+        help=f"comma-separated (default: those of {','.join(converter.splits)} that are there)",
+    )
+    add_output_options(parser)
+    converter.add_options(parser)
+    return parser
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say where records go and how they are made, not what is in them."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(DEFAULT_OUTPUT),
+        help="folder of all records; each dataset gets a folder in it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes; 0 converts in this one (default: all cores, here %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace records that were made from another source or with other options",
+    )
+
+
+def plan_splits(
+    args: argparse.Namespace, converter: Converter, missing: Callable[[str], str | None]
+) -> tuple[list[str], dict[str, str]]:
+    """Which splits to convert.
+
+    Args:
+        args: parsed options.
+        converter: whose default splits count if the user named none.
+        missing: split -> why it cannot be converted, or None.
+    Returns:
+        the splits, and split -> why it is skipped.
+    Raises:
+        UserError: a split that the user named cannot be converted, or none can.
+    """
+    reasons = {split: missing(split) for split in args.splits or converter.splits}
+    skipped = {split: reason for split, reason in reasons.items() if reason}
+    present = [split for split in reasons if split not in skipped]
+    if skipped and (args.splits or not present):
+        raise UserError(f"{converter.name}: {'; '.join(dict.fromkeys(skipped.values()))}.")
+    return present, skipped
+
+
+def need_folder(path: Path, converter_name: str) -> Path:
+    """The path, if it is a folder.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not path.is_dir():
+        kind = "a file" if path.exists() else "nothing"
+        raise UserError(
+            f"{converter_name}: {path} is {kind}, expected a folder. "
+            f"Its layout: python -m tfrecords_tools.{converter_name} --help"
+        )
+    return path
+
+
+def need_file(path: Path, converter_name: str) -> Path:
+    """The path, if it is a file.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{converter_name}: no file at {path}. "
+            f"Expected layout: python -m tfrecords_tools.{converter_name} --help"
+        )
+    return path
+
+
+def need_library(name: str, purpose: str) -> ModuleType:
+    """Imports a library of the extra `data`.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f'{purpose} needs {name}: pip install -e ".[data]"') from error
+
+
+def convert(converter: Converter, args: argparse.Namespace, workers: Workers) -> list[Row]:
+    """Plans and writes one dataset.
+
+    Returns:
+        the lines of the summary.
+    Raises:
+        UserError: the dataset is broken, or records cannot be written.
+    """
+    need_folder(args.input, converter.name)
+    plan = converter.plan(args)
+    rows = []
+    for job in plan.jobs:
+        manifest = write_job(job, args.output, workers, args.overwrite)
+        rows.append(_manifest_row(manifest))
+    return rows + [Row(converter.name, split, "-", why) for split, why in plan.skipped.items()]
+
+
+def _manifest_row(manifest: Manifest) -> Row:
+    reasons = [f"{reason}: {count}" for reason, count in sorted(manifest.dropped.items())]
+    note = f"{len(manifest.shards)} shards"
+    if reasons:
+        note += "; left out " + ", ".join(reasons)
+    return Row(manifest.dataset, manifest.split, f"{manifest.examples:,}", note)
+
+
+def print_summary(rows: Iterable[Row], output: Path) -> None:
+    """Prints what was converted, skipped and failed."""
+    table = [("dataset", "split", "records", "notes")]
+    table += [(row.dataset, row.split, row.kept, row.note) for row in rows]
+    widths = [max(len(line[column]) for line in table) for column in range(3)]
+    print()
+    for dataset, split, kept, note in table:
+        print(f"{dataset:{widths[0]}}  {split:{widths[1]}}  {kept:>{widths[2]}}  {note}")
+    print(f"\nRecords are in {output}. Look at them: python -m tfrecords_tools.inspect {output}")
+
+
+def run_converter(converter: Converter) -> int:
+    """The verb `python -m tfrecords_tools.<name>`."""
+    args = build_parser(converter).parse_args()
+    with Workers(args.workers) as workers:
+        rows = convert(converter, args, workers)
+    print_summary(rows, args.output)
+    return 0

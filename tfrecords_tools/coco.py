@@ -1,0 +1,258 @@
+"""COCO keypoints, of 2014 (the paper's) or 2017: people with 17 labelled points.
+
+A person is kept, as in the original, if it is no crowd, at least 6 of its points are visible
+(v = 2), its mask is larger than 60 px in one direction, and at least one point below the shoulders
+is labelled. Labelled points (v = 1 or 2) then count alike. COCO has no neck and no head top: they
+are left unlabelled. The window is +-200 px around the middle of the keypoints. A picture is decoded
+once for all of its people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.body.joints import COCO17, COCOPLUS, joint_map, take_joints
+from src.data.schema import person_to_example
+from src.errors import UserError, run_verb
+from tfrecords_tools.cli import Converter, need_file, need_library, plan_splits, run_converter
+from tfrecords_tools.jobs import (
+    PEOPLE_PER_SHARD,
+    DropLog,
+    ItemByItem,
+    Job,
+    Outcome,
+    Plan,
+    SampleError,
+    fingerprint,
+)
+from tfrecords_tools.person_scale import person_scale
+from tfrecords_tools.pictures import Labels, cut_person, read_picture
+
+NAME = "coco"
+YEARS = ("2014", "2017")
+MARGIN_PX = 200
+MIN_VISIBLE = 6
+MIN_MASK_PX = 60
+_MIN_POLYGON_NUMBERS = 6
+_HEAD_AND_SHOULDERS = 7
+_HAS_SLOT = joint_map(COCO17, COCOPLUS) >= 0
+
+
+@dataclass(frozen=True)
+class CocoPicture:
+    """One picture and its people: names, and keypoints (P, 17, 3) as x, y, v."""
+
+    path: Path
+    names: tuple[str, ...]
+    keypoints: np.ndarray
+
+
+def to_labels(keypoints: np.ndarray, name: str) -> Labels:
+    """COCO's keypoints (17, 3) in cocoplus order; visibility keeps 0, 1 and 2."""
+    ordered = take_joints(keypoints, COCO17, COCOPLUS)
+    return Labels(ordered[:, :2], ordered[:, 2].astype(int), name)
+
+
+def convert_picture(picture: CocoPicture) -> Iterator[Outcome]:
+    """The records of a picture's people."""
+    try:
+        image = read_picture(picture.path)
+    except SampleError as error:
+        yield from (SampleError(error.reason, name) for name in picture.names)
+        return
+    for name, keypoints in zip(picture.names, picture.keypoints, strict=True):
+        labels = to_labels(keypoints, name)
+        try:
+            scale = person_scale(labels)
+            assert scale is not None
+            yield person_to_example(
+                cut_person(
+                    image, labels, scale, MARGIN_PX, filename=picture.path.name, dataset=NAME
+                )
+            )
+        except SampleError as error:
+            yield error
+
+
+def read_annotations(path: Path) -> dict[str, Any]:
+    """Reads a COCO json.
+
+    Raises:
+        UserError: it is missing, no json, or lacks images or annotations.
+    """
+    try:
+        content = json.loads(need_file(path, NAME).read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is no readable json: {error}") from error
+    keys = set(content) if isinstance(content, dict) else set()
+    if not {"images", "annotations"} <= keys:
+        raise UserError(
+            f'{path} holds {sorted(keys)[:8]}, expected COCO\'s keys "images" and "annotations".'
+        )
+    return content
+
+
+def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None:
+    """Why a person is left out by the original's filters; None if it is kept."""
+    if annotation.get("iscrowd", 0):
+        return "crowd"
+    numbers = annotation.get("keypoints")
+    if not isinstance(numbers, list) or len(numbers) != 3 * len(COCO17):
+        return "no keypoints"
+    flags = np.array(numbers[2::3])
+    if not (flags > 0).any():
+        return "no labelled keypoint"
+    if (flags == 2).sum() < MIN_VISIBLE:
+        return f"fewer than {MIN_VISIBLE} visible keypoints"
+    if not (flags[_HEAD_AND_SHOULDERS:] > 0).any():
+        return "only head and shoulders labelled"
+    return _mask_rejection(annotation.get("segmentation"), height, width)
+
+
+def _mask_rejection(segmentation: Any, height: int, width: int) -> str | None:
+    extent = mask_extent_px(segmentation, height, width)
+    if extent is None:
+        return "mask without pixels"
+    return None if extent > MIN_MASK_PX else f"mask of at most {MIN_MASK_PX} px"
+
+
+def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
+    """The greater of (last - first column) and (last - first row) of a mask; None if it is empty.
+
+    Args:
+        segmentation: polygons, or run lengths (compressed or not).
+        height, width: of the picture.
+    """
+    mask = need_library("pycocotools.mask", "reading COCO's masks")
+    if isinstance(segmentation, list):
+        segmentation = [part for part in segmentation if len(part) >= _MIN_POLYGON_NUMBERS]
+    if not segmentation:
+        return None
+    if isinstance(segmentation, list) or isinstance(segmentation.get("counts"), list):
+        segmentation = mask.frPyObjects(segmentation, height, width)
+    parts = segmentation if isinstance(segmentation, list) else [segmentation]
+    size = mask.toBbox(mask.merge(parts))[2:].astype(int)
+    return int(size.max()) - 1 if size.all() else None
+
+
+def select_people(content: dict[str, Any], images: Path) -> tuple[list[CocoPicture], DropLog]:
+    """The pictures with people that the filters keep, by picture id; and who was left out."""
+    pictures = {picture["id"]: picture for picture in content["images"]}
+    dropped = DropLog()
+    kept: dict[int, list[tuple[str, list]]] = {}
+    for annotation in content["annotations"]:
+        picture = pictures.get(annotation["image_id"])
+        name = f"annotation {annotation.get('id')} of image {annotation['image_id']}"
+        reason = _reason(annotation, picture)
+        if reason:
+            dropped.add(reason, name)
+        else:
+            kept.setdefault(annotation["image_id"], []).append((name, annotation["keypoints"]))
+    return [_picture(images, pictures[key], kept[key]) for key in sorted(kept)], dropped
+
+
+def _reason(annotation: dict[str, Any], picture: dict[str, Any] | None) -> str | None:
+    if picture is None:
+        return "annotation of an unknown picture"
+    return rejection(annotation, picture["height"], picture["width"])
+
+
+def _picture(images: Path, picture: dict[str, Any], people: list[tuple[str, list]]) -> CocoPicture:
+    names, keypoints = zip(*people, strict=True)
+    numbers = np.array(keypoints, np.float64).reshape(len(people), len(COCO17), 3)
+    return CocoPicture(images / picture["file_name"], names, numbers)
+
+
+def group_by_people(pictures: list[CocoPicture]) -> list[list[CocoPicture]]:
+    """Consecutive pictures, each group closed once it holds a shard's number of people."""
+    groups: list[list[CocoPicture]] = [[]]
+    people = 0
+    for picture in pictures:
+        if people >= PEOPLE_PER_SHARD:
+            groups.append([])
+            people = 0
+        groups[-1].append(picture)
+        people += len(picture.names)
+    return groups if pictures else []
+
+
+def find_files(root: Path, split: str) -> tuple[Path, Path] | None:
+    """Annotations and picture folder of a split, preferring 2014; None if there are none."""
+    for year in YEARS:
+        annotations = root / "annotations" / f"person_keypoints_{split}{year}.json"
+        for images in (root / f"{split}{year}", root / "images" / f"{split}{year}"):
+            if annotations.is_file() and images.is_dir():
+                return annotations, images
+    return None
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job per split; or one for the files that the user names."""
+    files = _named_files(args) if args.annotations else _found_files(args)
+    splits, skipped = plan_splits(
+        args,
+        CONVERTER,
+        lambda split: (
+            None if split in files else f"no {split} annotations and pictures in {args.input}"
+        ),
+    )
+    return Plan([_job(split, *files[split]) for split in splits], skipped)
+
+
+def _named_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
+    annotations = need_file(args.input / args.annotations, NAME)
+    args.splits = args.splits or ("train",)
+    return {args.splits[0]: (annotations, args.input / (args.images or "images"))}
+
+
+def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
+    found = {split: find_files(args.input, split) for split in args.splits or CONVERTER.splits}
+    return {split: files for split, files in found.items() if files}
+
+
+def _job(split: str, annotations: Path, images: Path) -> Job:
+    pictures, dropped = select_people(read_annotations(annotations), images)
+    return Job(
+        NAME,
+        split,
+        group_by_people(pictures),
+        ItemByItem(convert_picture),
+        samples=sum(len(picture.names) for picture in pictures),
+        dropped=dropped,
+        arguments={"annotations": annotations.name},
+        source_fingerprint=fingerprint([annotations], [images]),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options for files that lie or are called otherwise than COCO's own."""
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        help="another json, relative to --input; --splits names its split",
+    )
+    parser.add_argument("--images", type=Path, help="its picture folder (default: images)")
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Download train2014.zip, val2014.zip and annotations_trainval2014.zip (or those of 2017, which are
+taken where those of 2014 are not there). Layout:
+  annotations/person_keypoints_train2014.json, ..._val2014.json
+  train2014/COCO_train2014_000000000009.jpg ..., val2014/...   (or images/train2014/...)
+Training on train2017 and testing on val2014 would mix them up: they share pictures.""",
+    plan=plan,
+    splits=("train", "val"),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))

@@ -1,0 +1,135 @@
+"""neutrMosh: the authors' own motion capture as neutral SMPL bodies, in Python-2 pickles.
+
+Each folder becomes a record set: `mocap_cmu` (3,934,267 poses), `mocap_h36m_mosh` (1,559,985),
+`mocap_posePrior` (181,968). Pickles are read without running anything in them. Differences to the
+original: `*_aligned.pkl` of Human3.6M, the same poses once more, are not read; the test subjects S9
+and S11 are left out by the folder's name, not wherever these letters occur in the path.
+
+All frames are kept, as in the authors' records; --keep_every 10 gives the numbers that the paper
+quotes for CMU and Human3.6M.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from src.body.safe_pickle import safe_load
+from src.errors import UserError, run_verb
+from tfrecords_tools.bodies import (
+    POSE_SIZE,
+    SHAPE_SIZE,
+    BodyUnits,
+    Takes,
+    convert_bodies,
+    finite_rows,
+)
+from tfrecords_tools.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError, fingerprint
+
+NAME = "neutrmosh"
+FOLDERS = {
+    "neutrSMPL_CMU": "cmu",
+    "neutrSMPL_H3.6": "h36m_mosh",
+    "neutrSMPL_jointLim": "posePrior",
+}
+_TEST_SUBJECTS = {"S9", "S11"}
+_ALIGNED = "_aligned"
+
+
+def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one pickle with `poses` (or `new_poses`) (N, 72) in rad and `betas` (10,).
+
+    Returns:
+        poses (n, 72), shape (10,).
+    Raises:
+        SampleError: unreadable, of another layout, or without usable frames.
+    """
+    try:
+        content = safe_load(path)
+        poses = np.asarray(content["poses" if "poses" in content else "new_poses"], np.float32)
+        shape = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise SampleError("unreadable take", f"{path}: {error}") from error
+    if poses.ndim != 2 or poses.shape[1] != POSE_SIZE or shape.shape != (SHAPE_SIZE,):
+        raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {shape.shape}")
+    poses = finite_rows(poses[::keep_every])
+    if not len(poses) or not np.isfinite(shape).all():
+        raise SampleError("take without usable frames", str(path))
+    return poses, shape
+
+
+def find_takes(folder: Path) -> tuple[list[Path], DropLog]:
+    """Pickles below a folder, and those that are left out on purpose."""
+    takes, dropped = [], DropLog()
+    for path in sorted(folder.rglob("*.pkl")):
+        if path.stem.endswith(_ALIGNED):
+            dropped.add("aligned copy", str(path.relative_to(folder)))
+        elif _TEST_SUBJECTS & set(path.relative_to(folder).parts):
+            dropped.add("test subject", str(path.relative_to(folder)))
+        else:
+            takes.append(path)
+    return takes, dropped
+
+
+def find_sets(args: argparse.Namespace) -> dict[str, Path]:
+    """Record name -> folder of pickles."""
+    if args.name:
+        return {args.name: args.input}
+    sets = {name: args.input / folder for folder, name in FOLDERS.items()}
+    present = {name: folder for name, folder in sets.items() if folder.is_dir()}
+    folder_name = args.input.resolve().name
+    own_name = FOLDERS.get(folder_name, re.sub(r"\W+", "_", folder_name).lower())
+    return present or {own_name: args.input}
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job per folder."""
+    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    return Plan([_job(name, folder, args) for name, folder in find_sets(args).items()])
+
+
+def _job(name: str, folder: Path, args: argparse.Namespace) -> Job:
+    paths, dropped = find_takes(folder)
+    if not paths:
+        raise UserError(f"{NAME}: no .pkl to convert below {folder}.")
+    takes = Takes()
+    for path in tqdm(paths, desc=f"reading {name}", unit=" takes"):
+        try:
+            takes.add(*read_take(path, args.keep_every))
+        except SampleError as error:
+            dropped.add(error.reason, error.name)
+    return Job(
+        f"mocap_{name}",
+        "train",
+        BodyUnits(takes),
+        convert_bodies,
+        samples=len(takes),
+        dropped=dropped,
+        arguments={"source": NAME, "keep_every": args.keep_every},
+        source_fingerprint=fingerprint(folders=sorted({path.parent for path in paths})),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How dense, and what to call a folder of another name."""
+    parser.add_argument("--keep_every", type=int, default=1, help="keep every n-th frame")
+    parser.add_argument("--name", help="call the whole input mocap_<name>, whatever its folders")
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Layout: neutrSMPL_CMU/01/01_01.pkl ..., neutrSMPL_H3.6/S1/..., neutrSMPL_jointLim/...
+Any other folder of such pickles is read as one set, called by --name or by the folder's name.""",
+    plan=plan,
+    splits=("train",),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))

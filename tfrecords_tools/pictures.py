@@ -1,0 +1,220 @@
+"""From a picture and its labels to a record's person: read, scale, cut out, encode.
+
+The rule is the original's: the picture is scaled (bilinear) so that the person is about 150 px, and
+a window of fixed size around the middle of its keypoints is stored as JPEG of quality 95. One
+difference: after scaling, x follows the columns' factor and y the rows' (the original exchanges
+the two, by less than a pixel).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from src.data.schema import Person
+from src.imaging.crop import PERSON_DIAGONAL_PX
+from tfrecords_tools.jobs import SampleError
+
+JPEG_QUALITY = 95
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        SampleError: the file is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SampleError("missing picture", path.name) from error
+    except OSError as error:
+        raise SampleError("unreadable picture", f"{path.name}: {error.strerror}") from error
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Decodes a picture to (H, W, 3) uint8 BGR, without turning it by its EXIF orientation.
+
+    Datasets count pixels in the stored orientation, and so does TensorFlow's decoder.
+
+    Raises:
+        SampleError: not a picture, or a truncated one.
+    """
+    image = None
+    if data and (data.endswith(_JPEG_END) or _is_whole(data)):
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise SampleError("unreadable picture", name)
+    return image
+
+
+def _is_whole(data: bytes) -> bool:
+    """OpenCV fills the rest of a truncated picture with grey; Pillow refuses it."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return True
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Reads a picture as (H, W, 3) uint8 BGR.
+
+    Raises:
+        SampleError: missing, unreadable or truncated.
+    """
+    return decode(read_bytes(path), path.name)
+
+
+def encode(image: np.ndarray) -> bytes:
+    """JPEG bytes of a BGR picture."""
+    written, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not written:
+        raise ValueError(f"cannot encode a picture of shape {image.shape}")
+    return data.tobytes()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """2D labels of one person.
+
+    Attributes:
+        keypoints2d_px: (19, 2) cocoplus joints in the picture.
+        visibility: (19,) int; 0 where unlabelled.
+        name: what to call the person in messages.
+    """
+
+    keypoints2d_px: np.ndarray
+    visibility: np.ndarray
+    name: str
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners (2,) of the box around the labelled keypoints: least and greatest x, y.
+
+        Raises:
+            SampleError: no keypoint is labelled, or one is not finite.
+        """
+        labelled = np.asarray(self.keypoints2d_px, np.float64)[np.asarray(self.visibility) > 0]
+        if not len(labelled):
+            raise SampleError("no labelled keypoint", self.name)
+        if not np.isfinite(labelled).all():
+            raise SampleError("coordinates that are not finite", self.name)
+        return labelled.min(axis=0), labelled.max(axis=0)
+
+    def diagonal_px(self) -> float:
+        """Diagonal of that box.
+
+        Raises:
+            SampleError: as `box`, and if all labelled keypoints lie in one point.
+        """
+        low, high = self.box()
+        diagonal = float(np.linalg.norm(high - low))
+        if diagonal <= 0:
+            raise SampleError("person of no extent", self.name)
+        return diagonal
+
+
+def full_body_scale(labels: Labels) -> float:
+    """The factor that makes the diagonal of the keypoints' box 150 px."""
+    return PERSON_DIAGONAL_PX / labels.diagonal_px()
+
+
+def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Person:
+    """A person in a picture that is stored as it is; the bytes of a JPEG pass through.
+
+    Raises:
+        SampleError: unreadable picture or unusable labels.
+    """
+    low, high = labels.box()
+    data = read_bytes(path)
+    image = decode(data, path.name)
+    return Person(
+        encoded=data if data.startswith(_JPEG_START) else encode(image),
+        height=image.shape[0],
+        width=image.shape[1],
+        filename=path.name,
+        dataset=dataset,
+        center_px=(low + high) / 2,
+        keypoints2d_px=_zero_unlabelled(labels.keypoints2d_px, labels.visibility),
+        visibility=labels.visibility,
+        **fields,
+    )
+
+
+def cut_person(
+    image: np.ndarray,
+    labels: Labels,
+    scale: float,
+    margin_px: int,
+    *,
+    camera: np.ndarray | None = None,
+    **fields: Any,
+) -> Person:
+    """A person scaled and cut out of a picture.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        labels: in that picture's pixels.
+        scale: stored pixels per picture pixel.
+        margin_px: half the side of the window; where it leaves the picture it is cut off.
+        camera: (3,) focal length, cx, cy in the picture's pixels; stored for the window.
+        **fields: filename, dataset and whatever else `Person` takes.
+    Raises:
+        SampleError: unusable labels, or the window lies outside the picture.
+    """
+    low, high = labels.box()
+    size = np.array(image.shape[1::-1])
+    resized = np.maximum(np.floor(size * scale), 1)
+    factors = resized / size
+    center = (low + high) / 2 * factors
+    start = np.maximum(center - margin_px, 0).astype(int)
+    end = np.minimum((center + margin_px).astype(int), resized.astype(int))
+    if (end <= start).any():
+        raise SampleError("person outside the picture", labels.name)
+    window = _scaled_window(image, resized.astype(int), start, end)
+    keypoints = np.asarray(labels.keypoints2d_px, np.float64) * factors - start
+    return Person(
+        encoded=encode(window),
+        height=window.shape[0],
+        width=window.shape[1],
+        center_px=center - start,
+        keypoints2d_px=_zero_unlabelled(keypoints, labels.visibility),
+        visibility=labels.visibility,
+        camera=None if camera is None else _window_camera(camera, factors, start),
+        scale_factors=factors[::-1],
+        crop_origin_px=start,
+        **fields,
+    )
+
+
+def _scaled_window(
+    image: np.ndarray, resized: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> np.ndarray:
+    """Pixels start..end (x, y) of the resized picture; enlarged, only they are computed."""
+    if (resized <= image.shape[1::-1]).all():
+        smaller = cv2.resize(image, resized.tolist(), interpolation=cv2.INTER_LINEAR)
+        return smaller[start[1] : end[1], start[0] : end[0]]
+    step = image.shape[1::-1] / resized
+    offset = (start + 0.5) * step - 0.5
+    to_source = np.array([[step[0], 0, offset[0]], [0, step[1], offset[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        image, to_source, (end - start).tolist(), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def _window_camera(camera: np.ndarray, factors: np.ndarray, start: np.ndarray) -> np.ndarray:
+    return np.concatenate([[camera[0] * factors.mean()], camera[1:] * factors - start])
+
+
+def _zero_unlabelled(keypoints2d_px: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    return np.where(np.asarray(visibility)[:, None] > 0, keypoints2d_px, 0.0)

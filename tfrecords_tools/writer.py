@@ -1,0 +1,318 @@
+"""Writes jobs as shards, on all cores, so that an interrupted conversion can be taken up again.
+
+A unit becomes a shard whatever process converts it, and a shard gets its name only when it is
+complete: the result is the same, byte for byte, for any number of workers and after any
+interruption.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+from src.data.record_format import RecordWriter
+from src.data.schema import SCHEMA_VERSION
+from src.data.shards import (
+    Manifest,
+    manifest_path,
+    progress_dir,
+    read_manifest,
+    shard_name,
+    write_manifest,
+)
+from src.errors import UserError
+from tfrecords_tools.jobs import DropLog, Job, SampleError
+
+_TICK_SECONDS = 0.2
+_UNITS_AHEAD = 2
+# As many workers run as there are cores: their libraries must not start threads of their own.
+_WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass
+class ShardResult:
+    """What became of one unit."""
+
+    examples: int = 0
+    dropped: DropLog = field(default_factory=DropLog)
+    size_bytes: int = 0
+
+
+class Workers:
+    """A pool of processes that several jobs share; use it as a context.
+
+    Args:
+        count: number of processes; 0 converts in this process.
+    """
+
+    def __init__(self, count: int):
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+        self._progress: Synchronized | None = None
+
+    def __enter__(self) -> Workers:
+        if self.count:
+            context = get_context("spawn")
+            self._progress = context.Value("q", 0)
+            self._pool = ProcessPoolExecutor(
+                self.count, context, initializer=_start_worker, initargs=(self._progress,)
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def write(self, job: Job, indices: list[int], folder: Path, bar: tqdm) -> None:
+        """Converts the units of a job with these indices into shards in `folder`."""
+        if self._pool is None:
+            for index in indices:
+                result = write_shard(job.convert, job.units[index], folder, job.split, index)
+                bar.update(result.examples + result.dropped.total)
+            return
+        try:
+            with _environment(_WORKER_ENVIRONMENT):
+                self._write_parallel(self._pool, job, indices, folder, bar)
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"a worker died while converting {job.dataset}/{job.split}; out of memory? Run "
+                f"the same command with fewer --workers (now {self.count}), it continues where it "
+                f"stopped."
+            ) from error
+
+    def _write_parallel(
+        self, pool: Executor, job: Job, indices: list[int], folder: Path, bar: tqdm
+    ) -> None:
+        assert self._progress is not None
+        start, limit = self._progress.value - bar.n, _UNITS_AHEAD * self.count
+        pending: set[Future] = set()
+        for index in indices:
+            unit = job.units[index]
+            pending.add(pool.submit(write_shard, job.convert, unit, folder, job.split, index))
+            while len(pending) >= limit:
+                pending = _collect(pending)
+                bar.update(self._progress.value - start - bar.n)
+        while pending:
+            pending = _collect(pending)
+            bar.update(self._progress.value - start - bar.n)
+
+
+def _collect(pending: set[Future]) -> set[Future]:
+    done, rest = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return rest
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_worker_progress: Synchronized | None = None
+
+
+def _start_worker(progress: Synchronized) -> None:
+    global _worker_progress
+    _worker_progress = progress
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """Without this, workers of a parent that was killed would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -> ShardResult:
+    """Converts one unit into one shard, which appears under its name only when it is complete.
+
+    Args:
+        convert, unit: see `Job`.
+        folder: the dataset's folder of records.
+        split, index: what the shard is called by.
+    Raises:
+        UserError: the disk is full or cannot be written to.
+    """
+    progress = folder / f".{split}_in_progress"
+    path = folder / shard_name(split, index)
+    partial = progress / f"{path.name}.{os.getpid()}.part"
+    try:
+        result = _write_records(convert, unit, partial)
+        os.replace(partial, path)
+        _write_json(progress / f"{path.name}.json", asdict(result))
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error}. Shards that are complete stay: make room and run the "
+            f"same command again, it continues where it stopped."
+        ) from error
+    return result
+
+
+def _write_records(convert: Any, unit: Any, path: Path) -> ShardResult:
+    result = ShardResult()
+    with RecordWriter(path) as writer:
+        for outcome in convert(unit):
+            if isinstance(outcome, SampleError):
+                result.dropped.add(outcome.reason, outcome.name)
+            else:
+                writer.write(outcome)
+                result.examples += 1
+            if _worker_progress is not None:
+                with _worker_progress.get_lock():
+                    _worker_progress.value += 1
+    result.size_bytes = path.stat().st_size
+    return result
+
+
+def write_job(job: Job, root: Path, workers: Workers, overwrite: bool = False) -> Manifest:
+    """Writes all shards of a job and their manifest; takes up an interrupted conversion.
+
+    Args:
+        job: what to convert.
+        root: folder of all records.
+        workers: who converts.
+        overwrite: whether records of another source or other arguments may be replaced.
+    Raises:
+        UserError: there are records of another source, or the disk is full.
+    """
+    folder, progress = root / job.dataset, progress_dir(root, job.dataset, job.split)
+    identity = _identity(job)
+    existing = read_manifest(root, job.dataset, job.split)
+    if existing is not None and _same(existing, job) and not progress.is_dir():
+        return existing
+    _prepare(job, root, identity, existing, overwrite)
+    results = _finished(folder, progress, job)
+    missing = [index for index in range(len(job.units)) if index not in results]
+    _convert_missing(job, missing, results, folder, workers)
+    return _finish(job, root, _finished(folder, progress, job))
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {
+        "arguments": job.arguments,
+        "schema_version": SCHEMA_VERSION,
+        "source_fingerprint": job.source_fingerprint,
+        "units": len(job.units),
+    }
+
+
+def _same(manifest: Manifest, job: Job) -> bool:
+    made = (manifest.arguments, manifest.source_fingerprint, manifest.schema_version)
+    return made == (job.arguments, job.source_fingerprint, SCHEMA_VERSION)
+
+
+def _prepare(
+    job: Job, root: Path, identity: dict[str, Any], existing: Manifest | None, overwrite: bool
+) -> None:
+    progress = progress_dir(root, job.dataset, job.split)
+    begun = progress / "job.json"
+    same_begun = begun.is_file() and json.loads(begun.read_text()) == identity
+    if same_begun:
+        return
+    if (existing is not None or begun.is_file()) and not overwrite:
+        raise UserError(
+            f"{root / job.dataset} already holds {job.split} records made from another source or "
+            f"with other arguments. Add --overwrite to replace them, or choose another --output."
+        )
+    _clear(job, root)
+    progress.mkdir(parents=True, exist_ok=True)
+    _write_json(begun, identity)
+
+
+def _clear(job: Job, root: Path) -> None:
+    manifest_path(root, job.dataset, job.split).unlink(missing_ok=True)
+    shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
+    for path in (root / job.dataset).glob(f"{job.split}_[0-9]*.tfrecord"):
+        path.unlink()
+
+
+def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
+    results = {}
+    for index in range(len(job.units)):
+        path = folder / shard_name(job.split, index)
+        record = progress / f"{path.name}.json"
+        if path.is_file() and record.is_file():
+            stored = json.loads(record.read_text())
+            if stored["size_bytes"] == path.stat().st_size:
+                dropped = DropLog(**stored.pop("dropped"))
+                results[index] = ShardResult(dropped=dropped, **stored)
+    return results
+
+
+def _convert_missing(
+    job: Job, missing: list[int], results: dict[int, ShardResult], folder: Path, workers: Workers
+) -> None:
+    done = sum(result.examples + result.dropped.total for result in results.values())
+    label = f"{job.dataset}/{job.split}"
+    with tqdm(total=job.samples, initial=done, desc=label, unit=" samples") as bar:
+        workers.write(job, missing, folder, bar)
+
+
+def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:
+    dropped = DropLog()
+    dropped.merge(job.dropped)
+    for index in sorted(results):
+        dropped.merge(results[index].dropped)
+    shards = {shard_name(job.split, i): results[i].examples for i in sorted(results)}
+    _check_not_empty(job, dropped, sum(shards.values()))
+    for name in [name for name, examples in shards.items() if not examples]:
+        (root / job.dataset / name).unlink()
+        del shards[name]
+    manifest = Manifest(
+        dataset=job.dataset,
+        split=job.split,
+        examples=sum(shards.values()),
+        shards=shards,
+        dropped=dropped.counts,
+        dropped_names=dropped.names,
+        arguments=job.arguments,
+        source_fingerprint=job.source_fingerprint,
+    )
+    write_manifest(root, manifest)
+    shutil.rmtree(progress_dir(root, job.dataset, job.split))
+    return manifest
+
+
+def _check_not_empty(job: Job, dropped: DropLog, examples: int) -> None:
+    if not examples:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.counts.items())
+        raise UserError(
+            f"{job.dataset}/{job.split}: of {job.samples + job.dropped.total} samples none is left "
+            f"({reasons or 'the source holds none'}). Look at the first of them: {dropped.names}."
+        )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary.write_text(json.dumps(value, sort_keys=True))
+    os.replace(temporary, path)
