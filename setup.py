@@ -40,7 +40,7 @@ EXTRAS = {
 setup(
     name="hmr-tf2",
     version="0.1.0",
-    description="End-to-end Recovery of Human Shape and Pose (HMR, CVPR 2018) in TensorFlow 2 and Keras 3",
+    description="End-to-end Recovery of Human Shape and Pose (HMR, CVPR 2018) in Keras 3",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
