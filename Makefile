@@ -16,6 +16,7 @@ DATA ?= data/tfrecords
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)
 
+lower = $(shell echo $(1) | tr A-Z a-z)
 # $(call flag,name,value): --name "value", or nothing where the value is empty.
 flag = $(if $(2),--$(1) "$(2)")
 
@@ -96,13 +97,13 @@ standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/
 	$(PY) -m tfrecords_tools.standin --output "$(or $(OUT),data/standin_raw)" \
 		--body models/standin_body.npz $(STANDIN_FLAGS)
 
+# A converter NAME of tfrecords_tools is given its folder as the variable NAME, in capitals.
+DATASETS := LSP COCO MPI_INF_3DHP AMASS NEUTRMOSH
+
 .PHONY: tfrecords
-tfrecords: $(INSTALLED)  ## convert datasets: LSP= LSP_EXT= MPII= COCO= H36M= MPI_INF_3DHP= AMASS= NEUTRMOSH= [OUT=]
+tfrecords: $(INSTALLED)  ## convert datasets: LSP=/path COCO= MPI_INF_3DHP= AMASS= NEUTRMOSH= [OUT=data/tfrecords]
 	$(PY) -m tfrecords_tools --output "$(or $(OUT),data/tfrecords)" \
-		$(call flag,lsp,$(LSP)) $(call flag,lsp_ext,$(LSP_EXT)) $(call flag,mpii,$(MPII)) \
-		$(call flag,coco,$(COCO)) $(call flag,h36m,$(H36M)) \
-		$(call flag,mpi_inf_3dhp,$(MPI_INF_3DHP)) $(call flag,amass,$(AMASS)) \
-		$(call flag,neutrmosh,$(NEUTRMOSH)) $(FLAGS)
+		$(foreach name,$(DATASETS),$(call flag,$(call lower,$(name)),$($(name)))) $(FLAGS)
 
 # ---------------------------------------------------------------- the model
 
