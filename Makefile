@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 VENV ?= .venv
-EXTRAS ?= data,watch,mesh,dev
+EXTRAS ?= data,watch,serving,dev
 CONFIG ?= src/configs/hmr.py
 CHECKPOINT ?= models/demo_standin
 PROTOCOL ?= stand_in

@@ -19,14 +19,16 @@ CORE = [
 ]
 
 EXTRAS = {
-    "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
+    "data": ["pycocotools>=2.0.8"],
     "watch": ["tensorboard>=2.20"],
-    "mesh": ["trimesh>=4.4"],
     "serving": ["tensorflow-serving-api>=2.19"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
     "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
+    # Independent implementations that tests compare with, where they are installed.
+    "oracles": ["smplx>=0.1.28", "torch>=2.5"],
     "dev": [
         "hypothesis>=6.100",
+        "jax>=0.6",
         "mypy>=1.15",
         "pre-commit>=4.0",
         "pytest>=8.2",
@@ -34,6 +36,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "ruff>=0.12",
         "setuptools>=77",
+        "trimesh>=4.4",
     ],
 }
 
