@@ -34,7 +34,7 @@ of the second half of lsp appear nowhere else.
 """
 MANIFEST = "standin.json"
 VERSION = 1
-COUNTS = ("images_3d", "test_3d", "lsp", "coco", "mocap")
+COUNTS = ("images_3d", "test_3d", "lsp", "coco", "held_out", "mocap")
 SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "frame_px", "seed")
 
 
@@ -62,6 +62,9 @@ def parse_arguments() -> argparse.Namespace:
     counts.add_argument("--test_3d", type=int, default=240, help="its test pictures (%(default)s)")
     counts.add_argument("--lsp", type=int, default=1100, help="LSP pictures (%(default)s)")
     counts.add_argument("--coco", type=int, default=1000, help="COCO pictures (%(default)s)")
+    counts.add_argument(
+        "--held_out", type=int, default=24, help="pictures to try prediction on (%(default)s)"
+    )
     counts.add_argument("--mocap", type=int, default=40000, help="AMASS frames (%(default)s)")
     looks = parser.add_argument_group("how hard")
     looks.add_argument(
@@ -161,6 +164,7 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
     # Keras takes seconds to import: --help and a folder that is up to date do without.
     from tfrecords_tools.standin.amass import write_amass
     from tfrecords_tools.standin.coco import write_coco
+    from tfrecords_tools.standin.held_out import write_held_out
     from tfrecords_tools.standin.lsp import write_lsp
     from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
     from tfrecords_tools.standin.studio import Studio
@@ -177,6 +181,8 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
             write_mpi_inf_3dhp(root, arguments.images_3d, style, frame_px, seed, studio)
         if arguments.test_3d:
             write_test_set(root, arguments.test_3d, style, frame_px, seed, studio)
+        if arguments.held_out:
+            write_held_out(folder / "held_out", arguments.held_out, style, seed, studio)
         if arguments.mocap:
             write_amass(folder / "amass", arguments.mocap, seed, studio.smpl)
 

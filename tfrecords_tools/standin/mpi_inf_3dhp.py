@@ -26,10 +26,12 @@ DATASET_SEED, TEST_SEED = 3, 4
 SUBJECTS, SEQUENCES = range(1, 9), (1, 2)
 HELD_OUT_SUBJECT = 8
 FILMED_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
-"""The cameras at chest height that HMR and VNect use; the other six film nothing here."""
+"""The cameras that HMR and VNect use. The other six film nothing here; their annotations tell what
+they would have seen of the people before camera 0."""
 TEST_SUBJECTS = range(1, 7)
 TEST_ROOT = Path("mpi_inf_3dhp_test_set", "mpi_inf_3dhp_test_set")
 TEST_ACTIVITIES = 7
+CELLS = ("annot2", "annot3", "univ_annot3")
 UNIVERSAL_LEG_MM = 800.0
 MM_PER_M = 1000.0
 
@@ -144,10 +146,11 @@ def _plan_test(
 
 
 def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: int) -> None:
-    """Cells of 14 cameras x 1; those that film nothing are empty."""
-    cells = {name: _empty_cells() for name in ("annot2", "annot3", "univ_annot3")}
-    for camera in FILMED_CAMERAS:
-        joints_mm = _joints_mm([next(takes) for _ in range(per_camera)])
+    """Writes cells of 14 cameras x 1, the joints of a frame side by side in a row."""
+    filmed_mm = {c: _joints_mm([next(takes) for _ in range(per_camera)]) for c in FILMED_CAMERAS}
+    cells = {name: np.empty((NUM_CAMERAS, 1), object) for name in CELLS}
+    for camera in range(NUM_CAMERAS):
+        joints_mm = filmed_mm.get(camera, rig.carry(filmed_mm[0], 0, camera))
         joints_px = rig.lenses[camera].project(joints_mm)
         cells["annot2"][camera, 0] = joints_px.reshape(per_camera, -1)
         cells["annot3"][camera, 0] = joints_mm.reshape(per_camera, -1)
@@ -155,13 +158,6 @@ def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: 
     frames = np.arange(per_camera, dtype=np.float64)[:, None]
     cameras = np.arange(NUM_CAMERAS, dtype=np.float64)[None]
     scipy.io.savemat(path, {**cells, "frames": frames, "cameras": cameras}, do_compression=True)
-
-
-def _empty_cells() -> np.ndarray:
-    cells = np.empty((NUM_CAMERAS, 1), object)
-    for camera in range(NUM_CAMERAS):
-        cells[camera, 0] = np.zeros((0, 0))
-    return cells
 
 
 def _write_test_annotations(path: Path, rig: Rig, takes: list[Take], seed: tuple[int, ...]) -> None:

@@ -15,7 +15,9 @@ from src.body.joints import COCOPLUS, SMPL_JOINTS
 from src.body.model_file import BodyModel
 from tfrecords_tools.standin.people import Cloth, Outfit, Person
 
-EYE_RADIUS_M, PUPIL_RADIUS_M = 0.019, 0.011
+EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)
+MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])
+HAIR_REACH_M = 0.2
 WHITE, DARK, LIPS = np.array([0.95] * 3), np.array([0.05, 0.04, 0.04]), np.array([0.6, 0.2, 0.2])
 
 
@@ -73,7 +75,8 @@ def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) ->
     colour[trousers] = _weave(rest[trousers], outfit.trousers, np.zeros(trousers.sum(), bool))
     colour[shoes] = outfit.shoes
     _print_chest(colour, rest, shirt, marks, outfit)
-    _paint_head(colour, rest, marks, person)
+    head = np.flatnonzero((np.abs(x) < marks.shoulder_x) & (y > marks.collar_y - HAIR_REACH_M))
+    colour[head] = _paint_head(colour[head], rest[head], marks, person)
     return colour
 
 
@@ -99,22 +102,22 @@ def _print_chest(
     colour[shirt & patch] = outfit.print_colour
 
 
-def _paint_head(colour: np.ndarray, rest: np.ndarray, marks: Landmarks, person: Person) -> None:
-    x, y, z = rest.T
-    face = marks.face
+def _paint_head(
+    colour: np.ndarray, rest: np.ndarray, marks: Landmarks, person: Person
+) -> np.ndarray:
+    """Colours of points on head, neck and upper back, with hair and a face."""
+    y, z, face = rest[:, 1], rest[:, 2], marks.face
     ear_z, eye_y, top_y = face["left_ear"][2], face["left_eye"][1], face["head_top"][1]
-    head = (y > marks.collar_y) & (np.abs(x) < marks.shoulder_x)
-    hairline = (y > eye_y + 0.45 * (top_y - eye_y)) & head
-    back = (z < ear_z) & (y > eye_y - person.hair_length_m) & (np.abs(x) < marks.shoulder_x)
-    beard = head & (z > ear_z) & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03)
-    if person.bearded:
-        colour[beard] = person.hair
-    colour[hairline | back] = person.hair
-    front = head & (z > ear_z)
-    _dot(colour, rest, front, face["nose"] - np.array([0, 0.042, 0]), (0.026, 0.009), LIPS)
+    front = (y > marks.collar_y) & (z > ear_z)
+    beard = front & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03) & person.bearded
+    fringe = y > eye_y + 0.45 * (top_y - eye_y)
+    back = (z < ear_z) & (y > eye_y - person.hair_length_m)
+    colour[beard | fringe | back] = person.hair
+    _dot(colour, rest, front, face["nose"] - MOUTH_BELOW_NOSE_M, MOUTH_RADII_M, LIPS)
     for eye in ("left_eye", "right_eye"):
-        _dot(colour, rest, front, face[eye], (EYE_RADIUS_M, EYE_RADIUS_M * 0.8), WHITE)
-        _dot(colour, rest, front, face[eye], (PUPIL_RADIUS_M, PUPIL_RADIUS_M), DARK)
+        _dot(colour, rest, front, face[eye], EYE_RADII_M, WHITE)
+        _dot(colour, rest, front, face[eye], PUPIL_RADII_M, DARK)
+    return colour
 
 
 def _dot(

@@ -18,10 +18,24 @@ MM_PER_M = 1000.0
 
 @dataclass(frozen=True)
 class Rig:
-    """The cameras of a sequence."""
+    """The cameras of a sequence, which all look at the middle of the room from 4 m away."""
 
     lenses: tuple[Lens, ...]
     views: tuple[View, ...]
+
+    def extrinsic(self, camera: int) -> np.ndarray:
+        """(4, 4) world -> camera, millimetres."""
+        rotation = self.views[camera].rotation()
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation.as_matrix()
+        ahead = np.array([0.0, 0.0, CAMERA_DISTANCE_M])
+        matrix[:3, 3] = MM_PER_M * (ahead - rotation.apply(ROOM_CENTRE_M))
+        return matrix
+
+    def carry(self, points_mm: np.ndarray, source: int, target: int) -> np.ndarray:
+        """Points (..., 3) of one camera's frame, in millimetres, in that of another."""
+        matrix = self.extrinsic(target) @ np.linalg.inv(self.extrinsic(source))
+        return points_mm @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def build_rig(place: tuple[int, ...], style: SceneStyle, frame_px: int, seed: int) -> Rig:
@@ -44,19 +58,16 @@ def build_rig(place: tuple[int, ...], style: SceneStyle, frame_px: int, seed: in
 def write_calibration(path: Path, rig: Rig) -> None:
     """Writes camera.calibration: 7 lines a camera, extrinsics world -> camera in mm."""
     lines = ["Skeletool Camera Calibration File V1.0"]
-    for camera, (lens, view) in enumerate(zip(rig.lenses, rig.views, strict=True)):
-        rotation, intrinsic, extrinsic = view.rotation(), np.eye(4), np.eye(4)
+    for camera, lens in enumerate(rig.lenses):
+        intrinsic = np.eye(4)
         intrinsic[:3, :3] = lens.intrinsics()
-        extrinsic[:3, :3] = rotation.as_matrix()
-        looks_along = np.array([0.0, 0.0, CAMERA_DISTANCE_M])
-        extrinsic[:3, 3] = MM_PER_M * (looks_along - rotation.apply(ROOM_CENTRE_M))
         lines += [
             f"name          {camera}",
             "  sensor      10 10",
             f"  size        {lens.width} {lens.height}",
             "  animated    0",
             f"  intrinsic   {_row(intrinsic)}",
-            f"  extrinsic   {_row(extrinsic)}",
+            f"  extrinsic   {_row(rig.extrinsic(camera))}",
             "  radial      0",
         ]
     path.write_text("\n".join(lines) + "\n")
