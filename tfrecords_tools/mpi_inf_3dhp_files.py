@@ -83,14 +83,17 @@ def read_session(folder: Path, name: str) -> Session:
     frames = content["frames"].ravel().astype(int)
     if rows != {len(frames)}:
         raise UserError(f"{path}: annotations have {sorted(rows)} rows, expected {len(frames)}.")
-    known = set(ids) & set(cameras)
+    known = set(points[0]) & set(points[1]) & set(cameras)
     pixels, joints = ({camera: table[camera] for camera in known} for table in points)
     return Session(folder, name, frames, pixels, joints, cameras)
 
 
 def _by_camera(cells: np.ndarray, ids: list[int], size: int) -> dict[int, np.ndarray]:
+    """Camera -> LSP-14 joints (N, 14, size); cameras with an empty cell did not film."""
     joints = {}
     for camera, cell in zip(ids, cells.ravel(), strict=True):
+        if not cell.size:
+            continue
         points = np.asarray(cell, np.float64).reshape(len(cell), len(MPI_INF_3DHP28), size)
         joints[camera] = take_joints(points, MPI_INF_3DHP28, LSP14).astype(np.float32)
     return joints
