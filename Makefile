@@ -73,7 +73,8 @@ $(PY) -m src.evaluate --protocol stand_in --checkpoint $(2) --data $(1) --output
 @echo; echo "5/7 SavedModel, re-run in a fresh process"
 $(PY) -m src.export --checkpoint $(2) --output $(2)/export
 @echo; echo "6/7 bodies in held-out pictures"
-$(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out --output $(2)/predictions
+$(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out \
+	--save npz,overlay,crop,glb --output $(2)/predictions
 @echo; echo "7/7 summary"
 $(PY) -m src.demo --workdir $(2)
 endef
@@ -117,10 +118,10 @@ evaluate: $(INSTALLED)  ## errors of a model: [CHECKPOINT=] [DATA=data/tfrecords
 		$(call flag,output,$(OUT)) $(FLAGS)
 
 .PHONY: predict
-predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPOINT=] [OUT=runs/predict]
+predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPOINT=] [OUT=] [FLAGS="--boxes x,y,w,h"]
 	@test -n "$(INPUT)" || { echo "error: which picture? make predict INPUT=photo.jpg" >&2; exit 2; }
 	$(PY) -m src.predict --checkpoint "$(CHECKPOINT)" --input "$(INPUT)" \
-		--output "$(or $(OUT),runs/predict)" $(FLAGS)
+		--output "$(or $(OUT),runs/predictions)" $(FLAGS)
 
 .PHONY: export
 export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
