@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from src.body.joints import LSP14
+from tfrecords_tools.standin.mat_file import save_mat
 from tfrecords_tools.standin.picture import Shot, Take
 from tfrecords_tools.standin.plan import Company, gather, portrait, sample_view
 from tfrecords_tools.standin.scene import SceneStyle, sample_lens
@@ -32,7 +32,7 @@ def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Stud
     shots = _plan(root, 0, half, style, seed) + _plan(root, half, count, style, seed)
     takes = studio.take(shots, "lsp")
     joints = np.stack([_joints(take) for take in takes], axis=-1)
-    scipy.io.savemat(root / "joints.mat", {"joints": joints})
+    save_mat(root / "joints.mat", {"joints": joints})
 
 
 def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.io
 
 from src.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
+from tfrecords_tools.standin.mat_file import save_mat
 from tfrecords_tools.standin.picture import ALL_JOINTS, Shot, Take
 from tfrecords_tools.standin.plan import gather, portrait
 from tfrecords_tools.standin.rig import NUM_CAMERAS, Rig, build_rig, write_calibration
@@ -72,6 +72,7 @@ def write_mpi_inf_3dhp(
     Args:
         frame_px: width and height of the pictures, as the calibration files say.
     """
+    style = style.for_frame(frame_px)
     per_camera = -(-count // (len(SUBJECTS) * len(SEQUENCES) * len(FILMED_CAMERAS)))
     places = [(subject, sequence) for subject in SUBJECTS for sequence in SEQUENCES]
     rigs = {at: build_rig((seed, DATASET_SEED, *at), style, frame_px, seed) for at in places}
@@ -87,6 +88,7 @@ def write_test_set(
     root: Path, count: int, style: SceneStyle, frame_px: int, seed: int, studio: Studio
 ) -> None:
     """Writes at least `count` test pictures in six sequences, with HDF5 annotations."""
+    style = style.for_frame(frame_px)
     per_sequence = -(-count // len(TEST_SUBJECTS))
     rigs = {ts: build_rig((seed, TEST_SEED, ts), style, frame_px, seed) for ts in TEST_SUBJECTS}
     shots = [
@@ -157,7 +159,7 @@ def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: 
         cells["univ_annot3"][camera, 0] = to_universal(joints_mm).reshape(per_camera, -1)
     frames = np.arange(per_camera, dtype=np.float64)[:, None]
     cameras = np.arange(NUM_CAMERAS, dtype=np.float64)[None]
-    scipy.io.savemat(path, {**cells, "frames": frames, "cameras": cameras}, do_compression=True)
+    save_mat(path, {**cells, "frames": frames, "cameras": cameras})
 
 
 def _write_test_annotations(path: Path, rig: Rig, takes: list[Take], seed: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ Camera frame: x right, y down, z forwards, metres. World frame: y up. Pixel cent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -60,6 +60,12 @@ class SceneStyle:
     backgrounds: str = "plain"
     occluder_odds: float = 0.3
     truncation_odds: float = 0.1
+
+    def for_frame(self, frame_px: int) -> SceneStyle:
+        """The same style in square frames, people as large in them as in frames of 320 px."""
+        factor = frame_px / 320
+        smallest, largest = self.person_px
+        return replace(self, person_px=(factor * smallest, factor * largest))
 
 
 def sample_lens(rng: np.random.Generator, width: int, height: int) -> Lens:
