@@ -30,6 +30,7 @@ SHAPES = {
     "parents": (NUM_JOINTS,),
 }
 INTEGER_KEYS = ("faces", "parents")
+NO_FACES = np.zeros((0, 3), np.int32)
 MISSING_BODY = (
     'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
     "neutral v1.0.0) after registering, then run: make smpl SMPL=/path/to/file.pkl. "
@@ -51,7 +52,8 @@ class BodyModel:
         joint_regressor: (24, 6890) joints from shaped, unposed vertices.
         lbs_weights: (6890, 24) skinning weights; rows sum to 1.
         cocoplus_regressor: (19, 6890) keypoints from posed vertices.
-        faces: (13776, 3) int32 vertex indices, counter-clockwise from outside.
+        faces: (13776, 3) int32 vertex indices, counter-clockwise from outside; `NO_FACES` in the
+            body of a TF1 checkpoint, which holds none.
         parents: (24,) int32 kinematic tree, -1 at the root.
         source: where the arrays come from, for reports.
     """
@@ -69,13 +71,28 @@ class BodyModel:
     def __post_init__(self) -> None:
         for key, shape in SHAPES.items():
             received = getattr(self, key).shape
-            if received != shape:
+            without_faces = key == "faces" and received == NO_FACES.shape
+            if received != shape and not without_faces:
                 raise UserError(f"{self.source}: {key} must be {shape}. Received: {received}.")
         if tuple(self.parents) != SMPL_PARENTS:
             raise UserError(
                 f"{self.source}: the kinematic tree must be SMPL's {SMPL_PARENTS}. "
                 f"Received: {tuple(int(p) for p in self.parents)}."
             )
+
+
+def require_faces(body: BodyModel) -> np.ndarray:
+    """The body's faces, for pictures and meshes.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not len(body.faces):
+        raise UserError(
+            f"pictures and meshes need the body's faces, and the body of {body.source} has none. "
+            "Convert the checkpoint again with --body models/smpl_neutral.npz."
+        )
+    return body.faces
 
 
 def body_from_arrays(arrays: dict[str, np.ndarray], source: str) -> BodyModel:

@@ -1,14 +1,15 @@
 """Models on disk.
 
 A model folder holds `model.json`, the description, and `model.weights.h5`, the weights of encoder
-and regressor in float32 or float16. The body lies in its own file, which the description names.
+and regressor in float32 or float16. The body lies in its own file, which the description names:
+beside the description if it is there, else from the working directory.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import h5py
@@ -54,8 +55,9 @@ def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
     """
     folder = _model_folder(Path(folder))
     spec = read_spec(folder)
-    if body:
-        spec = ModelSpec(**{**asdict(spec), "body": body})
+    beside = folder / spec.body
+    if body or beside.is_file():
+        spec = replace(spec, body=body or str(beside))
     model = build_model(spec)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from src.body.model_file import (
@@ -21,9 +22,9 @@ from src.body.model_file import (
     NUM_VERTICES,
 )
 from src.network.discriminator import NUM_POSE_JOINTS, Discriminator
-from src.network.hmr import HMR
+from src.network.regressor import Regressor
 
-ENCODER_SCOPE, REGRESSOR_SCOPE = "resnet_v2_50/", "3D_module/"
+ENCODER_SCOPE, REGRESSOR_SCOPE, DISCRIMINATOR_SCOPE = "resnet_v2_50/", "3D_module/", "D/"
 MEAN_THETA = "mean_param"
 
 BODY_SHAPES: dict[str, tuple[int, ...]] = {
@@ -96,23 +97,24 @@ class Tf1Source:
         return stacked.reshape(self.variable.shape)
 
 
-def encoder_sources(model: HMR) -> list[Tf1Source]:
+def encoder_sources(encoder: keras.Model) -> list[Tf1Source]:
     """The ResNet-50 v2, batch-norm statistics included: 270 variables."""
     return [
         _single(variable, f"{_encoder_scope(layer.name)}/{_kind(variable)}")
-        for layer in model.encoder.layers
+        for layer in encoder.layers
         for variable in layer.weights
     ]
 
 
-def regressor_sources(model: HMR) -> list[Tf1Source]:
+def regressor_sources(regressor: Regressor) -> list[Tf1Source]:
     """The three dense layers and the mean theta: 7 variables."""
-    return [_single(variable, _regressor_name(variable)) for variable in model.regressor.weights]
+    return [_single(variable, _regressor_name(variable)) for variable in regressor.weights]
 
 
-def discriminator_sources(discriminator: Discriminator) -> list[Tf1Source]:
+def discriminator_sources(discriminator: Discriminator | None) -> list[Tf1Source]:
     """All discriminators: 62 TF1 variables, of which 46 are single joints' classifiers."""
-    return [_discriminator_source(variable) for variable in discriminator.weights]
+    variables = discriminator.weights if discriminator else []
+    return [_discriminator_source(variable) for variable in variables]
 
 
 def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,73 @@
+"""Reads a TF1 checkpoint of the authors' as it is and writes a model folder of this project."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from src.errors import UserError, run_verb
+
+EPILOG = """\
+examples:
+  python -m src.convert_checkpoint --input models/model.ckpt-667589 --output models/hmr
+  python -m src.convert_checkpoint --input model.ckpt-667589 --output models/hmr \\
+      --training --body models/smpl_neutral.npz
+  python -m src.convert_checkpoint --input resnet_v2_50.ckpt --output models/imagenet
+  python -m src.main --config src/configs/hmr.py \\
+      --config.initial_encoder=models/imagenet/encoder.weights.h5
+
+Every variable is matched by name; a missing, unknown or misshaped one stops the conversion. HMR's
+checkpoints hold the SMPL body they were trained with, which is written beside the weights. They
+hold no faces: name your body file with --body, and pictures and meshes can be made as well.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.convert_checkpoint",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--input", required=True, metavar="PREFIX", help="checkpoint, with or without suffix"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument(
+        "--body", help="body file: gives the faces, and all of the body if the checkpoint has none"
+    )
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also both Adams' moments and the step, to continue the authors' training",
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+
+    from src.training.tf1_convert import Conversion, convert
+
+    conversion = Conversion(options.input, options.body, options.training)
+    output = Path(options.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}", dir=output.parent))
+    try:
+        lines = convert(conversion, partial)
+        partial.chmod(0o755)
+        os.replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print("\n".join([*lines, f"wrote {output}"]))
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,196 @@
+"""The authors' checkpoints, in made values, through the verb."""
+
+import numpy as np
+import pytest
+
+from src import convert_checkpoint as verb
+from src.body.model_file import load_body, require_faces, save_body
+from src.errors import UserError
+from src.network import tf1_names
+from src.network.checkpoint import load_model
+from src.network.hmr import HMR
+from src.training.start import load_start
+from src.training.tf1_checkpoint import TRAINING, Network, adam_steps
+from tests import tf1_files
+from tests.golden_inputs import made_body
+
+
+@pytest.fixture(scope="module")
+def values():
+    return tf1_files.inference_values()
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory, values):
+    return tf1_files.write_checkpoint(tmp_path_factory.mktemp("tf1") / "model.ckpt-7", values)
+
+
+@pytest.fixture(scope="module")
+def converted(prefix, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "hmr"
+    assert _run("--input", prefix, "--output", folder) == 0
+    return folder
+
+
+def _run(*flags):
+    return verb.main([str(flag) for flag in flags])
+
+
+def test_the_rules_give_the_released_checkpoints_names(values):
+    """283 for inference, 832 in training, 840 with the scalars of the authors' run."""
+    assert len(values) == 283
+    training = tf1_names.expected_shapes(Network.of(TRAINING).sources, with_adam=True)
+    scalars = 5  # the step and two powers for each Adam
+    assert len(training) + len(tf1_names.BODY_SHAPES) + scalars == 832
+    assert 832 + len(tf1_names.RUN_SETTINGS) == 840
+    for name, shape in {
+        "resnet_v2_50/block3/unit_6/bottleneck_v2/conv2/BatchNorm/moving_variance": (256,),
+        "resnet_v2_50/block2/unit_1/bottleneck_v2/shortcut/biases": (512,),
+        "resnet_v2_50/postnorm/gamma/Adam_1": (2048,),
+        "3D_module/fc1/weights": (2133, 1024),
+        "mean_param/Adam": (1, 85),
+        "D/pose_out_j22/weights": (32, 1),
+        "D/D_conv1/weights/Adam": (1, 1, 9, 32),
+        "D/shape_fc1/shape_fc1_2/biases": (5,),
+    }.items():
+        assert training[name] == shape
+    assert "resnet_v2_50/postnorm/moving_mean/Adam" not in training
+
+
+def test_weights_and_body_arrive(converted, values):
+    model = load_model(converted)
+    for source in [
+        *tf1_names.encoder_sources(model.encoder),
+        *tf1_names.regressor_sources(model.regressor),
+    ]:
+        np.testing.assert_array_equal(source.variable, values[source.names[0]])
+    body, expected = load_body(converted / "body.npz"), made_body()
+    for key in ("v_template", "shapedirs", "posedirs", "joint_regressor", "cocoplus_regressor"):
+        np.testing.assert_array_equal(getattr(body, key), getattr(expected, key))
+
+
+def test_the_converted_folder_is_all_that_prediction_needs(converted, tmp_path):
+    moved = tmp_path / "moved"
+    moved.symlink_to(converted)
+    outputs = load_model(moved)(np.zeros((1, 224, 224, 3), np.float32), vertices=True)
+    assert np.isfinite(outputs["vertices"]).all()
+
+
+def test_a_body_without_faces_says_what_to_do(converted):
+    with pytest.raises(UserError, match=r"--body models/smpl_neutral\.npz"):
+        require_faces(load_body(converted / "body.npz"))
+
+
+def test_faces_come_from_a_body_file(prefix, tmp_path):
+    save_body(tmp_path / "smpl.npz", made_body())
+    _run(
+        "--input", f"{prefix}.index", "--output", tmp_path / "out", "--body", tmp_path / "smpl.npz"
+    )
+    body = load_body(tmp_path / "out" / "body.npz")
+    np.testing.assert_array_equal(require_faces(body), made_body().faces)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean_param": None}, "1 missing: mean_param"),
+        ({"posedirs": None}, "1 missing: posedirs"),
+        ({"resnet_v2_50/extra/weights": np.zeros(3)}, "1 unknown: resnet_v2_50/extra/weights"),
+        (
+            {"3D_module/fc3/weights": np.zeros((1024, 86), np.float32)},
+            r"1 of another shape: 3D_module/fc3/weights \(1024, 86\) instead of \(1024, 85\)",
+        ),
+        ({"3D_module/fc3/biases": np.full(85, np.nan, np.float32)}, "fc3/biases .* not finite"),
+    ],
+)
+def test_anything_else_is_refused_and_nothing_is_written(values, tmp_path, change, message):
+    changed = {name: value for name, value in {**values, **change}.items() if value is not None}
+    prefix = tf1_files.write_checkpoint(tmp_path / "model.ckpt", changed)
+    (tmp_path / "models").mkdir()
+    with pytest.raises(UserError, match=message):
+        _run("--input", prefix, "--output", tmp_path / "models" / "hmr")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_missing_files_are_named(prefix, tmp_path):
+    with pytest.raises(UserError, match="index is missing"):
+        _run("--input", tmp_path / "model.ckpt", "--output", tmp_path / "out")
+    index = tmp_path / "model.ckpt-7.index"
+    index.write_bytes((prefix.parent / f"{prefix.name}.index").read_bytes())
+    with pytest.raises(UserError, match="data-00000-of-00001"):
+        _run("--input", index, "--output", tmp_path / "out")
+    (tmp_path / "model.ckpt-7.data-00000-of-00001").write_bytes(b"cut short")
+    with pytest.raises(UserError, match="cut short"):
+        _run("--input", index, "--output", tmp_path / "out")
+
+
+def test_an_existing_folder_is_left_alone(prefix, converted):
+    with pytest.raises(UserError, match="exists already"):
+        _run("--input", prefix, "--output", converted)
+
+
+def test_training_state_of_an_inference_checkpoint_is_refused(prefix, tmp_path):
+    with pytest.raises(UserError, match="HMR for inference"):
+        _run("--input", prefix, "--output", tmp_path / "out", "--training")
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 0), (12345, 12345), (667_589, 667_589)])
+def test_steps_from_the_power_of_beta(step, expected):
+    tensors = {"beta2_power": np.float32(0.999 ** (step + 1)), "global_step": np.int32(step)}
+    assert adam_steps(tensors, tf1_names.ENCODER_POWERS) == expected
+
+
+def test_an_adam_younger_than_the_step():
+    tensors = {"beta2_power": np.float32(0.999**101), "global_step": np.int32(5000)}
+    assert adam_steps(tensors, tf1_names.ENCODER_POWERS) == 100
+
+
+def test_imagenet_weights_of_slim(values, tmp_path):
+    chosen = {name: value for name, value in values.items() if name.startswith("resnet")}
+    chosen["resnet_v2_50/logits/weights"] = np.zeros((1, 1, 2048, 1001), np.float32)
+    chosen["global_step"] = np.int64(0)
+    prefix = tf1_files.write_checkpoint(tmp_path / "resnet_v2_50.ckpt", chosen)
+    _run("--input", prefix, "--output", tmp_path / "imagenet")
+    encoder = Network.of(TRAINING).encoder
+    encoder.load_weights(tmp_path / "imagenet" / "encoder.weights.h5")
+    for source in tf1_names.encoder_sources(encoder):
+        np.testing.assert_array_equal(source.variable, values[source.names[0]])
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_it_stopped(tmp_path):
+    import keras
+
+    from src.network.build import ModelSpec, build_model
+    from src.training.losses import Criterion
+
+    values = tf1_files.training_values(step=41)
+    values |= dict.fromkeys(tf1_names.RUN_SETTINGS, np.float32(1))
+    prefix = tf1_files.write_checkpoint(tmp_path / "model.ckpt-41", values)
+    _run("--input", prefix, "--output", tmp_path / "hmr", "--training")
+    spec = ModelSpec(body=str(tmp_path / "hmr" / "body.npz"))
+    model = build_model(spec, with_discriminator=True)
+    adams = [keras.optimizers.Adam(rate, epsilon=1e-8) for rate in (1e-5, 1e-4)]
+    model.compile(*adams, Criterion())
+    start = load_start(tmp_path / "hmr")
+    start.assign(model)
+    assert start.step == 41
+    assert [int(adam.iterations) for adam in adams] == [41, 41]
+    _check_moments(adams[0], model.encoder_variables, values, _network(model).encoder_side)
+    critic = tf1_names.discriminator_sources(model.discriminator)
+    _check_moments(adams[1], model.discriminator.trainable_variables, values, critic)
+    for source in critic:
+        np.testing.assert_array_equal(source.variable, source.value(values))
+
+
+def _network(model: HMR) -> Network:
+    return Network(model.encoder, model.regressor, model.discriminator)
+
+
+def _check_moments(adam, variables, values, sources):
+    by_path = {source.variable.path: source for source in sources}
+    slots = adam.variables[2:]
+    for variable, momentum, velocity in zip(variables, slots[::2], slots[1::2], strict=True):
+        source = by_path[variable.path]
+        np.testing.assert_array_equal(momentum, source.value(values, "/Adam"))
+        np.testing.assert_array_equal(velocity, source.value(values, "/Adam_1"))
