@@ -55,7 +55,7 @@ def draw_skeleton(
         A drawn copy of the picture.
     """
     points = np.asarray(keypoints2d_px, np.float64)
-    shown = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e5).all(axis=1)
+    shown = np.array(np.isfinite(points).all(axis=1) & (np.abs(points) < 1e5).all(axis=1))
     if visible is not None:
         shown &= np.asarray(visible) > 0
     canvas = np.ascontiguousarray(image).copy()
@@ -64,7 +64,7 @@ def draw_skeleton(
     for outline in (True, False):
         for a, b, color in lines:
             _line(canvas, points[a], points[b], _OUTLINE if outline else color, thickness, outline)
-    for index in np.flatnonzero(shown):
+    for index in map(int, np.flatnonzero(shown)):
         _dot(canvas, points[index], thickness + 2.5, _OUTLINE)
         _dot(canvas, points[index], thickness + 1.5, _side_color(names[index]))
     return canvas
@@ -79,13 +79,20 @@ def _fixed_point(point: np.ndarray) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def _line(canvas, start, end, color, thickness: int, outline: bool) -> None:
+def _line(
+    canvas: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    color: tuple[int, int, int],
+    thickness: int,
+    outline: bool,
+) -> None:
     width = thickness + 2 if outline else thickness
     ends = _fixed_point(start), _fixed_point(end)
     cv2.line(canvas, *ends, color, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _dot(canvas, point, radius: float, color) -> None:
+def _dot(canvas: np.ndarray, point: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
     fixed_radius = round(radius * (1 << _SUBPIXEL_BITS))
     center = _fixed_point(point)
     cv2.circle(canvas, center, fixed_radius, color, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -99,8 +99,9 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
                 f"{name} is {width} x {height} pixels, more than the {max_pixels} allowed; "
                 "make it smaller first"
             )
-        if getattr(picture, "n_frames", 1) > 1:
-            logging.info("%s has %d frames: the first is used", name, picture.n_frames)
+        num_frames = getattr(picture, "n_frames", 1)
+        if num_frames > 1:
+            logging.info("%s has %d frames: the first is used", name, num_frames)
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
@@ -128,7 +129,7 @@ def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
     return grey.convert("RGB")
 
 
-def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], None]) -> None:
+def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
     """Calls `write` with a file beside `path`, which takes that name when it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -322,9 +322,9 @@ def _openpose_maker(person: object, index: int, min_score: float) -> Callable[[]
 def _openpose_label(record: dict, index: int) -> str:
     """OpenPose's own `person_id` where it tracks (it writes [-1] where it does not)."""
     ids = record.get("person_id")
-    tracked = isinstance(ids, list) and ids and isinstance(ids[0], int | float)
-    if tracked and math.isfinite(ids[0]) and ids[0] >= 0:
-        return str(int(ids[0]))
+    first = ids[0] if isinstance(ids, list) and ids else None
+    if isinstance(first, int | float) and math.isfinite(first) and first >= 0:
+        return str(int(first))
     return str(index)
 
 

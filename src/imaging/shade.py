@@ -137,6 +137,7 @@ def render_mesh(
         if height is None or width is None:
             raise ValueError("render_mesh needs an image, or a height and a width")
         image = np.full((height, width, 3), 255, np.uint8)
-    layer, coverage = render_layer(vertices_px, faces, *image.shape[:2], color)
+    height, width = image.shape[:2]
+    layer, coverage = render_layer(vertices_px, faces, height, width, color)
     alpha = coverage * opacity
     return np.rint(image * (1 - alpha) + layer * alpha).astype(np.uint8)

@@ -1,0 +1,88 @@
+"""Pictures one after another: from files, folders, patterns, videos and cameras."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from src.errors import UserError
+from src.imaging.images import IMAGE_SUFFIXES, read_image
+from src.imaging.video import VIDEO_SUFFIXES, Frame, Video
+
+
+class ImageFiles:
+    """Picture files.
+
+    Args:
+        paths: of the files.
+    """
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+        self.targets = _targets(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for path, target in zip(self.paths, self.targets, strict=True):
+            yield Frame(str(path), target, partial(read_image, path), path)
+
+
+def _targets(paths: list[Path]) -> list[Path]:
+    """Names for results: the path below the common folder; the suffix stays where stems clash."""
+    if not paths:
+        return []
+    base = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    below = [path.absolute().relative_to(base) for path in paths]
+    stems = Counter(path.with_suffix("") for path in below)
+    return [path if stems[path.with_suffix("")] > 1 else path.with_suffix("") for path in below]
+
+
+Source = ImageFiles | Video
+
+
+def open_inputs(text: str, max_frames: int | None = None) -> Source:
+    """A picture, a folder of pictures, a pattern, a video, or a camera's number.
+
+    Args:
+        text: as given to --input.
+        max_frames: of a video or camera; None for all.
+
+    Raises:
+        UserError: nothing is there, or nothing in it is a picture or a video.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return _from_folder(path)
+    if path.is_file():
+        is_video = path.suffix.lower() in VIDEO_SUFFIXES
+        return Video(path, max_frames) if is_video else ImageFiles([path])
+    if text.isdecimal():
+        return Video(int(text), max_frames)
+    matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise UserError(f"--input {text}: no such file or folder, and no file matches it")
+    videos = [match for match in files if match.suffix.lower() in VIDEO_SUFFIXES]
+    if len(files) == 1 and videos:
+        return Video(files[0], max_frames)
+    if videos:
+        raise UserError(f"--input {text} matches videos ({videos[0]}, ...): give one at a time")
+    return ImageFiles(files)
+
+
+def _from_folder(folder: Path) -> ImageFiles:
+    files = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
+    )
+    if not files:
+        raise UserError(
+            f"--input {folder}: the folder holds no picture ({', '.join(IMAGE_SUFFIXES)}); "
+            f'for pictures in folders below it: --input "{folder}/**/*.jpg"'
+        )
+    return ImageFiles(files)

@@ -1,0 +1,156 @@
+"""The estimated body of one person: what `Predictor.predict` returns and what files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from src.imaging.camera import WeakCamera, ordinary_focal_px, pinhole, weak_perspective_px
+from src.imaging.crop import CropBox, from_normalized
+from src.imaging.people import Detection
+
+# What files say about each quantity: shape per person, unit, frame.
+QUANTITIES = {
+    "label": "id of the person in the source of boxes, or number in the picture",
+    "score": "confidence of that source, 1 where it has none",
+    "rectangle_px": "(4,) left, top, width, height of the person; pixels of the picture",
+    "box_center_px": "(2,) x, y of the square that the network saw; pixels of the picture",
+    "box_scale": "crop pixels (of 224) per pixel of the picture: "
+    "crop = (picture - box_center_px) * box_scale + 112",
+    "theta": "(T, 85) camera 3, pose 72, shape 10 of every iteration",
+    "camera_crop": "(3,) s, tx, ty: x = s (X + t) in the crop, -1 to 1 over 224 px, y down",
+    "pose": "(72,) 24 axis-angles, radians, SMPL's joint order; the root turns into camera axes",
+    "beta": "(10,) SMPL shape coefficients",
+    "rotations": "(24, 3, 3) the same as matrices, each relative to its parent",
+    "keypoints2d_px": "(19, 2) x, y; pixels of the picture",
+    "joints3d_m": "(19, 3) the same keypoints in space; metres, camera axes, body origin",
+    "smpl_joints_m": "(24, 3) SMPL's joints; metres, camera axes, body origin",
+    "vertices_m": "(6890, 3) the mesh; metres, camera axes, body origin",
+    "translation_full_m": "(3,) body origin in front of the picture's camera; metres, camera axes: "
+    "pixel = focal_px * (X + tx, Y + ty) / (Z + tz) + principal_point_px",
+    "focal_px": "focal length of that camera; pixels of the picture",
+    "principal_point_px": "(2,) x, y; pixels of the picture",
+    "translation_room_m": "(3,) the same for an ordinary lens: focal length = the picture's "
+    "diagonal, or the given one; for root motion and several people in one scene",
+}
+FRAMES = (
+    "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's, near the "
+    "pelvis. Pixel centres lie at whole numbers, the first at (0, 0). The default focal length is "
+    "so long that this camera agrees with the crop's to 0.5 px for the whole mesh."
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One person's body; every quantity is described in `QUANTITIES`, the frames in `FRAMES`."""
+
+    label: str
+    score: float
+    rectangle_px: np.ndarray
+    box_center_px: np.ndarray
+    box_scale: float
+    theta: np.ndarray
+    camera_crop: np.ndarray
+    pose: np.ndarray
+    beta: np.ndarray
+    rotations: np.ndarray
+    keypoints2d_px: np.ndarray
+    joints3d_m: np.ndarray
+    smpl_joints_m: np.ndarray
+    vertices_m: np.ndarray
+    translation_full_m: np.ndarray
+    focal_px: float
+    principal_point_px: np.ndarray
+    translation_room_m: np.ndarray
+
+    @property
+    def box(self) -> CropBox:
+        """The square that the network saw."""
+        return CropBox(self.box_center_px, self.box_scale)
+
+    @property
+    def weak_camera(self) -> WeakCamera:
+        """The crop's camera in pixels of the picture."""
+        return weak_perspective_px(self.camera_crop, self.box)
+
+    @property
+    def vertices_px(self) -> np.ndarray:
+        """(6890, 3) the mesh in pixels of the picture, and its depth in the same unit."""
+        return self.weak_camera.project(self.vertices_m)
+
+
+ARRAY_FIELDS = tuple(f.name for f in fields(Body) if f.name not in ("label", "score"))
+
+
+def body_from_outputs(
+    outputs: Mapping[str, np.ndarray],
+    person: Detection,
+    box: CropBox,
+    height: int,
+    width: int,
+    focal_px: float | None = None,
+) -> Body:
+    """One person of the network's outputs, placed in the picture.
+
+    Args:
+        outputs: the network's dictionary for one person (no batch axis), with vertices.
+        person: where they were found.
+        box: the square that was cut.
+        height: of the picture, pixels.
+        width: of the picture, pixels.
+        focal_px: of the lens, if known.
+
+    Raises:
+        UserError: the estimated camera shows nothing (s <= 0).
+    """
+    camera = np.asarray(outputs["camera"], np.float64)
+    placed = pinhole(camera, box, height, width, focal_px)
+    room_focal = focal_px or ordinary_focal_px(height, width)
+    room = pinhole(camera, box, height, width, room_focal)
+    crop_px = from_normalized(outputs["keypoints2d"])
+    return Body(
+        label=person.label,
+        score=person.score,
+        rectangle_px=person.rectangle_px,
+        box_center_px=box.center_px,
+        box_scale=box.scale,
+        theta=outputs["theta"],
+        camera_crop=outputs["camera"],
+        pose=outputs["pose"],
+        beta=outputs["beta"],
+        rotations=outputs["rotations"],
+        keypoints2d_px=box.to_image(crop_px).astype(np.float32),
+        joints3d_m=outputs["joints3d"],
+        smpl_joints_m=outputs["smpl_joints"],
+        vertices_m=outputs["vertices"],
+        translation_full_m=placed.translation_m,
+        focal_px=placed.focal_px,
+        principal_point_px=placed.principal_point_px,
+        translation_room_m=room.translation_m,
+    )
+
+
+def stack(bodies: list[Body]) -> dict[str, np.ndarray]:
+    """People of one picture as arrays with a leading axis of people; empty ones keep no shape."""
+    stacked = {name: np.array([getattr(body, name) for body in bodies]) for name in ARRAY_FIELDS}
+    stacked["label"] = np.array([body.label for body in bodies], np.str_)
+    stacked["score"] = np.array([body.score for body in bodies], np.float64)
+    return stacked
+
+
+def unstack(arrays: Mapping[str, np.ndarray]) -> list[Body]:
+    """The inverse of `stack`.
+
+    Raises:
+        KeyError: a quantity is missing.
+    """
+    columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score")}
+    bodies = []
+    for index in range(len(columns["label"])):
+        row = {name: column[index] for name, column in columns.items()}
+        for scalar in ("box_scale", "focal_px", "score"):
+            row[scalar] = float(row[scalar])
+        bodies.append(Body(**{**row, "label": str(row["label"])}))
+    return bodies

@@ -1,0 +1,164 @@
+"""Videos and cameras frame by frame, and mp4 files out of frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from src.errors import UserError
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+_USUAL_RATE = 25.0
+_FASTEST_RATE = 1000.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture, not read yet.
+
+    Attributes:
+        name: under which boxes and keypoints name it: the path, or `<video>_<frame, 12 digits>`.
+        target: relative path, without suffix, that its results take.
+        load: gives (H, W, 3) uint8 RGB, or raises UserError.
+        origin: the file it comes from, None for a camera.
+    """
+
+    name: str
+    target: Path
+    load: Callable[[], np.ndarray]
+    origin: Path | None
+
+
+class Video:
+    """The frames of a video file or of a camera, read one at a time.
+
+    Args:
+        source: the file, or the camera's number.
+        max_frames: stop after so many; None for all.
+
+    Attributes:
+        rate: frames per second; 25 where the file does not say.
+        problem: set after iterating if the video ended before the length that its header gives.
+    """
+
+    def __init__(self, source: Path | int, max_frames: int | None = None):
+        self.source, self.max_frames = source, max_frames
+        self.stem = source.stem if isinstance(source, Path) else f"camera{source}"
+        self.problem: str | None = None
+        capture = self._open()
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        capture.release()
+        self.rate = float(rate) if 0 < rate < _FASTEST_RATE else _USUAL_RATE
+        self._announced = int(count) if isinstance(source, Path) and 0 < count < 1e9 else None
+
+    def _open(self) -> cv2.VideoCapture:
+        source = self.source
+        if isinstance(source, Path):
+            if not source.is_file() or source.stat().st_size == 0:
+                raise UserError(f"{source}: no such video, or it is empty")
+            capture, kind = cv2.VideoCapture(str(source)), "video"
+        else:
+            capture, kind = cv2.VideoCapture(source), "camera"
+        if not capture.isOpened():
+            capture.release()
+            raise UserError(
+                f"{kind} {source} cannot be opened: damaged, absent, or of another kind"
+            )
+        return capture
+
+    def __len__(self) -> int:
+        """The number of frames as the header gives it, 0 where unknown."""
+        known = self._announced or 0
+        return known if self.max_frames is None else min(known or self.max_frames, self.max_frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        capture = self._open()
+        origin = self.source if isinstance(self.source, Path) else None
+        read = 0
+        try:
+            while self.max_frames is None or read < self.max_frames:
+                good, picture = capture.read()
+                if not good:
+                    break
+                name = f"{self.stem}_{read:012d}"
+                rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                yield Frame(name, Path(self.stem) / name, partial(_given, rgb), origin)
+                read += 1
+        finally:
+            capture.release()
+        self.problem = self._early_end(read)
+
+    def _early_end(self, read: int) -> str | None:
+        if read == 0:
+            return f"{self.source}: no frame can be read"
+        expected = len(self)
+        # Headers count one or two frames too many in sound files: only a real gap is worth a word.
+        if self._announced and read < 0.98 * expected - 1:
+            return f"{self.source} ended early: {read} frames of {expected} announced"
+        return None
+
+
+def _given(image: np.ndarray) -> np.ndarray:
+    return image
+
+
+class VideoWriter:
+    """Writes an mp4, frame by frame; the file takes its name when `close` is called.
+
+    Args:
+        path: of the file.
+        rate: frames per second.
+    """
+
+    def __init__(self, path: Path, rate: float):
+        self.path = path
+        self.rate = rate
+        self._partial = path.with_name(f"{path.stem}.partial{os.getpid()}{path.suffix}")
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def add(self, image: np.ndarray) -> None:
+        """Appends (H, W, 3) uint8 RGB; frames of another size are fitted into the first's."""
+        if self._writer is None:
+            # The codec halves the colour's resolution: sides must be even.
+            self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self._partial), code, self.rate, self._size)
+            if not self._writer.isOpened():
+                raise UserError(f"{self.path} cannot be written as a video")
+        self._writer.write(cv2.cvtColor(fit_into(image, *self._size), cv2.COLOR_RGB2BGR))
+
+    def close(self) -> bool:
+        """Finishes the file; False if nothing was added."""
+        if self._writer is None:
+            return False
+        self._writer.release()
+        os.replace(self._partial, self.path)
+        return True
+
+    def abandon(self) -> None:
+        """Removes what was written."""
+        if self._writer is not None:
+            self._writer.release()
+        self._partial.unlink(missing_ok=True)
+
+
+def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The picture cut by at most a pixel, or shrunk and laid on white, to exactly this size."""
+    if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
+        return np.ascontiguousarray(image[:height, :width])
+    ratio = min(width / image.shape[1], height / image.shape[0])
+    size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas

@@ -1,0 +1,161 @@
+"""Estimates the bodies in pictures, videos or raw crops, and writes them as files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from src.errors import UserError, run_verb
+
+EPILOG = """\
+examples:
+  python -m src.predict --input photo.jpg
+  python -m src.predict --input photos/ --boxes boxes.csv --save overlay,obj,glb
+  python -m src.predict --input walk.mp4 --keypoints openpose/ --person best --save overlay,bvh
+  python -m src.predict --checkpoint runs/hmr --crops crops.npy --output outputs.npz
+
+people: each picture is one person who fills it, unless --boxes or --keypoints say where they are.
+  --boxes      x,y,w,h (several joined by ;), a csv with the header image,x,y,width,height[,id]
+               [,score] (frame instead of image for videos), or COCO json with bbox
+  --keypoints  an OpenPose json, a folder of <image>_keypoints.json, or COCO json with keypoints
+The diagonal of the box around a person's keypoints (or of the box) becomes 150 px in a square of
+224 px: that is what the network looks at.
+
+results, in --output (npz is always written; a run that was interrupted goes on from there):
+  npz      every quantity, one row a person; the json of --save json describes shapes and units
+  json     the same without the vertices
+  overlay  the bodies over the picture (mp4 for videos)       side  from their side
+  crop     a row per person: crop, keypoints, body, three more sides
+  obj glb  a mesh a person, y up, metres; glb is skinned and posed
+  bvh      the motion with root motion, y up, metres (one file a person; give boxes with ids)
+
+exit code: 0, 1 if a picture failed or a person was left out, 2 if nothing could be done.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.predict",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--checkpoint", help="model or training folder (models/demo_standin)")
+    add("--body", help="another body file than the model's")
+    add("--input", help="picture, folder, pattern in quotes, video, or a camera's number")
+    add("--crops", type=Path, metavar="FILE.npy", help="network inputs (N,S,S,3) float32, -1 to 1")
+    add("--boxes", help="x,y,w,h, csv or COCO json")
+    add("--keypoints", help="OpenPose json or folder, COCO json")
+    add("--person", default="all", choices=("all", "best", "largest"), help="which of them (all)")
+    add("--min_score", type=float, default=0.2, help="ignore keypoints and people below (0.2)")
+    add("--save", default="npz,overlay", help="comma-separated kinds (npz,overlay)")
+    add("--output", type=Path, help="folder (runs/predictions); with --crops the npz file")
+    add("--batch_size", type=int, default=16, help="people per pass through the network (16)")
+    add("--focal_px", type=float, help="focal length of the lens in pixels, if known")
+    add("--max_frames", type=int, help="stop a video or camera after so many frames")
+    add("--overwrite", action="store_true", help="make finished results again")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+    if (options.input is None) == (options.crops is None):
+        raise UserError("give either --input or --crops; see python -m src.predict --help")
+    return _predict_crops(options) if options.crops else _predict_pictures(options)
+
+
+def _predict_crops(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from src.prediction.crops import open_crops, predict_crops_file, save_crops_outputs
+    from src.predictor import DEFAULT_MODEL, Predictor
+
+    if options.output is None or options.output.suffix != ".npz":
+        raise UserError("--crops needs --output FILE.npz")
+    crops = open_crops(options.crops)
+    folder = options.checkpoint or DEFAULT_MODEL
+    predictor = Predictor.load(folder, options.body, options.batch_size)
+    outputs = predict_crops_file(predictor, crops, lambda starts: tqdm(starts, unit="batch"))
+    save_crops_outputs(options.output, outputs)
+    print("\n".join(f"{key:<12} {value.shape}" for key, value in outputs.items()))
+    print(f"wrote {options.output}")
+    return 0
+
+
+def _predict_pictures(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from src.imaging.inputs import open_inputs
+    from src.imaging.people_files import open_people
+    from src.prediction.run import PictureRun, Request
+    from src.predictor import DEFAULT_MODEL, Predictor
+
+    kinds = _kinds(options.save)
+    source = open_inputs(options.input, options.max_frames)
+    _check_one_file_one_picture(options, source)
+    people = open_people(options.boxes, options.keypoints, options.min_score)
+    if not options.boxes and not options.keypoints:
+        print("no --boxes or --keypoints: each picture is one person who fills it", file=sys.stderr)
+    folder = Path(options.checkpoint or DEFAULT_MODEL)
+    predictor = Predictor.load(folder, options.body, options.batch_size, options.focal_px)
+    output = options.output or Path("runs/predictions")
+    request = Request(output, kinds, options.person, _settings(options, folder), options.overwrite)
+    run = PictureRun(predictor, people, request, lambda line: tqdm.write(line, file=sys.stderr))
+    with tqdm(total=len(source) or None, unit="picture") as bar:
+        tally = run.run(source, bar.update)
+    print(_timing(predictor.watch.seconds, tally.pictures))
+    print(f"{tally.line()}\nresults in {output}")
+    return tally.exit_code
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    from src.imaging.save import KINDS
+
+    kinds = tuple(part.strip() for part in text.split(",") if part.strip())
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise UserError(f"--save knows {', '.join(KINDS)}; received {', '.join(unknown)}")
+    return kinds
+
+
+def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> None:
+    from src.imaging.inputs import ImageFiles
+    from src.imaging.people_files import is_single_openpose_file
+
+    one_picture = isinstance(source, ImageFiles) and len(source) == 1
+    if not one_picture and is_single_openpose_file(options.keypoints):
+        raise UserError(
+            f"{options.keypoints} is one OpenPose file, which speaks of one picture. For many "
+            "pictures give the folder of <image>_keypoints.json files."
+        )
+
+
+def _settings(options: argparse.Namespace, folder: Path) -> str:
+    """Text that changes when the numbers would: model, people and camera."""
+    files = [options.body, options.boxes, options.keypoints]
+    files += sorted(map(str, folder.rglob("model.*")))
+    stamps = [f"{name}:{_stamp(Path(name))}" for name in files if name]
+    return f"{folder}|{stamps}|{options.min_score}|{options.focal_px}"
+
+
+def _stamp(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "inline"
+    return f"{state.st_size}:{state.st_mtime_ns}"
+
+
+def _timing(seconds: dict[str, float], pictures: int) -> str:
+    rows = [
+        f"  {stage:<18} {value:8.2f} s  {1000 * value / max(pictures, 1):8.1f} ms per picture"
+        for stage, value in seconds.items()
+    ]
+    return "\n".join(["time spent:", *rows])
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,1 @@
+"""What `python -m src.predict` does: runs over pictures, videos and raw crops."""

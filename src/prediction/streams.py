@@ -1,0 +1,68 @@
+"""What grows over the frames of a video: drawn videos, and each person's motion."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from src.body.model_file import BodyModel
+from src.imaging.result import Body
+from src.imaging.save import Picture, Pose, draw_overlay, draw_side, write_motion
+from src.imaging.video import VideoWriter
+
+DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
+STREAM_KINDS = (*DRAWINGS, "bvh")
+
+
+class VideoStreams:
+    """The files of a whole video; they take their names when `close` is called.
+
+    Args:
+        base: path without suffix that their names begin with.
+        kinds: among `STREAM_KINDS`; others are left to the frames.
+        model: the body's arrays.
+        rate: frames per second.
+    """
+
+    def __init__(self, base: Path, kinds: tuple[str, ...], model: BodyModel, rate: float):
+        self._base, self._model, self._rate = base, model, rate
+        self._writers = {
+            kind: VideoWriter(base.with_name(f"{base.name}_{kind}.mp4"), rate)
+            for kind in kinds
+            if kind in DRAWINGS
+        }
+        self._keeps_motion = "bvh" in kinds
+        self._motions: dict[str, list[Pose]] = defaultdict(list)
+        self._last_frame: dict[str, int] = {}
+
+    def add(self, picture: Picture, frame: int) -> None:
+        """Appends a frame; its number counts from 0."""
+        for kind, writer in self._writers.items():
+            writer.add(DRAWINGS[kind](picture, self._model))
+        if self._keeps_motion:
+            for body in picture.bodies:
+                self._extend_motion(body, frame)
+
+    def _extend_motion(self, body: Body, frame: int) -> None:
+        """Frames in which a person is missing repeat the one before, so that time stays right."""
+        motion = self._motions[body.label]
+        missing = frame - self._last_frame.get(body.label, frame - 1) - 1
+        if motion:
+            motion.extend([motion[-1]] * missing)
+        motion.append(Pose.of(body))
+        self._last_frame[body.label] = frame
+
+    def close(self) -> list[Path]:
+        """Finishes the files and returns their paths."""
+        done = [writer.path for writer in self._writers.values() if writer.close()]
+        for label, poses in self._motions.items():
+            name = "".join(c if c.isalnum() or c in "-." else "_" for c in label)
+            path = self._base.with_name(f"{self._base.name}_{name}.bvh")
+            write_motion(path, poses, self._model, self._rate)
+            done.append(path)
+        return done
+
+    def abandon(self) -> None:
+        """Removes unfinished files."""
+        for writer in self._writers.values():
+            writer.abandon()

@@ -1,0 +1,251 @@
+"""Bodies from pictures in a few lines of Python.
+
+from src.predictor import Predictor
+
+predictor = Predictor.load("models/demo_standin")
+bodies = predictor.predict(image, boxes=[(x, y, width, height)])
+picture = predictor.draw(image, bodies)
+predictor.save("out/person", image, bodies, kinds=("npz", "obj", "glb"))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from src.body.model_file import BodyModel
+from src.errors import UserError
+from src.imaging.crop import CropBox, crop_image, network_input
+from src.imaging.people import (
+    MIN_SCORE,
+    Detection,
+    Found,
+    WholePicture,
+    check_against_picture,
+    detections_from_boxes,
+    from_keypoints,
+)
+from src.imaging.result import Body, body_from_outputs
+from src.imaging.save import Picture, draw_overlay, save_picture
+from src.imaging.stopwatch import Stopwatch
+from src.network.checkpoint import load_model
+from src.network.hmr import HMR
+
+DEFAULT_MODEL = "models/demo_standin"
+DEFAULT_BATCH = 16
+_PER_PERSON = (
+    "features", "theta", "camera", "pose", "beta", "rotations", "smpl_joints", "joints3d",
+    "keypoints2d", "vertices",
+)  # fmt: skip
+
+
+class _WithVertices(keras.Model):
+    """The network with its mesh, as `predict_on_batch` compiles it."""
+
+    def __init__(self, hmr: HMR):
+        super().__init__(name="hmr_with_vertices")
+        self.hmr = hmr
+        self.built = True
+
+    def call(self, images: Any) -> dict[str, Any]:
+        """Images (B, S, S, 3) to the outputs of `Predictor.predict_crops`."""
+        outputs = self.hmr(images, training=False, vertices=True)
+        return {key: outputs[key] for key in _PER_PERSON}
+
+
+class Predictor:
+    """A loaded model that turns pictures into bodies.
+
+    Args:
+        model: the network.
+        batch_size: people per pass through it.
+        focal_px: focal length of the lens in pixels, if known.
+
+    Attributes:
+        watch: the time spent so far, by stage.
+    """
+
+    def __init__(self, model: HMR, batch_size: int = DEFAULT_BATCH, focal_px: float | None = None):
+        if batch_size < 1:
+            raise UserError(f"the batch size must be at least 1, got {batch_size}")
+        self.model = model
+        self.batch_size = batch_size
+        self.focal_px = focal_px
+        self.watch = Stopwatch()
+        self._run = _WithVertices(model)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike = DEFAULT_MODEL,
+        body: str | None = None,
+        batch_size: int = DEFAULT_BATCH,
+        focal_px: float | None = None,
+    ) -> Predictor:
+        """Loads a model folder.
+
+        Args:
+            folder: of a training (runs/NAME) or of a model.
+            body: path of another body file than the model's.
+            batch_size: people per pass.
+            focal_px: of the lens, if known.
+
+        Raises:
+            UserError: the folder or its body is missing, damaged or does not fit.
+        """
+        return cls(load_model(folder, body), batch_size, focal_px)
+
+    @property
+    def body(self) -> BodyModel:
+        """The body's arrays: faces, weights, regressors."""
+        return self.model.smpl.body
+
+    def predict(
+        self,
+        image: np.ndarray,
+        boxes: Iterable[Sequence[float]] | None = None,
+        keypoints: Iterable[np.ndarray] | None = None,
+        min_score: float = MIN_SCORE,
+    ) -> list[Body]:
+        """The bodies of one picture, in the order of the boxes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes: per person left, top, width, height in pixels.
+            keypoints: instead, per person (K, 3) x, y, confidence in pixels. With neither, the
+                whole picture is one person.
+            min_score: keypoints at or below it do not count.
+
+        Raises:
+            UserError: the picture or a box is unusable; it names which.
+        """
+        _check_image(image)
+        height, width = image.shape[:2]
+        found = _given_people(boxes, keypoints, min_score, height, width)
+        if found.problems:
+            raise UserError("; ".join(found.problems))
+        bodies, problems = self.predict_people([(image, found.people)])[0]
+        if problems:
+            raise UserError("; ".join(problems))
+        return bodies
+
+    def predict_people(
+        self, pictures: Sequence[tuple[np.ndarray, Sequence[Detection]]]
+    ) -> list[tuple[list[Body], list[str]]]:
+        """Bodies of several pictures, in common batches.
+
+        Args:
+            pictures: (H, W, 3) uint8 RGB and the people in it.
+
+        Returns:
+            per picture its bodies, and a line for each person that gave none.
+        """
+        with self.watch("crop"):
+            cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
+        crops = [crop for row in cut for crop, _ in row]
+        outputs = self._people_outputs(crops)
+        return [
+            self._assemble(image, people, [box for _, box in row], outputs)
+            for (image, people), row in zip(pictures, cut, strict=True)
+        ]
+
+    def _people_outputs(self, crops: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """The network's outputs, one person after another."""
+        size = self.model.input_size
+        for start in range(0, len(crops), self.batch_size):
+            chunk = crops[start : start + self.batch_size]
+            with self.watch("crop"):
+                batch = np.stack([network_input(crop, size) for crop in chunk])
+            outputs = self.predict_crops(batch)
+            for index in range(len(chunk)):
+                yield {key: value[index] for key, value in outputs.items()}
+
+    def _assemble(
+        self,
+        image: np.ndarray,
+        people: Sequence[Detection],
+        boxes: Sequence[CropBox],
+        outputs: Iterator[dict[str, np.ndarray]],
+    ) -> tuple[list[Body], list[str]]:
+        bodies, problems = [], []
+        height, width = image.shape[:2]
+        for person, box in zip(people, boxes, strict=True):
+            row = next(outputs)
+            try:
+                bodies.append(body_from_outputs(row, person, box, height, width, self.focal_px))
+            except UserError as error:
+                problems.append(f"person {person.label}: {error}: skipped")
+        return bodies, problems
+
+    def predict_crops(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """The network's outputs for one batch of its own inputs.
+
+        Args:
+            crops: (B, S, S, 3) float32 RGB in [-1, 1], S the network's input size.
+
+        Returns:
+            theta (B, T, 85), camera (B, 3), pose (B, 72), beta (B, 10), rotations
+            (B, 24, 3, 3), keypoints2d (B, 19, 2) in [-1, 1], joints3d (B, 19, 3) m, smpl_joints
+            (B, 24, 3) m, vertices (B, 6890, 3) m, features (B, F); all float32.
+
+        Raises:
+            UserError: the shape or the type is another.
+        """
+        size = self.model.input_size
+        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.float32:
+            raise UserError(
+                f"crops must be (N, {size}, {size}, 3) float32 in [-1, 1] for this model. "
+                f"Received: {crops.shape} {crops.dtype}."
+            )
+        with self.watch("network and body"):
+            return self._run.predict_on_batch(crops)
+
+    def draw(self, image: np.ndarray, bodies: list[Body]) -> np.ndarray:
+        """The bodies over the picture: (H, W, 3) uint8 RGB."""
+        return draw_overlay(_as_picture("", image, bodies), self.body)
+
+    def save(
+        self,
+        base: str | os.PathLike,
+        image: np.ndarray,
+        bodies: list[Body],
+        kinds: tuple[str, ...] = ("npz", "overlay"),
+    ) -> list[Path]:
+        """Writes files whose names begin with `base`; the kinds are `src.imaging.save.KINDS`."""
+        return save_picture(base, _as_picture(str(base), image, bodies), self.body, kinds)
+
+
+def _as_picture(name: str, image: np.ndarray, bodies: list[Body]) -> Picture:
+    _check_image(image)
+    return Picture(name, image.shape[0], image.shape[1], bodies, image)
+
+
+def _check_image(image: np.ndarray) -> None:
+    usable = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
+    if not usable or image.dtype != np.uint8 or image.size == 0:
+        received = f"{getattr(image, 'shape', type(image))} {getattr(image, 'dtype', '')}"
+        raise UserError(f"a picture must be (H, W, 3) uint8 RGB. Received: {received}.")
+
+
+def _given_people(
+    boxes: Iterable[Sequence[float]] | None,
+    keypoints: Iterable[np.ndarray] | None,
+    min_score: float,
+    height: int,
+    width: int,
+) -> Found:
+    if boxes is not None and keypoints is not None:
+        raise UserError("give boxes or keypoints, not both")
+    if boxes is not None:
+        return check_against_picture(detections_from_boxes(boxes), height, width)
+    if keypoints is not None:
+        people = [
+            from_keypoints(points, min_score, str(index)) for index, points in enumerate(keypoints)
+        ]
+        return check_against_picture(Found(people), height, width)
+    return WholePicture().find("", height, width)
