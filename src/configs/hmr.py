@@ -27,8 +27,10 @@ def get_config() -> ConfigDict:
             },
             # Where Theta_0 comes from: the authors' .h5 file, or "mocap" for the records' mean.
             "mean_params": "models/neutral_smpl_mean_params.h5",
-            # Model folder to start from, such as converted ImageNet weights; "" for random weights.
+            # Model folder to start from; a converted training goes on where it stopped.
             "initial_model": "",
+            # Encoder weights to start from, such as converted ImageNet weights.
+            "initial_encoder": "",
             "data": {
                 "root": "data/tfrecords",
                 # Dataset: how often each of its records is seen, relative to the others'.

@@ -21,6 +21,7 @@ from src.training.callbacks import ProgressLine, ScalarLog
 from src.training.checkpoints import TrainingState
 from src.training.loop import LoopSettings, train
 from src.training.losses import Criterion
+from src.training.start import load_start
 
 CONFIG_FILE, SUMMARY_FILE = "config.json", "training.json"
 # TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
@@ -59,6 +60,7 @@ def run_experiment(config: ConfigDict, workdir: Path) -> dict:
     batches = iter(training_dataset(images, mocap, _pipeline_settings(config)))
     kept = config.train.checkpoints_kept
     state = TrainingState(workdir / "checkpoints", model, batches, kept)
+    state.step.assign(_continue_elsewhere(config, model))
     first_step = state.restore()
     settings = LoopSettings(total_steps, config.train.checkpoint_every_steps)
     callbacks = [
@@ -93,11 +95,35 @@ def _build(config: ConfigDict, spec: ModelSpec, mocap: Sequence[Source]) -> HMR:
 
         pose, shape = read_mean_params(config.mean_params)
     model = build_model(spec, initial_theta(pose, shape), with_discriminator=True, seed=config.seed)
+    if config.initial_encoder:
+        _load_encoder(model.encoder, config.initial_encoder)
     if config.initial_model:
         start = load_model(config.initial_model, body=spec.body)
         _copy_weights(start.encoder, model.encoder, config.initial_model)
         _copy_weights(start.regressor, model.regressor, config.initial_model)
     return model
+
+
+def _load_encoder(encoder: keras.Model, path: str) -> None:
+    if not Path(path).is_file():
+        raise UserError(
+            f"config.initial_encoder: no file at {path}. Make one: python -m "
+            "src.convert_checkpoint --input resnet_v2_50.ckpt --output models/imagenet"
+        )
+    try:
+        encoder.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"initial_encoder {path} does not fit config.model: {reason}") from error
+
+
+def _continue_elsewhere(config: ConfigDict, model: HMR) -> int:
+    """Sets discriminators and optimisers of a converted training, and returns its step."""
+    start = load_start(Path(config.initial_model)) if config.initial_model else None
+    if start is None:
+        return 0
+    start.assign(model)
+    return start.step
 
 
 def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, name: str) -> None:
