@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
+from src.body.joints import SMPL_JOINTS
 from src.body.smpl import SMPL
 from tfrecords_tools.standin.people import NUM_BETAS, sample_betas
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_sequence
@@ -65,42 +66,43 @@ def _write_subject(
     betas[:NUM_BETAS] = sample_betas(rng, 1)[0]
     gender = np.array(GENDERS[rng.integers(len(GENDERS))])
     np.savez(folder / "shape.npz", betas=betas, gender=gender)
-    for sequence in range(1, SEQUENCES_PER_SUBJECT + 1):
-        rate = float(rng.choice(motions.frame_rates))
-        path = folder / f"{folder.name}_{sequence:02d}_poses.npz"
-        poses, trans = _move(rng, rate, betas, smpl)
+    rates = rng.choice(motions.frame_rates, size=SEQUENCES_PER_SUBJECT)
+    poses = [_move(rng, float(rate)) for rate in rates]
+    for sequence, (rate, pose, height) in enumerate(
+        zip(rates, poses, _pelvis_heights(poses, betas, smpl), strict=True), start=1
+    ):
+        drift = np.cumsum(rng.normal(0.0, 0.3 / rate, size=(len(pose), 2)), axis=0)
         np.savez(
-            path,
-            poses=poses,
-            trans=trans,
-            dmpls=np.zeros((len(poses), NUM_DMPLS)),
+            folder / f"{folder.name}_{sequence:02d}_poses.npz",
+            poses=pose,
+            trans=np.concatenate([drift, height[:, None]], axis=1),
+            dmpls=np.zeros((len(pose), NUM_DMPLS)),
             betas=betas,
             gender=gender,
             mocap_framerate=np.array(rate),
         )
-        yield len(poses)
+        yield len(pose)
 
 
-def _move(
-    rng: np.random.Generator, frame_rate: float, betas: np.ndarray, smpl: SMPL
-) -> tuple[np.ndarray, np.ndarray]:
-    """poses (N, 156), and trans (N, 3) in metres, z up, that keeps the feet on the floor."""
+def _move(rng: np.random.Generator, frame_rate: float) -> np.ndarray:
+    """A motion: poses (N, 156) in a world whose z points up."""
     num_frames = round(SECONDS_PER_SEQUENCE * frame_rate)
     pose = dofs_to_pose(sample_sequence(rng, num_frames, frame_rate))
     turn = np.cumsum(rng.normal(0.0, 40.0 / frame_rate, size=num_frames)) + rng.uniform(0, 360)
     heading = Rotation.from_euler("Y", turn[:, None], degrees=True)
     root = Z_UP * heading * Rotation.from_rotvec(pose[:, :3])
+    steps = rng.normal(0.0, FINGER_CURL / frame_rate, size=(num_frames, 3 * FINGER_JOINTS))
+    body = pose[:, 3 : 3 * SHARED_JOINTS]
+    return np.concatenate([root.as_rotvec(), body, np.cumsum(steps, axis=0)], axis=1)
+
+
+def _pelvis_heights(poses: list[np.ndarray], betas: np.ndarray, smpl: SMPL) -> Sequence[np.ndarray]:
+    """The z of `trans` (N,) that keeps the lowest joint on the floor, for each motion."""
+    stacked = np.concatenate(poses)[:, : 3 * SHARED_JOINTS]
+    hands = np.zeros((len(stacked), 3 * (len(SMPL_JOINTS) - SHARED_JOINTS)))
     posed = smpl.keypoints(
-        np.concatenate([root.as_rotvec(), pose[:, 3:]], axis=1).astype(np.float32),
-        np.repeat(betas[None, :NUM_BETAS], num_frames, axis=0).astype(np.float32),
+        np.concatenate([stacked, hands], axis=1).astype(np.float32),
+        np.repeat(betas[None, :NUM_BETAS], len(stacked), axis=0).astype(np.float32),
     )
     lowest = np.asarray(posed["smpl_joints"])[:, :, 2].min(axis=1)
-    drift = np.cumsum(rng.normal(0.0, 0.3 / frame_rate, size=(num_frames, 2)), axis=0)
-    fingers = np.cumsum(
-        rng.normal(0.0, FINGER_CURL / frame_rate, (num_frames, 3 * FINGER_JOINTS)), 0
-    )
-    body = pose[:, 3 : 3 * SHARED_JOINTS]
-    return (
-        np.concatenate([root.as_rotvec(), body, fingers], axis=1),
-        np.concatenate([drift, -lowest[:, None]], axis=1),
-    )
+    return np.split(-lowest, np.cumsum([len(pose) for pose in poses])[:-1])

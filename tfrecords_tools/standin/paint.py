@@ -18,6 +18,7 @@ from tfrecords_tools.standin.people import Cloth, Outfit, Person
 EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)
 MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])
 HAIR_REACH_M = 0.2
+NECK_HALF_WIDTH_M, SHOULDER_SLOPE_M = 0.07, 0.08
 WHITE, DARK, LIPS = np.array([0.95] * 3), np.array([0.05, 0.04, 0.04]), np.array([0.6, 0.2, 0.2])
 
 
@@ -68,7 +69,10 @@ def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) ->
     colour = np.tile(person.skin, (len(rest), 1))
     along_arm = (np.abs(x) - marks.shoulder_x) / (marks.wrist_x - marks.shoulder_x)
     along_leg = (marks.hip_y - y) / (marks.hip_y - marks.ankle_y)
-    shirt = (y < marks.collar_y) & (y >= marks.waist_y) & (along_arm < outfit.sleeve)
+    below_neckline = (y < marks.collar_y) | (
+        (np.abs(x) > NECK_HALF_WIDTH_M) & (y < marks.collar_y + SHOULDER_SLOPE_M)
+    )
+    shirt = below_neckline & (y >= marks.waist_y) & (along_arm < outfit.sleeve)
     trousers = (y < marks.waist_y) & (along_leg < outfit.trouser)
     shoes = along_leg > 0.96
     colour[shirt] = _weave(rest[shirt], outfit.shirt, along_arm[shirt] > 0)

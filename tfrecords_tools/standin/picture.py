@@ -159,12 +159,12 @@ def _draw_people(
     for index, (figure, vertices) in enumerate(zip(shot.figures, bodies.vertices_m, strict=True)):
         outfit = sample_outfit(rng)
         own = owners == index
-        corners = faces[raster.face_id[own] % len(faces)]
-        weights = raster.barycentric[own][:, :, None]
-        rest = (stage.body.v_template[corners] * weights).sum(axis=1)
-        normals = (vertex_normals(vertices, faces)[corners] * weights).sum(axis=1)
-        colour = paint(rest, stage.marks, figure.person, outfit)
-        picture[own] = np.clip(255 * colour * _shade(normals, light), 0, 255)
+        face_ids = raster.face_id[own] % len(faces)
+        seen = faces[np.flatnonzero(np.bincount(face_ids, minlength=1))]
+        attributes = np.hstack([stage.body.v_template, vertex_normals(vertices, seen)])
+        points = np.einsum("pk,pkc->pc", raster.barycentric[own], attributes[faces[face_ids]])
+        colour = paint(points[:, :3], stage.marks, figure.person, outfit)
+        picture[own] = np.clip(255 * colour * _shade(points[:, 3:], light), 0, 255)
 
 
 def _sample_light(rng: np.random.Generator) -> tuple[np.ndarray, float]:

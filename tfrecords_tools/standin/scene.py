@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from tfrecords_tools.standin.backgrounds import background_colour, draw_shape
 
 BODY_HEIGHT_M = 1.7
+BYTE_PAIR_SIGMA = 256 / np.sqrt(6)
 WORLD_TO_CAMERA_AXES = Rotation.from_rotvec([np.pi, 0.0, 0.0])
 
 
@@ -140,9 +141,12 @@ def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """What lens and sensor add: blur, brightness, contrast, noise. uint8 in and out."""
     blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.45, 0.9))
     gain, lift = rng.uniform(0.8, 1.2), rng.uniform(-15, 15)
-    noise = rng.standard_normal(picture.shape[:2], np.float32) * np.float32(rng.uniform(0, 7))
-    exposed = np.float32(gain) * blurred + (np.float32(lift) + noise)[..., None]
-    return np.clip(exposed, 0, 255).astype(np.uint8)
+    exposed = cv2.addWeighted(blurred, gain, blurred, 0.0, lift)
+    # The sum of two uniform bytes is close to normal, and drawn ten times as fast.
+    first, second = rng.integers(0, 256, size=(2, *picture.shape[:2]), dtype=np.uint8)
+    grain = np.add(first, second, dtype=np.float32) - np.float32(255)
+    grain = np.rint(grain * np.float32(rng.uniform(0, 7) / BYTE_PAIR_SIGMA)).astype(np.int16)
+    return cv2.add(exposed, cv2.merge([grain, grain, grain]), dtype=cv2.CV_8U)
 
 
 def jpeg_bytes(rng: np.random.Generator, picture: np.ndarray) -> bytes:
