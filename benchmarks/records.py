@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from benchmarks.timing import Row, compare
 from src.data.pipeline import PipelineSettings, find_sources, training_dataset
-from src.data.schema import parse_person
+from src.data.reading import parse_person
 
 PIPELINE_BATCH = 32
 
