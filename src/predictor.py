@@ -73,6 +73,8 @@ class Predictor:
     def __init__(self, model: HMR, batch_size: int = DEFAULT_BATCH, focal_px: float | None = None):
         if batch_size < 1:
             raise UserError(f"the batch size must be at least 1, got {batch_size}")
+        if focal_px is not None and not 0 < focal_px < np.inf:
+            raise UserError(f"the focal length must be positive pixels, got {focal_px}")
         self.model = model
         self.batch_size = batch_size
         self.focal_px = focal_px

@@ -5,12 +5,15 @@ Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 BACKGROUND = -1
 _SMALLEST_AREA_PX = 1e-9
+_CHUNK_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ def rasterize(
     corners = vertices[faces]
     kept = _drawable_faces(corners, height, width, cull)
     corners = corners[kept]
-    face_of_span, row, start, stop = _spans(corners, height, width)
-    pixel, depth, face = _span_pixels(corners, face_of_span, row, start, stop, width)
     depth_buffer = np.full(height * width, np.inf, np.float32)
-    np.minimum.at(depth_buffer, pixel, depth)
-    nearest = depth == depth_buffer[pixel]
     face_id = np.full(height * width, BACKGROUND, np.int32)
-    face_id[pixel[nearest]] = kept[face[nearest]]
+    for spans in _in_chunks(*_spans(corners, height, width)):
+        pixel, depth, face = _span_pixels(corners, *spans, width)
+        np.minimum.at(depth_buffer, pixel, depth)
+        nearest = depth == depth_buffer[pixel]
+        face_id[pixel[nearest]] = kept[face[nearest]]
     weights = _barycentric(vertices, faces, face_id, width)
     shape = (height, width)
     return Raster(face_id.reshape(shape), weights.reshape(*shape, 3), depth_buffer.reshape(shape))
@@ -125,6 +128,22 @@ def _expand(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return owner, np.arange(len(owner), dtype=np.int32) + shift[owner]
 
 
+def _in_chunks(
+    face: np.ndarray, row: np.ndarray, start: np.ndarray, stop: np.ndarray
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The filled spans, in parts of so many pixels that memory stays bounded."""
+    filled = stop > start
+    spans = face[filled], row[filled], start[filled], stop[filled]
+    total = np.cumsum(spans[3] - spans[2], dtype=np.int64)
+    if len(total) == 0:
+        return
+    cuts = np.searchsorted(total, np.arange(_CHUNK_PIXELS, total[-1], _CHUNK_PIXELS))
+    bounds = [0, *np.unique(cuts), len(total)]
+    for low, high in itertools.pairwise(bounds):
+        if low < high:
+            yield tuple(part[low:high] for part in spans)
+
+
 def _span_pixels(
     corners: np.ndarray,
     face: np.ndarray,
@@ -134,8 +153,6 @@ def _span_pixels(
     width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat pixel index, depth and face of every pixel of every span."""
-    filled = stop > start
-    face, row, start, stop = face[filled], row[filled], start[filled], stop[filled]
     slope_x, slope_y = _depth_slopes(corners)
     origin = corners[face, 0]
     row_depth = (

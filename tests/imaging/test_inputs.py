@@ -1,0 +1,144 @@
+"""Files, folders, patterns and videos as one stream of pictures."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.imaging.images import write_image
+from src.imaging.inputs import ImageFiles, open_inputs
+from src.imaging.video import Video, VideoWriter, fit_into
+
+
+def flat(value, height=48, width=64):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.png", "a.jpg", "below/c.png"):
+        write_image(tmp_path / "pictures" / name, flat(90))
+    (tmp_path / "pictures" / "notes.txt").write_text("not a picture")
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    writer = VideoWriter(tmp_path / "clip.mp4", 12.0)
+    for index in range(10):
+        writer.add(flat(20 * index))
+    assert writer.close()
+    return tmp_path / "clip.mp4"
+
+
+def names(source):
+    return [Path(frame.name).name for frame in source]
+
+
+def test_folder_gives_its_pictures_in_order(folder):
+    assert names(open_inputs(str(folder))) == ["a.jpg", "b.png"]
+
+
+def test_pattern_reaches_below_and_results_keep_the_folders(folder):
+    source = open_inputs(str(folder / "**" / "*.[jp]*g"))
+    assert names(source) == ["a.jpg", "b.png", "c.png"]
+    assert [frame.target for frame in source] == [Path("a"), Path("b"), Path("below/c")]
+
+
+def test_names_that_clash_keep_their_suffix(tmp_path):
+    paths = [tmp_path / name for name in ("a.jpg", "a.png", "b.jpg")]
+    assert [str(target) for target in ImageFiles(paths).targets] == ["a.jpg", "a.png", "b"]
+
+
+def test_single_picture_is_read_when_asked(folder):
+    (frame,) = open_inputs(str(folder / "b.png"))
+    np.testing.assert_array_equal(frame.load(), flat(90))
+
+
+def test_broken_picture_says_so_when_loaded(folder):
+    (folder / "a.jpg").write_bytes(b"broken")
+    first, second = open_inputs(str(folder))
+    with pytest.raises(UserError, match=r"a\.jpg"):
+        first.load()
+    assert second.load().shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("text", ["absent.jpg", "absent/*.jpg", "absent"])
+def test_nothing_there_is_said(tmp_path, text):
+    with pytest.raises(UserError, match="no such file or folder"):
+        open_inputs(str(tmp_path / text))
+
+
+def test_folder_without_pictures_is_said(tmp_path):
+    with pytest.raises(UserError, match="holds no picture"):
+        open_inputs(str(tmp_path))
+
+
+def test_video_frames_are_named_as_openpose_names_them(clip):
+    video = open_inputs(str(clip))
+    frames = list(video)
+    assert isinstance(video, Video) and len(video) == len(frames) == 10
+    assert frames[3].name == "clip_000000000003"
+    assert frames[3].target == Path("clip/clip_000000000003")
+    assert video.rate == 12.0 and video.problem is None
+    assert abs(frames[3].load().astype(int) - 60).mean() < 4
+
+
+def test_video_stops_where_asked(clip):
+    video = open_inputs(str(clip), max_frames=4)
+    assert len(video) == len(list(video)) == 4 and video.problem is None
+
+
+def test_video_that_ends_early_is_reported(tmp_path):
+    path = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    noise = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
+    for picture in noise:
+        writer.write(picture)
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    video = Video(path)
+    read = len(list(video))
+    if video.problem is None:
+        assert read == len(video), "the reader noticed the cut in the header already"
+    else:
+        assert 0 < read < 40 and f"{read} frames of" in video.problem
+
+
+def test_announced_length_that_is_not_reached_is_a_problem(clip, monkeypatch):
+    video = Video(clip)
+    monkeypatch.setattr(video, "_announced", 50)
+    assert len(list(video)) == 10
+    assert video.problem == f"{clip} ended early: 10 frames of 50 announced"
+
+
+@pytest.mark.parametrize("content", [b"", b"no video"])
+def test_file_that_is_no_video_is_refused(tmp_path, content):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="video"):
+        open_inputs(str(path))
+
+
+def test_several_videos_are_refused(tmp_path, clip):
+    (tmp_path / "clip2.mp4").write_bytes(clip.read_bytes())
+    with pytest.raises(UserError, match="one at a time"):
+        open_inputs(str(tmp_path / "*.mp4"))
+
+
+def test_written_video_has_its_frames_and_no_leftovers(tmp_path, clip):
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    writer = VideoWriter(tmp_path / "other.mp4", 5)
+    assert not writer.close()
+    writer.add(flat(0))
+    writer.abandon()
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_fit_into_keeps_the_shape_of_the_picture():
+    assert fit_into(flat(9, 49, 65), 64, 48).shape == (48, 64, 3)
+    wide = fit_into(flat(0, 20, 200), 100, 100)
+    assert (wide[:40] == 255).all() and (wide[48:52] == 0).all()

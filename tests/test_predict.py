@@ -1,0 +1,326 @@
+"""The Python interface and the verb, on a small network with fresh weights."""
+
+import json
+
+import numpy as np
+import pytest
+
+from src.body.joints import COCOPLUS
+from src.body.model_file import save_body
+from src.errors import UserError
+from src.imaging.camera import PinholeCamera
+from src.imaging.crop import from_normalized
+from src.imaging.images import read_image, write_image
+from src.imaging.result import ARRAY_FIELDS, QUANTITIES
+from src.imaging.save import KINDS, load_npz
+from src.imaging.video import VideoWriter
+from src.network.build import ModelSpec, build_model
+from src.network.checkpoint import save_model
+from src.predict import main
+from src.predictor import Predictor
+from tests.imaging.shapes import round_body
+
+SIZE = 32
+BOXES = [(30, 20, 60, 100), (80, 30, 50, 90)]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    body_path = folder / "body.npz"
+    save_body(body_path, round_body())
+    spec = ModelSpec("resnet14_v2_narrow", SIZE, hidden_units=32, body=str(body_path))
+    theta0 = np.zeros(85)
+    theta0[[0, 3]] = 0.8, np.pi
+    save_model(build_model(spec, theta0), spec, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(model_folder):
+    return Predictor.load(model_folder, batch_size=3)
+
+
+@pytest.fixture
+def image():
+    rows, columns = np.mgrid[:140, :180]
+    waves = np.stack([columns, rows, (rows + columns) // 2], axis=-1)
+    return waves.astype(np.uint8)
+
+
+def through_pinhole(body, points):
+    camera = PinholeCamera(body.focal_px, body.principal_point_px, body.translation_full_m)
+    return camera.project(points)
+
+
+# Python
+
+
+def test_bodies_come_in_the_order_of_the_boxes(predictor, image):
+    bodies = predictor.predict(image, boxes=BOXES)
+    assert [body.label for body in bodies] == ["0", "1"]
+    alone = predictor.predict(image, boxes=BOXES[1:])[0]
+    np.testing.assert_allclose(bodies[1].theta, alone.theta, atol=1e-5)
+    np.testing.assert_array_equal(bodies[1].rectangle_px, BOXES[1])
+
+
+def test_quantities_have_the_documented_shapes(predictor, image):
+    body = predictor.predict(image, boxes=BOXES[:1])[0]
+    assert set(QUANTITIES) == {*ARRAY_FIELDS, "label", "score"}
+    for name in ARRAY_FIELDS:
+        text = QUANTITIES[name]
+        value = np.asarray(getattr(body, name))
+        if text.startswith("("):
+            shape = text[1 : text.index(")")].replace("T", str(value.shape[0]))
+            assert value.shape == tuple(int(part) for part in shape.split(",") if part.strip())
+        else:
+            assert value.shape == ()
+
+
+def test_keypoints_mesh_and_cameras_agree_in_the_picture(predictor, image):
+    for body in predictor.predict(image, boxes=BOXES):
+        weak = body.weak_camera.project(body.joints3d_m)[:, :2]
+        np.testing.assert_allclose(body.keypoints2d_px, weak, atol=1e-2)
+        through = through_pinhole(body, body.vertices_m)
+        assert np.abs(through - body.vertices_px[:, :2]).max() < 0.5
+        np.testing.assert_allclose(body.theta[-1, :3], body.camera_crop)
+
+
+def test_keypoints_of_the_crop_are_the_networks(predictor, image):
+    from src.imaging.crop import box_from_xywh, crop_image, network_input
+
+    crop, box = crop_image(image, box_from_xywh(*BOXES[0]))
+    outputs = predictor.predict_crops(network_input(crop, SIZE)[None])
+    expected = box.to_image(from_normalized(outputs["keypoints2d"][0]))
+    found = predictor.predict(image, boxes=BOXES[:1])[0]
+    np.testing.assert_allclose(found.keypoints2d_px, expected, atol=1e-3)
+    assert len(COCOPLUS) == len(expected)
+
+
+def test_known_lens_sets_the_distance(model_folder, image):
+    body = Predictor.load(model_folder, focal_px=500.0).predict(image, boxes=BOXES[:1])[0]
+    side = 224 / body.box_scale
+    assert body.translation_full_m[2] == pytest.approx(2 * 500 / (side * body.camera_crop[0]))
+    np.testing.assert_array_equal(body.translation_full_m, body.translation_room_m)
+
+
+def test_keypoints_and_the_whole_picture(predictor, image):
+    points = np.array([[30, 20, 0.9], [90, 120, 0.8], [170, 130, 0.1]])
+    by_points = predictor.predict(image, keypoints=[points])[0]
+    by_box = predictor.predict(image, boxes=BOXES[:1])[0]
+    np.testing.assert_allclose(by_points.theta, by_box.theta, atol=1e-5)
+    whole = predictor.predict(image)[0]
+    np.testing.assert_array_equal(whole.rectangle_px, [0, 0, 180, 140])
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"boxes": [(0, 0, -1, 5)]}, "positive width"),
+        ({"boxes": [(500, 500, 5, 5)]}, "outside"),
+        ({"keypoints": [np.zeros((3, 3))]}, "no keypoint"),
+        ({"boxes": BOXES, "keypoints": []}, "not both"),
+    ],
+)
+def test_unusable_people_are_named(predictor, image, call, reason):
+    with pytest.raises(UserError, match=reason):
+        predictor.predict(image, **call)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)]
+)
+def test_only_rgb_bytes_are_pictures(predictor, wrong):
+    with pytest.raises(UserError, match="uint8 RGB"):
+        predictor.predict(wrong)
+
+
+def test_drawing_and_saving(tmp_path, predictor, image):
+    bodies = predictor.predict(image, boxes=BOXES)
+    assert (predictor.draw(image, bodies) != image).any()
+    files = predictor.save(tmp_path / "person", image, bodies, kinds=KINDS)
+    assert all(path.is_file() for path in files) and len(files) == 5 + 2 * 3
+    loaded = load_npz(tmp_path / "person.npz")
+    for name in ARRAY_FIELDS:
+        np.testing.assert_array_equal(
+            getattr(loaded.bodies[1], name), getattr(bodies[1], name), name
+        )
+    content = json.loads((tmp_path / "person.json").read_text())
+    found = np.array(content["people"][0]["keypoints2d_px"], np.float32)
+    np.testing.assert_array_equal(found, bodies[0].keypoints2d_px)
+    assert content["quantities"]["camera_crop"] and "vertices_m" not in content["people"][0]
+
+
+def test_npz_of_another_kind_is_not_taken(tmp_path):
+    np.savez(tmp_path / "other.npz", a=1)
+    (tmp_path / "broken.npz").write_bytes(b"PK broken")
+    for name in ("other", "broken", "absent"):
+        assert load_npz(tmp_path / f"{name}.npz") is None
+
+
+# The verb
+
+
+@pytest.fixture
+def pictures(tmp_path, image):
+    for name in ("a.png", "b.png", "c.png"):
+        write_image(tmp_path / "in" / name, image)
+    (tmp_path / "in" / "b.png").write_bytes(b"broken")
+    return tmp_path / "in"
+
+
+def predict(model_folder, *arguments):
+    return main(["--checkpoint", str(model_folder), *map(str, arguments)])
+
+
+def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, capsys):
+    out = tmp_path / "out"
+    code = predict(model_folder, "--input", pictures, "--output", out, "--batch_size", 2)
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "b.png is not a picture" in printed.err
+    assert "3 pictures: 2 predicted, 0 finished before, 1 failed; 2 people" in printed.out
+    files = sorted(path.name for path in out.iterdir())
+    assert files == ["a.npz", "a_overlay.png", "c.npz", "c_overlay.png", "prediction_summary.json"]
+    assert json.loads((out / "prediction_summary.json").read_text())["failed"] == 1
+
+
+def test_finished_pictures_are_not_made_again(tmp_path, model_folder, pictures, capsys):
+    out = tmp_path / "out"
+    (pictures / "b.png").unlink()
+    common = ("--input", pictures, "--output", out)
+    assert predict(model_folder, *common, "--save", "overlay") == 0
+    (out / "a_overlay.png").unlink()
+    made = (out / "c.npz").stat().st_mtime_ns
+    assert predict(model_folder, *common, "--save", "overlay,json") == 0
+    assert "0 predicted, 2 finished before" in capsys.readouterr().out
+    assert (out / "a_overlay.png").is_file() and (out / "c.json").is_file()
+    assert (out / "c.npz").stat().st_mtime_ns == made
+    assert predict(model_folder, *common, "--boxes", "10,10,80,90") == 0
+    assert "2 predicted, 0 finished before" in capsys.readouterr().out
+    assert predict(model_folder, *common, "--boxes", "10,10,80,90", "--overwrite") == 0
+    assert "2 predicted" in capsys.readouterr().out
+
+
+def test_boxes_choose_the_people_and_bad_ones_are_counted(tmp_path, model_folder, image, capsys):
+    write_image(tmp_path / "a.png", image)
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(
+        "image,x,y,width,height,id,score\n"
+        "a.png,30,20,60,100,anna,0.5\na.png,80,30,20,30,ben,0.9\na.png,1,1,0,0,nobody,1\n"
+    )
+    common = ("--input", tmp_path / "a.png", "--boxes", boxes, "--output", tmp_path)
+    assert predict(model_folder, *common, "--save", "obj,glb") == 1
+    assert "nobody" not in capsys.readouterr().out
+    assert [body.label for body in load_npz(tmp_path / "a.npz").bodies] == ["anna", "ben"]
+    assert {"a_0.obj", "a_1.obj", "a_0.glb", "a_1.glb"} <= {p.name for p in tmp_path.iterdir()}
+    for person, label in (("best", "ben"), ("largest", "anna")):
+        predict(model_folder, *common, "--person", person)
+        assert [body.label for body in load_npz(tmp_path / "a.npz").bodies] == [label]
+    summary = json.loads((tmp_path / "prediction_summary.json").read_text())
+    assert summary["left_out"] == 1 and "line 4" in summary["problems"][0]
+
+
+def test_video_gives_videos_motion_and_one_npz_a_frame(tmp_path, model_folder, image, capsys):
+    writer = VideoWriter(tmp_path / "walk.mp4", 10)
+    for shift in range(7):
+        writer.add(np.roll(image, shift, axis=1))
+    writer.close()
+    boxes = tmp_path / "boxes.csv"
+    rows = [f"{frame},30,20,60,100,7" for frame in range(7) if frame != 3]
+    boxes.write_text("\n".join(["frame,x,y,width,height,id", *rows]))
+    out = tmp_path / "out"
+    common = ("--input", tmp_path / "walk.mp4", "--boxes", boxes, "--output", out)
+    assert predict(model_folder, *common, "--save", "overlay,side,bvh", "--batch_size", 2) == 0
+    assert "7 pictures: 7 predicted" in capsys.readouterr().out
+    assert len(list((out / "walk").glob("*.npz"))) == 7
+    assert {"walk_overlay.mp4", "walk_side.mp4", "walk_7.bvh"} <= {p.name for p in out.iterdir()}
+    motion = (out / "walk_7.bvh").read_text()
+    assert "Frames: 7\nFrame Time: 0.10000000" in motion
+    rows = motion.splitlines()[-7:]
+    assert rows[3] == rows[2] != rows[4]
+    # An interrupted run goes on from the frames that are there.
+    (out / "walk" / "walk_000000000006.npz").unlink()
+    before = motion
+    assert predict(model_folder, *common, "--save", "bvh") == 0
+    assert "1 predicted, 6 finished before" in capsys.readouterr().out
+    assert (out / "walk_7.bvh").read_text() == before
+
+
+def test_interrupted_video_leaves_no_half_file(tmp_path, model_folder, image, monkeypatch):
+    writer = VideoWriter(tmp_path / "walk.mp4", 10)
+    for _ in range(3):
+        writer.add(image)
+    writer.close()
+
+    def interrupt(self, picture, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("src.prediction.streams.VideoStreams.add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        predict(model_folder, "--input", tmp_path / "walk.mp4", "--output", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+def test_raw_crops(tmp_path, model_folder, predictor, capsys):
+    crops = np.random.default_rng(0).uniform(-1, 1, (5, SIZE, SIZE, 3)).astype(np.float32)
+    np.save(tmp_path / "crops.npy", crops)
+    arguments = ("--crops", tmp_path / "crops.npy", "--output", tmp_path / "o.npz")
+    assert predict(model_folder, *arguments, "--batch_size", 2) == 0
+    found = np.load(tmp_path / "o.npz")
+    assert found["theta"].shape == (5, 3, 85) and found["vertices"].shape == (5, 6890, 3)
+    assert found["keypoints2d"].shape == (5, 19, 2) and found["joints3d"].shape == (5, 19, 3)
+    assert len(found["features"]) == 5
+    expected = predictor.model(crops, vertices=True)
+    for key in ("theta", "keypoints2d", "joints3d", "vertices", "features"):
+        np.testing.assert_allclose(found[key], expected[key], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("crops", "reason"),
+    [
+        (np.zeros((2, 9, 9, 3), np.float32), r"must be \(N, 32, 32, 3\) float32"),
+        (np.zeros((2, SIZE, SIZE, 3)), "float32"),
+        (np.full((2, SIZE, SIZE, 3), np.nan, np.float32), "not finite"),
+        (np.zeros((0, SIZE, SIZE, 3), np.float32), "no crops"),
+        (np.array([{"a": 1}], dtype=object), "not an .npy file of numbers"),
+    ],
+)
+def test_other_crops_are_refused(tmp_path, model_folder, crops, reason):
+    np.save(tmp_path / "crops.npy", crops, allow_pickle=True)
+    with pytest.raises(UserError, match=reason):
+        predict(model_folder, "--crops", tmp_path / "crops.npy", "--output", tmp_path / "o.npz")
+    assert not (tmp_path / "o.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "either --input or --crops"),
+        (("--input", "absent.jpg"), "no such file"),
+        (("--input", "IN", "--save", "fbx"), "--save knows"),
+        (("--input", "IN", "--batch_size", "0"), "at least 1"),
+        (("--input", "IN", "--boxes", "1,2,3,4", "--keypoints", "x.json"), "not both"),
+        (("--input", "IN", "--focal_px", "-3"), "focal length"),
+        (("--crops", "IN"), "--output FILE.npz"),
+    ],
+)
+def test_wrong_flags_end_with_one_message(tmp_path, model_folder, image, arguments, reason):
+    write_image(tmp_path / "a.png", image)
+    filled = [str(tmp_path / "a.png") if part == "IN" else part for part in arguments]
+    with pytest.raises(UserError, match=reason):
+        predict(model_folder, *filled)
+
+
+def test_one_openpose_file_speaks_of_one_picture(tmp_path, model_folder, pictures):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"people": []}))
+    with pytest.raises(UserError, match="one OpenPose file"):
+        predict(model_folder, "--input", pictures, "--keypoints", path)
+    out = tmp_path / "out"
+    assert (
+        predict(model_folder, "--input", pictures / "a.png", "--keypoints", path, "--output", out)
+        == 0
+    )
+    assert load_npz(out / "a.npz").bodies == []
+    np.testing.assert_array_equal(read_image(out / "a_overlay.png"), read_image(pictures / "a.png"))
