@@ -84,10 +84,10 @@ def name_of(person: dict[str, Any]) -> str:
 
 def describe(person: dict[str, Any]) -> str:
     """One line about a record."""
-    labelled = int(person["visibility"].sum())
+    labelled = f"{int(person['visibility'].sum())}/{len(COCOPLUS)} keypoints"
     kinds = [name for name in ("joints3d", "smpl") if person[f"has_{name}"] > 0]
     return (
-        f"{name_of(person)}: {len(person['image_bytes']):,} bytes, {labelled}/{len(COCOPLUS)} keypoints, centre "
+        f"{name_of(person)}: {len(person['image_bytes']):,} bytes, {labelled}, centre "
         f"{person['center_px'].tolist()}, {', '.join(kinds) or 'no 3D'}"
     )
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from src.body.joints import COCOPLUS, LSP14
 from src.data.schema import person_to_example
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
 from tfrecords_tools.jobs import ItemByItem, Job, Plan, chunks, fingerprint
+from tfrecords_tools.matlab import read_mat
 from tfrecords_tools.pictures import Labels, whole_person
 
 NAME = "lsp"
@@ -43,12 +43,8 @@ def read_joints(path: Path, name: str) -> np.ndarray:
     Raises:
         UserError: the file is missing or holds something else.
     """
-    try:
-        joints = loadmat(need_file(path, name))["joints"]
-    except (KeyError, ValueError, NotImplementedError, TypeError, OSError) as error:
-        raise UserError(f"{name}: {path} holds no readable `joints` ({error}).") from error
-    sizes = (3, len(LSP14))
-    if joints.ndim != 3 or sorted(joints.shape[:2]) != sorted(sizes):
+    joints = read_mat(need_file(path, name), ("joints",))["joints"]
+    if joints.ndim != 3 or sorted(joints.shape[:2]) != [3, len(LSP14)]:
         raise UserError(
             f"{name}: `joints` in {path} has shape {joints.shape}, expected 3 x 14 x N or "
             "14 x 3 x N."

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from src.body.joints import LSP14, MPI_INF_3DHP28, take_joints
 from src.errors import UserError
 from tfrecords_tools.frames3d import Frame
+from tfrecords_tools.matlab import read_mat
 
 DATASET = "mpi_inf_3dhp"
 _MATRIX_SIZE = 16
@@ -69,15 +69,15 @@ def read_session(folder: Path, name: str) -> Session:
     """
     cameras = read_calibration(folder / "camera.calibration")
     path = folder / "annot.mat"
+    content = read_mat(path, ("annot2", "annot3", "frames", "cameras"))
     try:
-        content = loadmat(path, variable_names=["annot2", "annot3", "frames", "cameras"])
         ids = content["cameras"].ravel().astype(int).tolist()
         points = [
             _by_camera(content[key], ids, size) for key, size in (("annot2", 2), ("annot3", 3))
         ]
-    except (KeyError, ValueError, TypeError, NotImplementedError, OSError, IndexError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(
-            f"{path} is not an annot.mat with annot2, annot3, frames and cameras ({error})."
+            f"{path}: annot2 and annot3 are not one cell a camera, N x 56 and N x 84 ({error})."
         ) from error
     rows = {len(joints) for joints in (*points[0].values(), *points[1].values())}
     frames = content["frames"].ravel().astype(int)

@@ -18,7 +18,7 @@ from src.data.schema import (
     STRING,
     Key,
 )
-from src.data.shards import is_mocap_path, truncated_message
+from src.data.shards import count_records, is_mocap_path, truncated_message
 from src.errors import UserError
 
 
@@ -159,6 +159,7 @@ def check_shard(path: str | Path, mocap: bool | None = None) -> int:
     """
     path = Path(path)
     keys = MOCAP_KEYS if (is_mocap_path(path) if mocap is None else mocap) else PERSON_KEYS
+    count_records(path)  # TensorFlow takes a file that ends inside a record's header for complete
     count = 0
     for index, serialized in enumerate(read_shard(path)):
         try:

@@ -163,8 +163,10 @@ def count_records(path: str | Path) -> int:
     """Number of records in a shard, without reading their contents.
 
     Raises:
-        UserError: if the file ends inside a record.
+        UserError: if there is no such file, or if it ends inside a record.
     """
+    if not Path(path).is_file():
+        raise UserError(f"no shard at {path}.")
     return sum(1 for _ in _record_sizes(Path(path)))
 
 

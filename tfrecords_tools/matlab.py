@@ -1,0 +1,43 @@
+"""Reads MATLAB files up to version 7, with errors that name the file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from src.errors import UserError
+
+# What scipy raises for damaged files and, NotImplementedError, for those of version 7.3.
+_DAMAGE = (
+    MatReadError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, MemoryError,
+    OverflowError, NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Reads variables of a MATLAB file.
+
+    Args:
+        path: the file.
+        variables: which ones; others are not loaded.
+        **options: of `scipy.io.loadmat`.
+    Raises:
+        UserError: the file is missing, damaged, of version 7.3, or lacks a variable.
+    """
+    if not path.is_file():
+        raise UserError(f"no file at {path}.")
+    try:
+        content = loadmat(path, variable_names=list(variables), **options)
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path} is no readable MATLAB file of version 5 to 7: {error}. Copy it again."
+        ) from error
+    missing = [name for name in variables if name not in content]
+    if missing:
+        raise UserError(f"{path} lacks the variables {missing}: is it the file its name says?")
+    return content
