@@ -47,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("data/standin_raw"), help="folder to fill"
+        "--output", type=Path, default=Path("data/standin_raw"), help="folder to fill (%(default)s)"
     )
     parser.add_argument(
         "--body",
@@ -60,7 +60,12 @@ def parse_arguments() -> argparse.Namespace:
         "--images_3d", type=int, default=7000, help="MPI-INF-3DHP pictures (%(default)s)"
     )
     counts.add_argument("--test_3d", type=int, default=240, help="its test pictures (%(default)s)")
-    counts.add_argument("--lsp", type=int, default=1100, help="LSP pictures (%(default)s)")
+    counts.add_argument(
+        "--lsp",
+        type=int,
+        default=1100,
+        help="LSP pictures, half of them for training (%(default)s)",
+    )
     counts.add_argument("--coco", type=int, default=1000, help="COCO pictures (%(default)s)")
     counts.add_argument(
         "--held_out", type=int, default=24, help="pictures to try prediction on (%(default)s)"
@@ -77,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     looks.add_argument(
         "--frame_px", type=int, default=320, help="MPI-INF-3DHP frame size (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other people and poses")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
     )

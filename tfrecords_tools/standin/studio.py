@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
@@ -87,6 +88,7 @@ def _collect(waiting: collections.deque[Future[list[Take]]], bar: tqdm) -> list[
 
 
 def _open_worker(body_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to report
     cv2.setNumThreads(1)
     _stage[:] = [build_stage(load_body(body_path))]
 
