@@ -33,7 +33,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--input", required=True, metavar="PREFIX", help="checkpoint, with or without suffix"
+        "--input",
+        required=True,
+        metavar="PREFIX",
+        help="checkpoint, with or without suffix; or keras, for Keras's own ImageNet weights",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="model folder to write")
     parser.add_argument(

@@ -16,8 +16,15 @@ from src.network.build import ModelSpec
 from src.network.checkpoint import save_model
 from src.network.hmr import HMR
 from src.network.tf1_names import body_arrays
+from src.training.keras_imagenet import (
+    DIFFERENCE,
+    DOWNLOAD,
+    copy_applications_weights,
+    load_applications,
+)
 from src.training.start import save_start
 from src.training.tf1_checkpoint import (
+    IMAGENET,
     Network,
     Tf1Checkpoint,
     expected_variables,
@@ -32,7 +39,8 @@ class Conversion:
     """What to convert.
 
     Attributes:
-        prefix: the checkpoint, with or without suffix.
+        prefix: the checkpoint, with or without suffix; or "keras" or an .h5 file, for the
+            ImageNet weights of `keras.applications`.
         body: path of a body file: it gives the faces, which no checkpoint holds, and all of the
             body if the checkpoint holds none.
         training: also both Adams' moments and the step.
@@ -53,6 +61,8 @@ def convert(conversion: Conversion, folder: Path) -> list[str]:
         UserError: the checkpoint does not hold exactly what its kind holds, or lacks what was
             asked for.
     """
+    if conversion.prefix == DOWNLOAD or conversion.prefix.endswith(".h5"):
+        return _convert_applications(conversion.prefix, folder)
     checkpoint = Tf1Checkpoint(conversion.prefix)
     layout = checkpoint.layout
     if conversion.training and not layout.with_discriminator:
@@ -83,6 +93,13 @@ def convert(conversion: Conversion, folder: Path) -> list[str]:
         adam = f", both Adams, step {start.step}" if conversion.training else ""
         lines.append(f"discriminators{adam}")
     return lines
+
+
+def _convert_applications(source: str, folder: Path) -> list[str]:
+    encoder = Network.of(IMAGENET).encoder
+    copy_applications_weights(load_applications(source), encoder)
+    encoder.save_weights(folder / ENCODER_FILE)
+    return [DIFFERENCE]
 
 
 def _body(tensors: Mapping[str, np.ndarray] | None, conversion: Conversion) -> BodyModel:

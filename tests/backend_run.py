@@ -1,0 +1,53 @@
+"""Runs the layers on made inputs and saves what comes out: python -m tests.backend_run OUT.npz
+
+The environment variable KERAS_BACKEND chooses who computes.
+"""
+
+import sys
+
+import numpy as np
+from keras import ops
+
+from src.body.smpl import SMPL
+from src.network.camera import project
+from src.network.discriminator import Discriminator
+from src.network.encoder import build_encoder
+from src.network.hmr import HMR
+from src.network.regressor import Regressor
+from src.network.tf1_names import discriminator_sources, encoder_sources, regressor_sources
+from tests.golden_inputs import golden, made_body, made_weight
+
+
+def main(path: str) -> None:
+    """Computes body, camera, discriminators and the whole network."""
+    smpl, pose_and_shape = SMPL(made_body()), _tensors("smpl", "thetas", "betas")
+    results = {f"smpl.{name}": value for name, value in smpl(*pose_and_shape).items()}
+    results["smpl.short"] = smpl.keypoints(*pose_and_shape)["joints3d"]
+    results["camera"] = project(*_tensors("projection", "joints3d", "camera"))
+
+    encoder = build_encoder("resnet50_v2", 64)
+    regressor, critic = Regressor(2048, np.zeros(85)), Discriminator()
+    _fill(encoder_sources(encoder) + regressor_sources(regressor) + discriminator_sources(critic))
+    poses, shapes = _tensors("discriminator", "poses", "shapes")
+    results["discriminator"] = critic(ops.reshape(poses, (-1, 23, 3, 3)), shapes)
+
+    images = np.random.default_rng(3).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+    outputs = HMR(encoder, regressor, smpl)(ops.convert_to_tensor(images), vertices=True)
+    results |= {f"hmr.{name}": value for name, value in outputs.items()}
+    arrays = {name: ops.convert_to_numpy(value) for name, value in results.items()}
+    np.savez(path, imported=np.array(["tensorflow" in sys.modules]), **arrays)
+
+
+def _tensors(figures: str, *names: str) -> list:
+    arrays = golden(figures)
+    return [ops.convert_to_tensor(arrays[name]) for name in names]
+
+
+def _fill(sources: list) -> None:
+    for source in sources:
+        tensors = {name: made_weight(name, source.shape) for name in source.names}
+        source.variable.assign(source.value(tensors))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
