@@ -1,7 +1,8 @@
 """Poses of the stand-in people: blends of key poses within human joint ranges.
 
 A pose is drawn as a vector of degrees of freedom (DOFs, see `keyposes`): legs, trunk and each arm
-are blends of two key poses, the limbs are mirrored at random, and correlated noise is added. Blends
+are blends of two key poses, drawn by some share towards standing at ease; limbs are mirrored at
+random, and correlated noise is added. Blends
 of blends fill a connected set that a prior can learn. Certain pairs of legs and arms are reserved
 for held-out people, so that no training picture or mocap frame is built on them.
 """
@@ -34,7 +35,9 @@ DOF_RANGES = np.array(
 RESERVED_MODULUS = 6
 COLLAR_SHARE = 0.25
 SYMMETRIC_ARMS = 0.35
-FREE_ARMS = 0.15
+FREE_ARMS = 0.1
+MOST_CALM = 0.45
+CALM_LEGS, CALM_ARM = "stand", "loose"
 NOISE_OF_RANGE = 0.05
 
 _COLUMN = {name: index for index, name in enumerate(DOF_NAMES)}
@@ -56,6 +59,7 @@ def sample_dofs(rng: np.random.Generator, count: int, held_out: bool = False) ->
     dofs += _blend(rng, _trunk_table(), trunk)
     _set_arms(rng, dofs, left_arm)
     _set_head(rng, dofs)
+    dofs += MOST_CALM * rng.random(count)[:, None] * (_calm_row() - dofs)
     mirrored = rng.random(count) < 0.5
     dofs[mirrored] = mirror_dofs(dofs[mirrored])
     dofs += _correlated_noise(rng, count)
@@ -161,6 +165,15 @@ def _dof_row(named: Mapping[str, float]) -> np.ndarray:
     row = np.zeros(len(DOF_NAMES))
     for name, value in named.items():
         row[_COLUMN[name]] = value
+    return row
+
+
+def _calm_row() -> np.ndarray:
+    """A person standing at ease, towards whom each pose is drawn by its own share."""
+    row = _leg_table()[list(LEGS).index(CALM_LEGS)]
+    for side in SIDES:
+        first = _COLUMN[f"{side}_{ARM_DOFS[0]}"]
+        row[first : first + 4] = ARMS[CALM_ARM]
     return row
 
 
