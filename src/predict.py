@@ -27,6 +27,7 @@ results, in --output (npz is always written; a run that was interrupted goes on 
   json     the same without the vertices
   overlay  the bodies over the picture (mp4 for videos)       side  from their side
   crop     a row per person: crop, keypoints, body, three more sides
+  page     one html file: the photograph, and the mesh to turn; opens without a network
   obj glb  a mesh a person, y up, metres; glb is skinned and posed
   bvh      the motion with root motion, y up, metres (one file a person; give boxes with ids)
 

@@ -29,7 +29,8 @@ def person_color(index: int) -> tuple[int, int, int]:
     return PERSON_COLORS[index % len(PERSON_COLORS)]
 
 
-def _side_color(*names: str) -> tuple[int, int, int]:
+def side_color(*names: str) -> tuple[int, int, int]:
+    """RGB of a joint or bone by the names of its joints: left blue, right orange, middle green."""
     sides = {name.split("_")[0] for name in names}
     named = sides & {"left", "right"}
     return _SIDE_COLORS[named.pop() if len(named) == 1 else "middle"]
@@ -60,13 +61,13 @@ def draw_skeleton(
         shown &= np.asarray(visible) > 0
     canvas = np.ascontiguousarray(image).copy()
     thickness = max(1, round(_extent(points[shown]) / 90))
-    lines = [(a, b, _side_color(names[a], names[b])) for a, b in bones if shown[a] and shown[b]]
+    lines = [(a, b, side_color(names[a], names[b])) for a, b in bones if shown[a] and shown[b]]
     for outline in (True, False):
         for a, b, color in lines:
             _line(canvas, points[a], points[b], _OUTLINE if outline else color, thickness, outline)
     for index in map(int, np.flatnonzero(shown)):
         _dot(canvas, points[index], thickness + 2.5, _OUTLINE)
-        _dot(canvas, points[index], thickness + 1.5, _side_color(names[index]))
+        _dot(canvas, points[index], thickness + 1.5, side_color(names[index]))
     return canvas
 
 

@@ -62,7 +62,7 @@ def rasterize(
     depth_buffer = np.full(height * width, np.inf, np.float32)
     face_id = np.full(height * width, BACKGROUND, np.int32)
     for spans in _in_chunks(*_spans(corners, height, width)):
-        pixel, depth, face = _span_pixels(corners, *spans, width)
+        pixel, depth, face = _span_pixels(corners, spans, width)
         np.minimum.at(depth_buffer, pixel, depth)
         nearest = depth == depth_buffer[pixel]
         face_id[pixel[nearest]] = kept[face[nearest]]
@@ -145,14 +145,10 @@ def _in_chunks(
 
 
 def _span_pixels(
-    corners: np.ndarray,
-    face: np.ndarray,
-    row: np.ndarray,
-    start: np.ndarray,
-    stop: np.ndarray,
-    width: int,
+    corners: np.ndarray, spans: tuple[np.ndarray, ...], width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat pixel index, depth and face of every pixel of every span."""
+    face, row, start, stop = spans
     slope_x, slope_y = _depth_slopes(corners)
     origin = corners[face, 0]
     row_depth = (

@@ -18,6 +18,7 @@ from src.imaging.draw import overlay, person_color, person_row, side_by_side, st
 from src.imaging.gltf import write_glb
 from src.imaging.images import write_image, write_whole
 from src.imaging.meshes import rest_body, write_obj
+from src.imaging.page import write_page
 from src.imaging.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack
 
 _IN_JSON = tuple(name for name in ("label", "score", *ARRAY_FIELDS) if name != "vertices_m")
@@ -143,6 +144,10 @@ def _write_glb(path: Path, body: Body, model: BodyModel) -> None:
     write_glb(path, model, body.rotations, body.beta)
 
 
+def _write_page(path: Path, picture: Picture, model: BodyModel) -> None:
+    write_page(path, Path(picture.name).name, _image(picture), picture.bodies, model)
+
+
 class Pose(NamedTuple):
     """What a motion keeps of a body: a kilobyte per frame."""
 
@@ -183,6 +188,7 @@ PICTURE_KINDS: dict[str, tuple[str, Callable]] = {
     "overlay": ("_overlay.png", _write_drawing(draw_overlay)),
     "side": ("_side.png", _write_drawing(draw_side)),
     "crop": ("_crop.png", _write_drawing(draw_crops)),
+    "page": (".html", _write_page),
 }
 # One file per person: kind -> writer(path, body, model); the ending is `_<number>.<kind>`.
 PERSON_KINDS: dict[str, Callable] = {"obj": _write_obj, "glb": _write_glb, "bvh": _write_pose}

@@ -1,0 +1,90 @@
+"""One html file with the photograph and the bodies to turn, which needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from src.body.joints import COCOPLUS, COCOPLUS_BONES
+from src.body.model_file import BodyModel
+from src.imaging.draw import overlay, person_color, side_color
+from src.imaging.images import write_whole
+from src.imaging.meshes import to_y_up
+from src.imaging.result import Body
+
+_TEMPLATE = "page.html"
+_PLACE = "__DATA__"
+_LONGEST_SIDE_PX = 1600
+_QUALITY = 88
+
+
+def write_page(
+    path: str | os.PathLike, title: str, image: np.ndarray, bodies: list[Body], model: BodyModel
+) -> None:
+    """Writes the page: the photograph with its bodies, and beside it each mesh to turn.
+
+    Args:
+        path: of the html file; it appears when it is complete.
+        title: shown above.
+        image: (H, W, 3) uint8 RGB. Pictures with a side over 1600 px are shown smaller.
+        bodies: of the picture.
+        model: the body's arrays.
+    """
+    shrink = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
+    drawn = overlay(image, [body.vertices_px for body in bodies], model.faces)
+    content = {
+        "title": title,
+        "size": [image.shape[1], image.shape[0]],
+        "photo": _jpeg_url(_smaller(image, shrink)),
+        "overlay": _jpeg_url(_smaller(drawn, shrink)),
+        "faces": _base64(model.faces, "<u2"),
+        "bones": [list(bone) for bone in COCOPLUS_BONES],
+        "boneColors": [_css(COCOPLUS[a], COCOPLUS[b]) for a, b in COCOPLUS_BONES],
+        "pointColors": [_css(name) for name in COCOPLUS],
+        "people": [_person(index, body) for index, body in enumerate(bodies)],
+    }
+    template = (files("src.imaging") / _TEMPLATE).read_text(encoding="utf-8")
+    # A label or file name from outside must not end the script element.
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    page = template.replace(_PLACE, text)
+    write_whole(Path(path), lambda file: file.write(page.encode()))
+
+
+def _person(index: int, body: Body) -> dict:
+    vertices = to_y_up(body.vertices_m)
+    middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    return {
+        "label": body.label,
+        "color": list(person_color(index)),
+        "keypoints": np.round(body.keypoints2d_px.astype(np.float64), 2).tolist(),
+        "vertices": _base64(vertices - middle, "<f4"),
+    }
+
+
+def _css(*names: str) -> str:
+    return "rgb({},{},{})".format(*side_color(*names))
+
+
+def _base64(array: np.ndarray, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
+
+
+def _smaller(image: np.ndarray, ratio: float) -> np.ndarray:
+    if ratio == 1.0:
+        return image
+    size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _jpeg_url(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
