@@ -24,7 +24,7 @@ The diagonal of the box around a person's keypoints (or of the box) becomes 150 
 
 results, in --output (npz is always written; a run that was interrupted goes on from there):
   npz      every quantity, one row a person; the json of --save json describes shapes and units
-  json     the same without the vertices
+  json     the same without the vertices, with body measurements (height, girths, limbs)
   overlay  the bodies over the picture (mp4 for videos)       side  from their side
   crop     a row per person: crop, keypoints, body, three more sides
   page     one html file: the photograph, and the mesh to turn; opens without a network

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from src.body.measurements import CAVEAT, DEFINITIONS, measure
 from src.body.model_file import BodyModel
 from src.imaging.bvh import write_bvh
 from src.imaging.draw import overlay, person_color, person_row, side_by_side, stack_rows
@@ -73,26 +74,34 @@ def load_npz(path: str | os.PathLike) -> Picture | None:
         return None
 
 
-def save_json(path: Path, picture: Picture) -> None:
-    """Every quantity but the vertices, and a description of each."""
+def save_json(path: Path, picture: Picture, model: BodyModel) -> None:
+    """Every quantity but the vertices, body measurements, and a description of each."""
     content = {
         "image": picture.name,
         "image_size_px": [picture.height, picture.width],
         "frames": FRAMES,
         "problems": picture.problems,
         "quantities": {name: QUANTITIES[name] for name in _IN_JSON},
-        "people": [
-            {name: _plain(getattr(body, name)) for name in _IN_JSON} for body in picture.bodies
-        ],
+        "measurements": {"about": CAVEAT, **DEFINITIONS},
+        "people": [_json_person(body, model) for body in picture.bodies],
     }
     text = json.dumps(content, indent=1)
     write_whole(path, lambda file: file.write(text.encode()))
 
 
+def _json_person(body: Body, model: BodyModel) -> dict:
+    figures = measure(model, body.beta)
+    measurements = {name: _plain(round(value, 4)) for name, value in figures.items()}
+    quantities = {name: _plain(getattr(body, name)) for name in _IN_JSON}
+    return {**quantities, "measurements_m": measurements}
+
+
 def _plain(value: object) -> object:
-    """Arrays as lists of the shortest numbers that read back as the same float32."""
+    """Arrays as lists of the shortest numbers that read back as the same float32; nan as null."""
     if isinstance(value, np.ndarray):
         return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        return None
     if isinstance(value, np.float32):
         return float(str(value))
     return value.item() if isinstance(value, np.generic) else value
@@ -184,7 +193,7 @@ def write_motion(
 # One file per picture: kind -> ending, writer(path, picture, model).
 PICTURE_KINDS: dict[str, tuple[str, Callable]] = {
     "npz": (".npz", lambda path, picture, model: save_npz(path, picture)),
-    "json": (".json", lambda path, picture, model: save_json(path, picture)),
+    "json": (".json", save_json),
     "overlay": ("_overlay.png", _write_drawing(draw_overlay)),
     "side": ("_side.png", _write_drawing(draw_side)),
     "crop": ("_crop.png", _write_drawing(draw_crops)),

@@ -1,0 +1,134 @@
+"""Tape-measure figures of a shaped body in its rest pose.
+
+They hold for the body as estimated. A single photograph does not fix its scale: a tall person far
+away and a short one nearby look alike. If the height is known, give it, and all figures follow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from src.body.joints import SMPL_JOINTS
+from src.body.model_file import BodyModel
+from src.errors import UserError
+
+DEFINITIONS = {
+    "height": "top of the head to the soles, upright",
+    "chest": "horizontal girth of the trunk, without the arms, at the level of the joint spine3",
+    "waist": "smallest horizontal girth of the trunk between the joints spine2 and pelvis",
+    "hip": "largest horizontal girth between the joint pelvis and a sixth of the thigh's length "
+    "below the hip joints",
+    "shoulder_width": "between the shoulder joints",
+    "trunk": "joint pelvis to joint neck",
+    "upper_arm": "shoulder joint to elbow joint, mean of both sides",
+    "forearm": "elbow joint to wrist joint, mean of both sides",
+    "thigh": "hip joint to knee joint, mean of both sides",
+    "shin": "knee joint to ankle joint, mean of both sides",
+}
+CAVEAT = (
+    "Metres, from the estimated shape. The scale of a person in a single photograph is ambiguous; "
+    "multiply by known height / estimated height where the height is known."
+)
+_LIMBS = {
+    "upper_arm": ("shoulder", "elbow"),
+    "forearm": ("elbow", "wrist"),
+    "thigh": ("hip", "knee"),
+    "shin": ("knee", "ankle"),
+}
+_ARM_PARTS = ("shoulder", "elbow", "wrist", "hand")
+_SEARCHED_LEVELS = 40
+_BELOW_HIPS = 1 / 6
+
+
+def measure(body: BodyModel, beta: np.ndarray, height_m: float | None = None) -> dict[str, float]:
+    """The figures of `DEFINITIONS`, metres.
+
+    Girths are the convex hulls of horizontal cuts, as a tape spans hollows.
+
+    Args:
+        body: the model.
+        beta: (10,) shape.
+        height_m: the person's real height, if known; all figures are scaled to it.
+
+    Raises:
+        UserError: the height is not positive.
+    """
+    if height_m is not None and not 0 < height_m < np.inf:
+        raise UserError(f"the height must be positive metres, got {height_m}")
+    vertices = body.v_template + body.shapedirs @ np.asarray(beta, np.float64)
+    joints = dict(zip(SMPL_JOINTS, body.joint_regressor @ vertices, strict=True))
+    figures = {"height": float(np.ptp(vertices[:, 1])), **_girths(body, vertices, joints)}
+    figures.update(_lengths(joints))
+    scale = 1.0 if height_m is None else height_m / figures["height"]
+    return {name: figures[name] * scale for name in DEFINITIONS}
+
+
+def _girths(
+    body: BodyModel, vertices: np.ndarray, joints: dict[str, np.ndarray]
+) -> dict[str, float]:
+    trunk = _faces_without_arms(body)
+    level = {name: place[1] for name, place in joints.items()}
+    hips = (level["left_hip"] + level["right_hip"]) / 2
+    thigh = hips - (level["left_knee"] + level["right_knee"]) / 2
+
+    def between(upper: float, lower: float) -> list[float]:
+        levels = np.linspace(upper, lower, _SEARCHED_LEVELS)
+        return [girth(vertices, trunk, y) for y in levels]
+
+    return {
+        "chest": girth(vertices, trunk, level["spine3"]),
+        "waist": float(np.nanmin(between(level["spine2"], level["pelvis"]))),
+        "hip": float(np.nanmax(between(level["pelvis"], hips - _BELOW_HIPS * thigh))),
+    }
+
+
+def _faces_without_arms(body: BodyModel) -> np.ndarray:
+    is_arm = [name.split("_")[-1] in _ARM_PARTS for name in SMPL_JOINTS]
+    arm = body.lbs_weights[:, is_arm].sum(axis=1) > 0.5
+    return body.faces[~arm[body.faces].any(axis=1)]
+
+
+def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
+    """Length of a tape around a mesh at the height y: the outline of the cut's convex hull.
+
+    Args:
+        vertices: (V, 3) metres, y up.
+        faces: (F, 3).
+        y: height of the cut, metres.
+
+    Returns:
+        metres; nan where the cut misses the mesh or only touches it.
+    """
+    points = _cut(np.asarray(vertices, np.float64), faces, y)
+    if len(points) < 3:
+        return float("nan")
+    try:
+        # In the plane, Qhull's "area" is the length of the outline.
+        return float(ConvexHull(points).area)
+    except QhullError:
+        return float("nan")
+
+
+def _cut(vertices: np.ndarray, faces: np.ndarray, y: float) -> np.ndarray:
+    """(N, 2) points x, z where the edges of the faces cross the plane."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    start, end = vertices[edges[:, 0]], vertices[edges[:, 1]]
+    crossing = (start[:, 1] < y) != (end[:, 1] < y)
+    start, end = start[crossing], end[crossing]
+    part = (y - start[:, 1]) / (end[:, 1] - start[:, 1])
+    return (start + part[:, None] * (end - start))[:, [0, 2]]
+
+
+def _lengths(joints: dict[str, np.ndarray]) -> dict[str, float]:
+    def between(first: str, second: str) -> float:
+        return float(np.linalg.norm(joints[first] - joints[second]))
+
+    lengths = {
+        "shoulder_width": between("left_shoulder", "right_shoulder"),
+        "trunk": between("pelvis", "neck"),
+    }
+    for name, (upper, lower) in _LIMBS.items():
+        sides = [between(f"{side}_{upper}", f"{side}_{lower}") for side in ("left", "right")]
+        lengths[name] = float(np.mean(sides))
+    return lengths
