@@ -2,9 +2,9 @@
 
 A pose is drawn as a vector of degrees of freedom (DOFs, see `keyposes`): legs, trunk and each arm
 are blends of two key poses, drawn by some share towards standing at ease; limbs are mirrored at
-random, and correlated noise is added. Blends
-of blends fill a connected set that a prior can learn. Certain pairs of legs and arms are reserved
-for held-out people, so that no training picture or mocap frame is built on them.
+random, and correlated noise is added. Blends of blends fill a connected set that a prior can learn.
+Certain pairs of legs and arms are reserved for held-out people, so that no training picture or
+mocap frame is built on them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RESERVED_MODULUS = 6
 COLLAR_SHARE = 0.25
 SYMMETRIC_ARMS = 0.35
 FREE_ARMS = 0.1
-MOST_CALM = 0.45
+MOST_CALM = 0.55
 CALM_LEGS, CALM_ARM = "stand", "loose"
 NOISE_OF_RANGE = 0.05
 
