@@ -1,0 +1,43 @@
+"""The demo's last step."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from src import demo
+from src.errors import UserError
+
+METRICS = {
+    "mpjpe_mm": 90.0,
+    "pa_mpjpe_mm": 60.0,
+    "mean_body_mpjpe_mm": 200.0,
+    "mean_body_pa_mpjpe_mm": 100.0,
+    "keypoint_error_px": 7.0,
+}
+
+
+def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def test_summary_holds_every_figure(tmp_path, capsys):
+    _write(tmp_path / "training.json", {"train_images": 10, "steps": 20, "seconds": 30.0})
+    _write(tmp_path / "evaluation" / "metrics.json", {"metrics": METRICS})
+    report = tmp_path / "export" / "1" / "assets.extra" / "export.json"
+    _write(report, {"export_max_abs_diff": 1e-6})
+    assert demo.main(["--workdir", str(tmp_path)]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary == {
+        "train_images": 10, "steps": 20, "seconds": 30.0, "export_max_abs_diff": 1e-6, **METRICS
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "-55 %" in printed and "-40 %" in printed and str(tmp_path / "predictions") in printed
+
+
+def test_a_step_that_was_not_run_is_named(tmp_path):
+    _write(tmp_path / "training.json", {"train_images": 10, "steps": 20, "seconds": 30.0})
+    with pytest.raises(UserError, match=r"metrics.json is missing: run python -m src.evaluate"):
+        demo.summarise(tmp_path)
