@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -130,16 +131,28 @@ def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` with a file beside `path`, which takes that name when it is complete."""
+    """Calls `write` with a file beside `path`, which takes that name when it is complete.
+
+    Raises:
+        UserError: the place cannot be written to, or is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             write(file)
         os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file if it is there; a folder that is none holds none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

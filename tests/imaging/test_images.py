@@ -166,3 +166,9 @@ def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         write_whole(tmp_path / "a.bin", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_place_that_cannot_be_written_to_is_named(tmp_path, picture):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_image(tmp_path / "file" / "a.png", picture)
