@@ -2,15 +2,19 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from src import evaluate as verb
+from src.body.model_file import NO_FACES, save_body
 from src.errors import UserError
+from src.imaging.images import read_image
 from src.network.build import ModelSpec, build_model
 from src.network.checkpoint import save_model
 from tests.conftest import write_people
+from tests.golden_inputs import made_body
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +27,11 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, body_path):
+def checkpoint(tmp_path_factory):
+    """A model whose body has no faces: its pictures are skeletons only, and quick to draw."""
     folder = tmp_path_factory.mktemp("model")
+    body_path = folder / "body.npz"
+    save_body(body_path, replace(made_body(), faces=NO_FACES))
     spec = ModelSpec("resnet14_v2_narrow", input_size=32, hidden_units=32, body=str(body_path))
     save_model(build_model(spec), spec, folder)
     return folder
@@ -52,6 +59,8 @@ def test_a_model(data, checkpoint, tmp_path, capsys):
     assert mean == pytest.approx(numbers["metrics"]["mpjpe_mm"], abs=1e-3)
     assert [row["filename"] for row in rows] == [f"{index}.jpg" for index in range(5)]
     assert not list(tmp_path.glob("*partial*"))
+    for name in ("best.jpg", "worst.jpg"):  # true and predicted skeleton of five people
+        assert read_image(tmp_path / name).shape == (5 * 224, 2 * 224, 3)
 
 
 def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoint, tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from src.data.shards import find_shards
 from src.errors import UserError
+from src.evaluation.pictures import draw_extremes
 from src.evaluation.protocols import Protocol, find_protocol
 from src.evaluation.report import table, write_report
 from src.evaluation.samples import (
@@ -51,11 +53,20 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores, and the samples behind them."""
+    """Scores, and what is behind them.
+
+    Attributes:
+        scores: the protocol's numbers.
+        prediction, truth: the samples.
+        paths: the shards that these come from.
+        model: `src.network.hmr.HMR`; None where predictions were given.
+    """
 
     scores: Scores
     prediction: Prediction
     truth: Truth
+    paths: list[str]
+    model: Any = None
 
     def table(self) -> str:
         """The protocol's choices and numbers, for people."""
@@ -70,24 +81,39 @@ def evaluate(evaluation: Evaluation) -> Outcome:
     """
     protocol = find_protocol(evaluation.protocol)
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
-    prediction, truth = _predictions(evaluation, paths)
+    model = _model(evaluation)
+    if model is None:
+        truth = read_truth(paths, evaluation.limit)
+        prediction = read_predictions(str(evaluation.predictions), truth)
+    else:
+        prediction, truth = predict_split(model, paths, evaluation.batch_size, evaluation.limit)
     train = _constant_source(protocol, evaluation.data)
-    return Outcome(score(protocol, prediction, truth, train), prediction, truth)
+    scores = score(protocol, prediction, truth, train)
+    return Outcome(scores, prediction, truth, paths, model)
 
 
 def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -> list[Path]:
-    """Writes metrics.json, sequences.csv and samples.csv; returns their paths."""
-    return write_report(Path(folder), outcome.scores, outcome.truth, asdict(evaluation))
+    """Writes metrics.json, sequences.csv, samples.csv, best.jpg and worst.jpg."""
+    folder = Path(folder)
+    return [
+        *write_report(folder, outcome.scores, outcome.truth, asdict(evaluation)),
+        *draw_extremes(
+            folder,
+            outcome.scores,
+            outcome.prediction,
+            outcome.truth,
+            outcome.paths,
+            outcome.model,
+        ),
+    ]
 
 
-def _predictions(evaluation: Evaluation, paths: list[str]) -> tuple[Prediction, Truth]:
-    if evaluation.predictions:
-        truth = read_truth(paths, evaluation.limit)
-        return read_predictions(evaluation.predictions, truth), truth
+def _model(evaluation: Evaluation) -> Any:
+    if not evaluation.checkpoint:
+        return None
     from src.network.checkpoint import load_model
 
-    model = load_model(str(evaluation.checkpoint), evaluation.body)
-    return predict_split(model, paths, evaluation.batch_size, evaluation.limit)
+    return load_model(evaluation.checkpoint, evaluation.body)
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:
