@@ -11,7 +11,7 @@ from src.errors import UserError, run_verb
 EPILOG = """\
 examples:
   python -m benchmarks
-  python -m benchmarks --encoder resnet26_v2_narrow --input-size 96 --batch 64
+  python -m benchmarks --encoder resnet14_v2_narrow --input-size 96 --batch 64
   python -m benchmarks --only input --data data/standin --repeats 50
 
 Both sides of a row are called in turns; the figures are medians. Close other programs first.

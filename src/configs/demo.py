@@ -12,7 +12,7 @@ from src.configs.hmr import get_config as paper_config
 def get_config() -> ConfigDict:
     """The paper's fields with a narrow encoder, small images and a faster schedule."""
     config = paper_config()
-    config.model.encoder = "resnet26_v2_narrow"
+    config.model.encoder = "resnet14_v2_narrow"
     config.model.input_size = 96
     config.model.hidden_units = 512
     config.model.dropout = 0.0

@@ -25,25 +25,26 @@ class ResNetSpec:
 
     Attributes:
         units: residual units of the four blocks.
-        width: channels of the first block's bottleneck; they double from block to block, and each
-            block's output has four times its bottleneck's channels.
+        width: channels of the first block's bottleneck; they double from block to block.
         stem: channels of the 7x7/2 root convolution.
+        expansion: output channels of a unit, in multiples of its bottleneck's.
     """
 
     units: tuple[int, ...]
     width: int
     stem: int
+    expansion: int = 4
 
     @property
     def num_features(self) -> int:
         """Length of the feature vector phi."""
-        return 4 * self.width * 2 ** (len(self.units) - 1)
+        return self.expansion * self.width * 2 ** (len(self.units) - 1)
 
 
 ENCODERS = {
     "resnet50_v2": ResNetSpec(units=(3, 4, 6, 3), width=64, stem=64),
-    "resnet14_v2_narrow": ResNetSpec(units=(1, 1, 1, 1), width=16, stem=16),
-    "resnet26_v2_narrow": ResNetSpec(units=(2, 2, 2, 2), width=16, stem=16),
+    # Small ones for demos and tests on a CPU: channels in multiples of 16, which its kernels like.
+    "resnet14_v2_narrow": ResNetSpec(units=(1, 1, 1, 1), width=32, stem=16, expansion=2),
 }
 
 
@@ -67,15 +68,15 @@ def build_encoder(name: str, input_size: int) -> keras.Model:
         last_block = index == len(spec.units) - 1
         for unit in range(1, num_units + 1):
             stride = 2 if unit == num_units and not last_block else 1
-            net = _bottleneck(net, depth, stride, f"block{index + 1}_unit_{unit}")
+            net = _bottleneck(net, depth, spec.expansion, stride, f"block{index + 1}_unit_{unit}")
     net = _norm_relu(net, "postnorm")
     features = layers.GlobalAveragePooling2D(name="pool5")(net)
     return keras.Model(images, features, name="encoder")
 
 
-def _bottleneck(inputs, depth: int, stride: int, name: str):
+def _bottleneck(inputs, depth: int, expansion: int, stride: int, name: str):
     """Pre-activation unit; as in TF-Slim the stride sits in each block's last unit."""
-    depth_out = 4 * depth
+    depth_out = expansion * depth
     preact = _norm_relu(inputs, f"{name}_preact")
     if inputs.shape[-1] != depth_out:
         shortcut = _conv(preact, depth_out, 1, stride, f"{name}_shortcut", use_bias=True)
