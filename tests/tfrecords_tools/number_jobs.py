@@ -1,0 +1,53 @@
+"""Jobs for the writer's tests; worker processes import this module and nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from src.data.schema import mocap_to_example
+from tfrecords_tools.jobs import ItemByItem, Job, SampleError, chunks
+from tfrecords_tools.writer import Workers, write_job
+
+
+def convert_number(number: int):
+    """Every seventh number is left out; the others become bodies."""
+    if number % 7 == 0:
+        raise SampleError("divisible by seven", str(number))
+    rng = np.random.default_rng(number)
+    yield mocap_to_example(rng.standard_normal(72), rng.standard_normal(10))
+
+
+def convert_slowly(number: int):
+    """As `convert_number`, slow enough to be killed on the way."""
+    time.sleep(0.01)
+    yield from convert_number(number)
+
+
+def make_job(count=100, per_shard=15, convert=convert_number, fingerprint="a") -> Job:
+    return Job(
+        "mocap_test",
+        "train",
+        chunks(list(range(count)), per_shard),
+        ItemByItem(convert),
+        samples=count,
+        arguments={"option": 1},
+        source_fingerprint=fingerprint,
+    )
+
+
+def exit_process(number: int):
+    """Ends its process as the system does when memory runs out."""
+    if number == 50:
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield from convert_number(number)
+
+
+if __name__ == "__main__":
+    with Workers(2) as workers:
+        write_job(make_job(convert=convert_slowly), Path(sys.argv[1]), workers)

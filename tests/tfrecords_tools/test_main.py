@@ -1,0 +1,120 @@
+"""The command over all datasets, and the command that looks at records."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from src.errors import UserError
+from tests.conftest import write_bodies, write_people
+from tests.tfrecords_tools.converting import write_picture
+from tfrecords_tools import __main__ as command
+from tfrecords_tools import inspect
+from tfrecords_tools.sheets import contact_sheet, fit_weak_perspective
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def lsp(tmp_path):
+    root = tmp_path / "lsp"
+    joints = np.random.default_rng(0).uniform(10, 80, (3, 14, 4))
+    joints[2] = 0
+    savemat(root.parent / "joints.mat", {"joints": joints})
+    for number in range(4):
+        write_picture(root / "images" / f"im{number + 1:04d}.jpg", 90, 90)
+    (root.parent / "joints.mat").rename(root / "joints.mat")
+    return root
+
+
+def _main(monkeypatch, module, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+    return module.main()
+
+
+def test_what_is_given_is_converted_and_the_rest_listed(monkeypatch, capsys, lsp, tmp_path):
+    code = _main(monkeypatch, command, "--lsp", lsp, "--output", tmp_path / "out", "--workers", 0)
+    printed = capsys.readouterr().out
+    assert code == 0
+    lines = {tuple(line.split()[:3]) for line in printed.splitlines()}
+    assert {("lsp", "train", "2"), ("lsp", "test", "2")} <= lines
+    assert ("coco", "-", "not") in lines
+
+
+def test_what_is_broken_fails_and_the_others_go_on(monkeypatch, capsys, lsp, tmp_path):
+    arguments = ("--lsp", lsp, "--coco", tmp_path / "nowhere", "--output", tmp_path / "out")
+    code = _main(monkeypatch, command, *arguments, "--workers", 0)
+    printed = capsys.readouterr()
+    assert code == 2
+    assert "nowhere" in printed.err
+    assert "FAILED" in printed.out and (tmp_path / "out" / "lsp" / "train_manifest.json").exists()
+
+
+def test_nothing_given_is_an_error(monkeypatch):
+    with pytest.raises(UserError, match="--lsp"):
+        _main(monkeypatch, command)
+
+
+@pytest.mark.parametrize("converter", command.CONVERTERS, ids=lambda converter: converter.name)
+def test_every_converter_explains_itself(converter):
+    module = f"tfrecords_tools.{converter.name}"
+    shown = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"example: python -m {module} --input" in shown.stdout
+    assert "Layout:" in shown.stdout
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys, tfrecords_tools.__main__; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_records_are_printed_checked_and_drawn(monkeypatch, capsys, tmp_path, body_path):
+    write_people(tmp_path / "lsp" / "train_00000.tfrecord", "lsp", False, 3)
+    write_people(tmp_path / "mpi_inf_3dhp" / "train_00000.tfrecord", "mpi_inf_3dhp", True, 3)
+    write_bodies(tmp_path / "mocap_cmu" / "train_00000.tfrecord", 3)
+    sheet = tmp_path / "sheet.png"
+    options = ("--draw", sheet, "--num", 4, "--check", "--body", body_path)
+    assert _main(monkeypatch, inspect, tmp_path, *options) == 0
+    printed = capsys.readouterr().out
+    assert "3 records in 1 shards" in printed and "follows the schema" in printed
+    image = cv2.imread(str(sheet))
+    assert image.shape[0] == 2 * 322 and image.std() > 5
+
+
+def test_damage_is_found(monkeypatch, tmp_path):
+    path = tmp_path / "lsp" / "train_00000.tfrecord"
+    write_people(path, "lsp", False, 3)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="record 2"):
+        _main(monkeypatch, inspect, tmp_path, "--check", "--num", 1)
+
+
+def test_an_empty_folder_is_named(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match=r"no \.tfrecord"):
+        _main(monkeypatch, inspect, tmp_path)
+
+
+def test_bodies_are_placed_where_their_joints_meet_the_keypoints():
+    points = np.random.default_rng(0).standard_normal((10, 2))
+    scale, offset = fit_weak_perspective(points, 80 * points + (30, -7))
+    assert scale == pytest.approx(80)
+    np.testing.assert_allclose(offset, [30, -7])
+
+
+def test_cells_fill_rows():
+    cells = [np.zeros((10, 20, 3), np.uint8)] * 5
+    assert contact_sheet(cells, columns=2).shape == (30, 40, 3)
