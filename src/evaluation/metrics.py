@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from src.body import joints
 from src.errors import UserError
@@ -112,6 +113,25 @@ def pve(
     predicted = np.asarray(predicted_vertices, np.float64) - _column(predicted_pelvis)
     truth = np.asarray(true_vertices, np.float64) - _column(true_pelvis)
     return joint_errors(predicted, truth).mean(axis=1)
+
+
+def turn_to_rays(joints: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Turns each sample about the camera so that the viewing axis becomes its ray.
+
+    A crop seen by a weak-perspective camera is understood as straight ahead; the camera saw it
+    along the ray through the crop's centre (Mehta et al. 2017, supplement).
+
+    Args:
+        joints: (N, J, 3), camera's axes with z away.
+        rays: (N, 3) unit vectors.
+    """
+    ahead = np.array([0.0, 0.0, 1.0])
+    axes = np.cross(ahead, rays)
+    sines = np.linalg.norm(axes, axis=1, keepdims=True)
+    angles = np.arctan2(sines, rays[:, 2:])
+    unit = np.divide(axes, sines, out=np.zeros_like(axes), where=sines > 0)
+    turns = Rotation.from_rotvec(unit * angles).as_matrix()
+    return np.einsum("nab,njb->nja", turns, np.asarray(joints, np.float64))
 
 
 def _best_rotation(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -74,11 +74,13 @@ def draw_extremes(
     """
     ordered = _from_best_to_worst(scores)
     chosen = {"best": ordered[:count], "worst": ordered[::-1][:count]}
-    records = _read_records(paths, set(ordered[:count]) | set(ordered[-count:]))
+    wanted = {int(truth.records[index]) for indices in chosen.values() for index in indices}
+    records = _read_records(paths, wanted)
     files = []
     for name, indices in chosen.items():
         cases = [
-            _case(index, records[index], scores, prediction, truth, model) for index in indices
+            _case(index, records[int(truth.records[index])], scores, prediction, truth, model)
+            for index in indices
         ]
         files.append(folder / f"{name}.jpg")
         write_image(files[-1], stack_rows([draw_case(case, model) for case in cases]))
@@ -117,7 +119,7 @@ def _case(
     numbers = [f"{values.values[index]:.1f}" for values in scores.measures.values()]
     predicted = prediction.keypoints2d
     return Case(
-        caption=f"#{index}: {', '.join(numbers[:3])}",
+        caption=f"#{truth.records[index]}: {', '.join(numbers[:3])}",
         image=np.rint((image + 1.0) * 127.5).astype(np.uint8),
         true_px=from_normalized(truth.keypoints2d[index]),
         visible=truth.visibility[index],

@@ -26,6 +26,12 @@ class Protocol:
         frames: which frames are scored.
         averaging: how the samples become one number.
         baseline_split: split of the same dataset that the constant answers come from; "" for none.
+        selection: key of `src.evaluation.groups.SELECTIONS`: the sequences that are scored.
+        divisions: keys of `src.evaluation.groups.GROUPS`, or "activity": a table for each.
+        mean_over: the division whose groups are averaged, each by the mean of its sequences; the
+            result stands beside the average over samples. "" for none.
+        perspective: turn each prediction by the ray through its crop's centre before 3D measures
+            (Mehta et al. 2017): a weak-perspective crop is seen as from the front.
     """
 
     name: str
@@ -39,9 +45,31 @@ class Protocol:
     frames: str = "every record of the split"
     averaging: str = "every sample counts alike; 2D measures: every visible keypoint counts alike"
     baseline_split: str = ""
+    selection: str = ""
+    divisions: tuple[str, ...] = ()
+    mean_over: str = ""
+    perspective: bool = False
 
 
 _BODY_MEASURES = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
+
+_PCK_MEASURES = ("pck150", "auc150", "mpjpe_mm", "pa_pck150", "pa_auc150", "pa_mpjpe_mm")
+
+
+def _h36m(name: str, title: str, measures: tuple[str, ...], selection: str = "") -> Protocol:
+    return Protocol(
+        name=name,
+        title=f"Human3.6M, {title}",
+        dataset="h36m",
+        split="test",
+        measures=measures,
+        frames=f"subjects S9 and S11, every 5th frame; {selection or 'all cameras and trials'}",
+        averaging="samples alike; beside it the mean over 15 actions of their sequences' means",
+        selection=selection,
+        divisions=("action",),
+        mean_over="action",
+    )
+
 
 _ROWS = (
     Protocol(
@@ -57,9 +85,33 @@ _ROWS = (
         title="MPI-INF-3DHP, validation subject S8 (the paper's choice for hyper-parameters)",
         dataset="mpi_inf_3dhp",
         split="val",
-        measures=(*_BODY_MEASURES, "pck150", "auc150", "pa_pck150", "pa_auc150"),
+        measures=(*_PCK_MEASURES, "keypoint_error_px"),
         frames="those the converter kept: a joint moved 200 mm since the last one",
         baseline_split="train",
+    ),
+    Protocol(
+        name="mpi_inf_3dhp",
+        title="MPI-INF-3DHP test set, the paper's table 3",
+        dataset="mpi_inf_3dhp",
+        split="test",
+        measures=_PCK_MEASURES,
+        joints="14 (the official tool's groups for PCK and AUC; MPJPE of the same 14)",
+        frames="those marked valid, 2929 in TS1 to TS6; ground truth as converted (univ_annot3)",
+        divisions=("activity", "scene"),
+        perspective=True,
+    ),
+    _h36m("h36m_p1", "protocol 1: all cameras", ("mpjpe_mm", "pa_mpjpe_mm")),
+    _h36m(
+        "h36m_p2",
+        "protocol 2 as the authors' code reads it: frontal camera, first trial",
+        ("pa_mpjpe_mm", "mpjpe_mm"),
+        "camera 3, first trial",
+    ),
+    _h36m(
+        "h36m_p2_both_trials",
+        "protocol 2 as later work reads it: frontal camera, both trials",
+        ("pa_mpjpe_mm", "mpjpe_mm"),
+        "camera 3",
     ),
     Protocol(
         name="keypoints2d",
@@ -98,6 +150,8 @@ def describe(protocol: Protocol, num_samples: int) -> str:
         "root": protocol.root,
         "averaging": protocol.averaging,
     }
+    if protocol.perspective:
+        lines["rotation"] = "predictions turned by the ray through the crop's centre"
     if protocol.baseline_split:
         lines["constant"] = f"mean body and keypoints of {protocol.baseline_split}"
     return "\n".join(f"{key:<10} {text}" for key, text in lines.items())

@@ -35,6 +35,19 @@ def table(scores: Scores, num_samples: int) -> str:
                 _compared(values.mean(), constant.mean()) if constant else "",
             )
         )
+        if name in scores.group_mean:
+            label = f"  mean over {scores.protocol.mean_over}s"
+            lines.append(_row(label, f"{scores.group_mean[name]:.2f}", "", "", ""))
+    lines += [_group_table(division, rows) for division, rows in scores.groups.items()]
+    return "\n".join(lines)
+
+
+def _group_table(division: str, rows: dict[str, dict[str, float]]) -> str:
+    """One line for each group, one column for each measure."""
+    names = [name for name in next(iter(rows.values())) if name != "samples"]
+    lines = ["", f"{division:<22}" + "".join(f"{MEASURES[n].label:>15}" for n in names)]
+    for group, row in rows.items():
+        lines.append(f"{group or '(none)':<22}" + "".join(f"{row[n]:>15.2f}" for n in names))
     return "\n".join(lines)
 
 
@@ -57,12 +70,12 @@ def write_report(folder: Path, scores: Scores, truth: Truth, source: dict[str, A
         "source": source,
         "samples": len(truth),
         "metrics": scores.summary(),
-        "activities": group_means(scores, truth.activities) if truth.activities.any() else {},
+        "groups": scores.groups,
     }
     text = json.dumps(_without_nan(numbers), indent=2) + "\n"
     return [
         _write(folder / METRICS_FILE, text),
-        _write(folder / SEQUENCES_FILE, _sequences_csv(group_means(scores, sequences))),
+        _write(folder / SEQUENCES_FILE, _sequences_csv(group_means(scores.measures, sequences))),
         _write(folder / SAMPLES_FILE, _samples_csv(scores, truth)),
     ]
 
@@ -84,9 +97,9 @@ def _samples_csv(scores: Scores, truth: Truth) -> str:
     columns = ["record", "filename", "sequence", *scores.measures]
     per_sample = zip(*(values.values for values in scores.measures.values()), strict=True)
     rows = (
-        [index, name, sequence, *numbers]
-        for index, (name, sequence, numbers) in enumerate(
-            zip(truth.names, truth.sequences, per_sample, strict=True)
+        [record, name, sequence, *numbers]
+        for record, name, sequence, numbers in zip(
+            truth.records, truth.names, truth.sequences, per_sample, strict=True
         )
     )
     return _csv(columns, rows)

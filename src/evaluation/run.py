@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from src.data.shards import find_shards
 from src.errors import UserError
+from src.evaluation.groups import select
 from src.evaluation.pictures import draw_extremes
 from src.evaluation.protocols import Protocol, find_protocol
 from src.evaluation.report import table, write_report
@@ -83,10 +86,11 @@ def evaluate(evaluation: Evaluation) -> Outcome:
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     model = _model(evaluation)
     if model is None:
-        truth = read_truth(paths, evaluation.limit)
-        prediction = read_predictions(str(evaluation.predictions), truth)
+        prediction, truth = _given(evaluation, protocol, paths)
     else:
-        prediction, truth = predict_split(model, paths, evaluation.batch_size, evaluation.limit)
+        prediction, truth = predict_split(
+            model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
+        )
     train = _constant_source(protocol, evaluation.data)
     scores = score(protocol, prediction, truth, train)
     return Outcome(scores, prediction, truth, paths, model)
@@ -114,6 +118,20 @@ def _model(evaluation: Evaluation) -> Any:
     from src.network.checkpoint import load_model
 
     return load_model(evaluation.checkpoint, evaluation.body)
+
+
+def _given(
+    evaluation: Evaluation, protocol: Protocol, paths: list[str]
+) -> tuple[Prediction, Truth]:
+    """Predictions of a file, which has a row for every record, selected or not."""
+    truth = read_truth(paths, evaluation.limit)
+    prediction = read_predictions(str(evaluation.predictions), truth)
+    chosen = np.flatnonzero(select(protocol.selection, truth.sequences))
+    if not len(chosen):
+        raise UserError(
+            f"{protocol.name} scores {protocol.selection}, and none of the {len(truth)} records is."
+        )
+    return prediction.take(chosen), truth.take(chosen)
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:

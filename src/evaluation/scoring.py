@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.baselines import constant_baseline, mean_keypoints
+from src.evaluation.groups import divide
 from src.evaluation.protocols import Protocol
 from src.evaluation.samples import Prediction, Truth
 from src.imaging.crop import CROP_SIZE, from_normalized
@@ -69,19 +70,31 @@ class Measure:
 
 @dataclass(frozen=True)
 class Scores:
-    """The result of a protocol: one `Values` for each measure, and those of constant answers."""
+    """The result of a protocol.
+
+    Attributes:
+        protocol: what was measured.
+        measures: name -> values of all samples.
+        constant: the same of constant answers; empty without a training split.
+        groups: division -> group -> `samples` and the mean of each measure.
+        group_mean: measure -> mean over the groups of `protocol.mean_over`, each the mean of its
+            sequences' means; empty if the protocol asks for none.
+    """
 
     protocol: Protocol
     measures: dict[str, Values]
-    constant: dict[str, Values]
+    constant: dict[str, Values] = field(default_factory=dict)
+    groups: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    group_mean: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
-        """Flat name -> number: means, medians (`median_`) and constant answers (`mean_body_`)."""
+        """Flat name -> number: means over samples, and with a prefix medians (`median_`), constant
+        answers (`mean_body_`) and means over groups (`group_mean_`).
+        """
         numbers = {name: values.mean() for name, values in self.measures.items()}
         numbers |= {f"median_{name}": values.median() for name, values in self.measures.items()}
-        return numbers | {
-            f"mean_body_{name}": values.mean() for name, values in self.constant.items()
-        }
+        numbers |= {f"mean_body_{name}": values.mean() for name, values in self.constant.items()}
+        return numbers | {f"group_mean_{name}": value for name, value in self.group_mean.items()}
 
 
 def score(
@@ -107,19 +120,42 @@ def score(
             "nothing that these need."
         )
     _require_labels(protocol, names, truth)
+    if protocol.perspective and prediction.joints3d_m is not None:
+        prediction = _turned_by_rays(prediction, truth, protocol)
     measured = _measure(names, prediction, truth, protocol.root)
     constant = _constant_scores(protocol, names, truth, train) if train is not None else {}
-    return Scores(protocol, measured, constant)
+    divided = {d: divide(d, truth.sequences, truth.activities) for d in protocol.divisions}
+    groups = {division: group_means(measured, labels) for division, labels in divided.items()}
+    group_mean = _mean_over(protocol.mean_over, measured, truth) if protocol.mean_over else {}
+    return Scores(protocol, measured, constant, groups, group_mean)
 
 
-def group_means(scores: Scores, groups: np.ndarray) -> dict[str, dict[str, float]]:
+def group_means(measured: dict[str, Values], groups: np.ndarray) -> dict[str, dict[str, float]]:
     """Group name -> measure -> mean over the group's samples, with `samples`, sorted by name."""
     table = {}
     for group in np.unique(groups):
         chosen = groups == group
-        row = {name: values.mean(chosen) for name, values in scores.measures.items()}
+        row = {name: values.mean(chosen) for name, values in measured.items()}
         table[str(group)] = {"samples": int(chosen.sum()), **row}
     return table
+
+
+def _mean_over(division: str, measured: dict[str, Values], truth: Truth) -> dict[str, float]:
+    """Every group counts alike, and within it every sequence."""
+    of_sequence = group_means(measured, truth.sequences)
+    names = np.array(list(of_sequence))
+    labels = divide(division, names, np.full(len(names), ""))
+    return {
+        measure: float(
+            np.mean(
+                [
+                    np.mean([of_sequence[str(name)][measure] for name in names[labels == label]])
+                    for label in np.unique(labels)
+                ]
+            )
+        )
+        for measure in measured
+    }
 
 
 def _require_labels(protocol: Protocol, names: list[str], truth: Truth) -> None:
@@ -129,6 +165,17 @@ def _require_labels(protocol: Protocol, names: list[str], truth: Truth) -> None:
             f"{protocol.name} measures {', '.join(in_3d)}, but none of the {len(truth)} records of "
             f"{protocol.dataset}/{protocol.split} has 3D joints."
         )
+
+
+def _turned_by_rays(prediction: Prediction, truth: Truth, protocol: Protocol) -> Prediction:
+    known = np.isfinite(truth.rays).all(axis=1)
+    if not known.all():
+        raise UserError(
+            f"{protocol.name} turns predictions by the camera's ray, but {(~known).sum()} of "
+            f"{len(truth)} records lack the camera (image/cam). Convert the dataset again."
+        )
+    turned = metrics.turn_to_rays(np.asarray(prediction.joints3d_m), truth.rays)
+    return replace(prediction, joints3d_m=turned)
 
 
 def _measure(

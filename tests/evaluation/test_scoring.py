@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from src.errors import UserError
+from src.evaluation.groups import select
 from src.evaluation.protocols import PROTOCOLS, describe, find_protocol
-from src.evaluation.samples import Prediction, Truth
+from src.evaluation.samples import Prediction, Truth, crop_rays
 from src.evaluation.scoring import MEASURES, group_means, score
 
 STAND_IN = find_protocol("stand_in")
@@ -16,6 +19,8 @@ def make_truth(count=6, seed=0):
         has_joints3d=np.ones(count, bool),
         keypoints2d=rng.uniform(-0.7, 0.7, (count, 19, 2)),
         visibility=rng.random((count, 19)) < 0.7,
+        records=np.arange(count),
+        rays=np.tile([0.0, 0.0, 1.0], (count, 1)),
         names=np.array([f"{index}.jpg" for index in range(count)]),
         sequences=np.array(["S8/Seq1"] * (count // 2) + ["S8/Seq2"] * (count - count // 2)),
         activities=np.array([""] * count),
@@ -111,13 +116,92 @@ def test_groups():
     joints = truth.joints3d_m.copy()
     joints[:3, 0, 0] += 0.014
     scores = score(STAND_IN, Prediction(joints, None), truth)
-    groups = group_means(scores, truth.sequences)
+    groups = group_means(scores.measures, truth.sequences)
     assert groups["S8/Seq1"] == {
         "samples": 3,
         "mpjpe_mm": pytest.approx(1.0),
         "pa_mpjpe_mm": pytest.approx(scores.measures["pa_mpjpe_mm"].values[:3].mean()),
     }
     assert groups["S8/Seq2"]["mpjpe_mm"] == 0
+
+
+def _h36m_truth():
+    """Two sequences of Directions (1 and 3 frames) and one of Eating (2 frames)."""
+    truth = make_truth(6)
+    names = ["S9_Directions_0_cam0", *["S11_Directions_1_cam3"] * 3, *["S9_Eating_0_cam3"] * 2]
+    return replace(truth, sequences=np.array(names))
+
+
+def test_h36m_averages_over_frames_and_over_actions():
+    truth = _h36m_truth()
+    joints = truth.joints3d_m.copy()
+    errors_mm = np.array([10.0, 20.0, 20.0, 20.0, 40.0, 40.0])
+    joints[:, 0, 0] += errors_mm * 14 / 1000
+    scores = score(find_protocol("h36m_p1"), Prediction(joints, None), truth)
+    numbers = scores.summary()
+    assert numbers["mpjpe_mm"] == pytest.approx(150 / 6)
+    assert numbers["group_mean_mpjpe_mm"] == pytest.approx((15 + 40) / 2)
+    assert numbers["median_mpjpe_mm"] == pytest.approx(20)
+    actions = scores.groups["action"]
+    assert actions["Directions"]["mpjpe_mm"] == pytest.approx(70 / 4)
+    assert actions["Eating"]["samples"] == 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ("h36m_p1", [1, 1, 1, 1, 1, 1]),
+        ("h36m_p2", [0, 0, 0, 0, 1, 1]),
+        ("h36m_p2_both_trials", [0, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_h36m_cameras_and_trials(protocol, expected):
+    chosen = select(find_protocol(protocol).selection, _h36m_truth().sequences)
+    np.testing.assert_array_equal(chosen, np.array(expected, bool))
+
+
+def test_a_sequence_that_cannot_be_read_is_named():
+    truth = make_truth()
+    with pytest.raises(UserError, match=r"S9_Directions_0_cam3.*Received: 'S8/Seq1'"):
+        score(find_protocol("h36m_p1"), perfect(truth), truth)
+
+
+def test_mpi_inf_3dhp_turns_predictions_by_the_crops_ray():
+    truth = make_truth()
+    rays = np.random.default_rng(3).normal([0, 0, 2], 0.4, (6, 3))
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    sequences = np.array(["TS1", "TS1", "TS3", "TS5", "TS6", "TS6"])
+    truth = replace(truth, rays=rays, sequences=sequences)
+    as_seen = np.stack(
+        [joints @ _turn(ray) for joints, ray in zip(truth.joints3d_m, rays, strict=True)]
+    )
+    scores = score(find_protocol("mpi_inf_3dhp"), Prediction(as_seen, None), truth)
+    numbers = scores.summary()
+    assert numbers["mpjpe_mm"] < 1e-9
+    assert numbers["pck150"] == 100
+    assert list(scores.groups["scene"]) == ["green screen", "no green screen", "outdoor"]
+    assert scores.groups["scene"]["outdoor"]["samples"] == 3
+
+
+def _turn(ray):
+    """The rotation that takes z to the ray by the shortest way, by Rodrigues' other formula."""
+    axis = np.cross([0, 0, 1], ray)
+    skew = np.cross(np.eye(3), axis)
+    return np.eye(3) + skew + skew @ skew / (1 + ray[2])
+
+
+def test_a_record_without_its_camera_is_refused_where_the_ray_counts():
+    truth = make_truth()
+    truth.rays[4] = np.nan
+    with pytest.raises(UserError, match=r"1 of 6 records lack the camera"):
+        score(find_protocol("mpi_inf_3dhp"), perfect(truth), truth)
+
+
+def test_rays_through_the_crops_centre():
+    camera = np.array([[500.0, 100, 120], [500, 100, 120], [np.nan] * 3])
+    rays = crop_rays(camera, np.array([[100.0, 120], [600, 120], [5, 5]]))
+    np.testing.assert_allclose(rays[:2], [[0, 0, 1], [np.sqrt(0.5), 0, np.sqrt(0.5)]])
+    assert np.isnan(rays[2]).all()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
