@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from src.errors import EXIT_USER_ERROR, UserError, run_verb
-from tfrecords_tools import amass, coco, lsp, mpi_inf_3dhp, neutrmosh
+from tfrecords_tools import amass, coco, lsp, lsp_ext, mpi_inf_3dhp, mpii, neutrmosh
 from tfrecords_tools.cli import (
     Converter,
     Row,
@@ -20,6 +20,8 @@ from tfrecords_tools.writer import Workers
 
 CONVERTERS = (
     lsp.CONVERTER,
+    lsp_ext.CONVERTER,
+    mpii.CONVERTER,
     coco.CONVERTER,
     mpi_inf_3dhp.CONVERTER,
     amass.CONVERTER,

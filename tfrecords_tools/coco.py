@@ -11,74 +11,32 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCO17, COCOPLUS, joint_map, take_joints
-from src.data.schema import person_to_example
+from src.body.joints import COCO17
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, need_library, plan_splits, run_converter
-from tfrecords_tools.jobs import (
-    PEOPLE_PER_SHARD,
-    DropLog,
-    ItemByItem,
-    Job,
-    Outcome,
-    Plan,
-    SampleError,
-    fingerprint,
+from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
+from tfrecords_tools.people2d import (
+    Crop,
+    PicturePeople,
+    convert_picture,
+    count_people,
+    group_by_people,
+    reorder,
 )
-from tfrecords_tools.person_scale import person_scale
-from tfrecords_tools.pictures import Labels, cut_person, read_picture
+from tfrecords_tools.pictures import Labels
 
 NAME = "coco"
 YEARS = ("2014", "2017")
-MARGIN_PX = 200
+CROP = Crop(margin_px=200)
 MIN_VISIBLE = 6
 MIN_MASK_PX = 60
 _MIN_POLYGON_NUMBERS = 6
 _HEAD_AND_SHOULDERS = 7
-_HAS_SLOT = joint_map(COCO17, COCOPLUS) >= 0
-
-
-@dataclass(frozen=True)
-class CocoPicture:
-    """One picture and its people: names, and keypoints (P, 17, 3) as x, y, v."""
-
-    path: Path
-    names: tuple[str, ...]
-    keypoints: np.ndarray
-
-
-def to_labels(keypoints: np.ndarray, name: str) -> Labels:
-    """COCO's keypoints (17, 3) in cocoplus order; visibility keeps 0, 1 and 2."""
-    ordered = take_joints(keypoints, COCO17, COCOPLUS)
-    return Labels(ordered[:, :2], ordered[:, 2].astype(int), name)
-
-
-def convert_picture(picture: CocoPicture) -> Iterator[Outcome]:
-    """The records of a picture's people."""
-    try:
-        image = read_picture(picture.path)
-    except SampleError as error:
-        yield from (SampleError(error.reason, name) for name in picture.names)
-        return
-    for name, keypoints in zip(picture.names, picture.keypoints, strict=True):
-        labels = to_labels(keypoints, name)
-        try:
-            scale = person_scale(labels)
-            assert scale is not None
-            yield person_to_example(
-                cut_person(
-                    image, labels, scale, MARGIN_PX, filename=picture.path.name, dataset=NAME
-                )
-            )
-        except SampleError as error:
-            yield error
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -142,45 +100,30 @@ def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
     return int(size.max()) - 1 if size.all() else None
 
 
-def select_people(content: dict[str, Any], images: Path) -> tuple[list[CocoPicture], DropLog]:
+def select_people(content: dict[str, Any], images: Path) -> tuple[list[PicturePeople], DropLog]:
     """The pictures with people that the filters keep, by picture id; and who was left out."""
     pictures = {picture["id"]: picture for picture in content["images"]}
     dropped = DropLog()
-    kept: dict[int, list[tuple[str, list]]] = {}
+    kept: dict[int, list[Labels]] = {}
     for annotation in content["annotations"]:
-        picture = pictures.get(annotation["image_id"])
-        name = f"annotation {annotation.get('id')} of image {annotation['image_id']}"
-        reason = _reason(annotation, picture)
+        key = annotation["image_id"]
+        name = f"annotation {annotation.get('id')} of image {key}"
+        reason = _reason(annotation, pictures.get(key))
         if reason:
             dropped.add(reason, name)
         else:
-            kept.setdefault(annotation["image_id"], []).append((name, annotation["keypoints"]))
-    return [_picture(images, pictures[key], kept[key]) for key in sorted(kept)], dropped
+            points = np.array(annotation["keypoints"], np.float64).reshape(len(COCO17), 3)
+            kept.setdefault(key, []).append(reorder(points, COCO17, name))
+    return [
+        PicturePeople(images / pictures[key]["file_name"], NAME, tuple(kept[key]), CROP)
+        for key in sorted(kept)
+    ], dropped
 
 
 def _reason(annotation: dict[str, Any], picture: dict[str, Any] | None) -> str | None:
     if picture is None:
         return "annotation of an unknown picture"
     return rejection(annotation, picture["height"], picture["width"])
-
-
-def _picture(images: Path, picture: dict[str, Any], people: list[tuple[str, list]]) -> CocoPicture:
-    names, keypoints = zip(*people, strict=True)
-    numbers = np.array(keypoints, np.float64).reshape(len(people), len(COCO17), 3)
-    return CocoPicture(images / picture["file_name"], names, numbers)
-
-
-def group_by_people(pictures: list[CocoPicture]) -> list[list[CocoPicture]]:
-    """Consecutive pictures, each group closed once it holds a shard's number of people."""
-    groups: list[list[CocoPicture]] = [[]]
-    people = 0
-    for picture in pictures:
-        if people >= PEOPLE_PER_SHARD:
-            groups.append([])
-            people = 0
-        groups[-1].append(picture)
-        people += len(picture.names)
-    return groups if pictures else []
 
 
 def find_files(root: Path, split: str) -> tuple[Path, Path] | None:
@@ -224,7 +167,7 @@ def _job(split: str, annotations: Path, images: Path) -> Job:
         split,
         group_by_people(pictures),
         ItemByItem(convert_picture),
-        samples=sum(len(picture.names) for picture in pictures),
+        samples=count_people(pictures),
         dropped=dropped,
         arguments={"annotations": annotations.name},
         source_fingerprint=fingerprint([annotations], [images]),

@@ -20,7 +20,8 @@ from tests.tfrecords_tools.converting import (
     run,
     write_picture,
 )
-from tfrecords_tools.coco import CONVERTER, find_files, mask_extent_px, rejection, to_labels
+from tfrecords_tools.coco import CONVERTER, find_files, mask_extent_px, rejection
+from tfrecords_tools.people2d import reorder
 
 HEIGHT, WIDTH = 240, 320
 # A standing person, 17 points: x, y.
@@ -189,7 +190,7 @@ def test_polygons_have_the_extent_of_their_mask(polygons):
 
 
 def test_neck_and_head_top_are_never_labelled():
-    labels = to_labels(np.full((17, 3), 2.0), "x")
+    labels = reorder(np.full((17, 3), 2.0), COCO17, "x")
     assert labels.visibility[12:14].tolist() == [0, 0]
     assert labels.visibility.sum() == 34
 

@@ -1,0 +1,198 @@
+"""Your own pictures and labels, as a COCO-style json or as an npz of arrays.
+
+json: `images` (id, file_name) and `annotations` (image_id, keypoints as x, y, v) of 17 COCO, 14
+LSP or 19 cocoplus points; no masks are needed. npz, N people, one row each:
+  image           (N,) text, path relative to --images
+  keypoints2d_px  (N, K, 3) x, y, visibility, or (N, K, 2) with NaN where unlabelled; K as above
+and where known
+  joints3d_m      (N, 14, 3) LSP-14 joints in the camera frame (x right, y down, z away), metres
+  pose, shape     (N, 72) rad and (N, 10), SMPL, root rotation in the camera frame
+  camera          (N, 3) focal length, cx, cy in px
+NaN stands for what a row lacks. People are scaled and cut like COCO's; those with fewer than
+--min_visible labelled points are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.body.joints import COCO17, COCOPLUS, LSP14
+from src.errors import UserError, run_verb
+from tfrecords_tools.cli import Converter, need_file, run_converter
+from tfrecords_tools.coco import read_annotations
+from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
+from tfrecords_tools.people2d import (
+    Crop,
+    PicturePeople,
+    convert_picture,
+    count_people,
+    group_by_people,
+    reorder,
+)
+from tfrecords_tools.pictures import Labels
+
+NAME = "from_labels"
+CROP = Crop(margin_px=200)
+MIN_VISIBLE = 6
+POINT_SETS = {len(names): names for names in (LSP14, COCO17, COCOPLUS)}
+EXTRAS = {"joints3d_m": (len(LSP14), 3), "pose": (72,), "shape": (10,), "camera": (3,)}
+_DATASET_NAME = re.compile(r"\w+")
+
+
+class People:
+    """Collects people by picture and counts those that are left out.
+
+    Args:
+        images: folder of the pictures.
+        dataset: name of the record set.
+        min_visible: how many points have to be labelled.
+    """
+
+    def __init__(self, images: Path, dataset: str, min_visible: int):
+        self._images, self._dataset, self._min_visible = images, dataset, min_visible
+        self._by_picture: dict[str, list[tuple[Labels, dict[str, Any]]]] = {}
+        self.dropped = DropLog()
+
+    def add(self, file_name: str, keypoints: np.ndarray, extras: dict[str, Any], row: str) -> None:
+        """Adds a person: keypoints (K, 3) in one of `POINT_SETS`."""
+        labels = reorder(keypoints, POINT_SETS[len(keypoints)], f"{file_name}, {row}")
+        if (labels.visibility > 0).sum() < self._min_visible:
+            self.dropped.add(f"fewer than {self._min_visible} labelled keypoints", labels.name)
+        else:
+            self._by_picture.setdefault(file_name, []).append((labels, extras))
+
+    def pictures(self) -> list[PicturePeople]:
+        """What was collected, by picture."""
+        return [self._picture(name) for name in sorted(self._by_picture)]
+
+    def _picture(self, name: str) -> PicturePeople:
+        labels, extras = zip(*self._by_picture[name], strict=True)
+        return PicturePeople(self._images / name, self._dataset, labels, CROP, extras)
+
+
+def read_npz(path: Path, people: People) -> None:
+    """Adds the rows of an npz.
+
+    Raises:
+        UserError: it is unreadable, or an array lacks or has another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {key: content[key] for key in content.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path} is no readable npz of plain arrays: {error}") from error
+    _check_arrays(arrays, path)
+    keypoints = with_visibility(arrays["keypoints2d_px"])
+    for row, name in enumerate(arrays["image"]):
+        people.add(str(name), keypoints[row], _known_extras(arrays, row), f"row {row}")
+
+
+def _known_extras(arrays: dict[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
+    extras = {key: arrays[key][row] for key in EXTRAS if key in arrays}
+    known = {key: value for key, value in extras.items() if np.isfinite(value).all()}
+    if "pose" in known and "shape" in known:
+        return known
+    return {key: value for key, value in known.items() if key not in ("pose", "shape")}
+
+
+def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    missing = {"image", "keypoints2d_px"} - set(arrays)
+    unknown = set(arrays) - {"image", "keypoints2d_px", *EXTRAS}
+    if missing or unknown:
+        raise UserError(f"{path}: missing {sorted(missing)}, unknown {sorted(unknown)}.")
+    count, points = len(arrays["image"]), arrays["keypoints2d_px"].shape
+    if len(points) != 3 or points[0] != count or points[1] not in POINT_SETS or points[2] < 2:
+        raise UserError(
+            f"{path}: keypoints2d_px has shape {points}, expected ({count}, K, 2 or 3) with K one "
+            f"of {sorted(POINT_SETS)}."
+        )
+    for key, shape in EXTRAS.items():
+        if key in arrays and arrays[key].shape != (count, *shape):
+            raise UserError(
+                f"{path}: {key} has shape {arrays[key].shape}, expected {(count, *shape)}."
+            )
+
+
+def with_visibility(keypoints: np.ndarray) -> np.ndarray:
+    """(N, K, 2 or 3) -> (N, K, 3) x, y, 0 or 1; 0 where not finite or the third is not positive."""
+    points = np.asarray(keypoints, np.float64)
+    flags = points[..., 2] if points.shape[2] > 2 else np.ones(points.shape[:2])
+    labelled = np.isfinite(points).all(axis=2) & (flags > 0)
+    return np.dstack([np.where(labelled[..., None], points[..., :2], 0), labelled])
+
+
+def read_json(path: Path, people: People) -> None:
+    """Adds the annotations of a COCO-style json.
+
+    Raises:
+        UserError: it is unreadable or lacks a key.
+    """
+    content = read_annotations(path)
+    try:
+        names = {picture["id"]: str(picture["file_name"]) for picture in content["images"]}
+        for annotation in content["annotations"]:
+            row = f"annotation {annotation.get('id')}"
+            numbers = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
+            if annotation["image_id"] not in names or len(numbers) not in POINT_SETS:
+                people.dropped.add("unknown picture or number of keypoints", row)
+            else:
+                points = with_visibility(numbers[None])[0]
+                people.add(names[annotation["image_id"]], points, {}, row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: an image or annotation lacks or mistypes {error}.") from error
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job for the one file of labels."""
+    if not _DATASET_NAME.fullmatch(args.name):
+        raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
+    labels = need_file(args.input / args.labels, NAME)
+    images = args.input / args.images
+    people = People(images, args.name, args.min_visible)
+    (read_npz if labels.suffix == ".npz" else read_json)(labels, people)
+    pictures = people.pictures()
+    job = Job(
+        args.name,
+        (args.splits or CONVERTER.splits)[0],
+        group_by_people(pictures),
+        ItemByItem(convert_picture),
+        samples=count_people(pictures),
+        dropped=people.dropped,
+        arguments={"labels": labels.name, "min_visible": args.min_visible},
+        source_fingerprint=fingerprint([labels], [images] if images.is_dir() else []),
+    )
+    return Plan([job])
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which files, and what the records are called."""
+    parser.add_argument(
+        "--labels", type=Path, default=Path("labels.npz"), help="in --input (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--images", type=Path, default=Path("images"), help="in --input (default: %(default)s)"
+    )
+    parser.add_argument("--name", default="mine", help="name of the record set (%(default)s)")
+    parser.add_argument(
+        "--min_visible", type=int, default=MIN_VISIBLE, help="labelled points (%(default)s)"
+    )
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Layout: labels.npz (or any json), images/...
+Train on them: name the set in data.train of a config (src/configs).""",
+    plan=plan,
+    splits=("train",),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))

@@ -1,0 +1,79 @@
+"""LSP extended: 10,000 more sports people, all for training; also in its high-resolution release.
+
+`joints.mat` holds `joints`, 14 x 3 x N: x, y and a flag that is 1 where the joint is labelled, the
+opposite of LSP's. In the first release (im00001.jpg, people of about 150 px) row and file go by the
+number in the name, and pictures are stored as they are, as in the original. In the high-resolution
+release (HR-LSPET, im00001.png) they go by the position in the sorted folder, and people are scaled
+to 150 px and cut out. The labels are rough in places: sides are exchanged, points are far off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from src.body.joints import COCOPLUS, LSP14
+from src.errors import UserError, run_verb
+from tfrecords_tools.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.jobs import ItemByItem, Job, Plan, chunks, fingerprint
+from tfrecords_tools.lsp import LspItem, convert_item, read_joints
+from tfrecords_tools.people2d import Crop, PicturePeople, convert_picture
+from tfrecords_tools.pictures import Labels
+
+NAME = "lsp_ext"
+CROP = Crop(margin_px=200)
+
+
+def _first_release(images: Path, joints: np.ndarray) -> Job:
+    items = [
+        LspItem(images / f"im{row + 1:05d}.jpg", points[:, :2], points[:, 2] > 0, NAME)
+        for row, points in enumerate(joints)
+    ]
+    return Job(NAME, "train", chunks(items), ItemByItem(convert_item), len(items))
+
+
+def _high_resolution(folder: Path, joints: np.ndarray) -> Job:
+    paths = sorted(folder.glob("im*.png"))
+    if len(paths) != len(joints):
+        raise UserError(
+            f"{NAME}: {folder} holds {len(paths)} pictures im*.png, but joints.mat has "
+            f"{len(joints)} rows, and they go by position: extract the archive completely."
+        )
+    items = [_picture(path, points) for path, points in zip(paths, joints, strict=True)]
+    return Job(NAME, "train", chunks(items), ItemByItem(convert_picture), len(items))
+
+
+def _picture(path: Path, points: np.ndarray) -> PicturePeople:
+    keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
+    keypoints[: len(LSP14)], visibility[: len(LSP14)] = points[:, :2], points[:, 2] > 0
+    return PicturePeople(path, NAME, (Labels(keypoints, visibility, path.name),), CROP)
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job, for whichever release is there."""
+    joints = read_joints(args.input / "joints.mat", NAME)
+    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    images = args.input / "images"
+    first = images.is_dir()
+    job = _first_release(images, joints) if first else _high_resolution(args.input, joints)
+    release = {"release": "LSPET" if first else "HR-LSPET"}
+    folder = images if first else args.input
+    source = fingerprint([args.input / "joints.mat"], [folder])
+    return Plan([dataclasses.replace(job, arguments=release, source_fingerprint=source)])
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Download lspet_dataset.zip or hr-lspet.zip. Layout:
+  images/im00001.jpg ... images/im10000.jpg, joints.mat
+  or, high resolution: im00001.png ..., joints.mat, in one folder""",
+    plan=plan,
+    splits=("train",),
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))

@@ -1,0 +1,97 @@
+"""Several people with 2D labels in one picture: what the converters of 2D sets share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.body.joints import COCOPLUS, take_joints
+from src.data.schema import person_to_example
+from tfrecords_tools.jobs import PEOPLE_PER_SHARD, Outcome, SampleError
+from tfrecords_tools.person_scale import NO_TORSO_PX, person_scale
+from tfrecords_tools.pictures import Labels, cut_person, read_picture
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How people of a dataset are scaled and cut.
+
+    Attributes:
+        margin_px: half the side of the stored window.
+        without_torso_px: see `person_scale`.
+    """
+
+    margin_px: int
+    without_torso_px: float | None = NO_TORSO_PX
+
+
+@dataclass(frozen=True)
+class PicturePeople:
+    """A picture and its labelled people.
+
+    Attributes:
+        path: the picture.
+        dataset: name of the record set.
+        people: their 2D labels.
+        crop: how they are cut.
+        extras: per person, what else `schema.Person` takes (joints3d_m, pose, ...), if anything.
+    """
+
+    path: Path
+    dataset: str
+    people: tuple[Labels, ...]
+    crop: Crop
+    extras: tuple[dict[str, Any], ...] = ()
+
+
+def reorder(keypoints: np.ndarray, names: tuple[str, ...], person: str) -> Labels:
+    """A dataset's keypoints (K, 3) as x, y, visibility -> labels in cocoplus order."""
+    ordered = take_joints(keypoints, names, COCOPLUS)
+    return Labels(ordered[:, :2], ordered[:, 2].astype(int), person)
+
+
+def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
+    """The records of a picture's people; the picture is decoded once."""
+    try:
+        image = read_picture(picture.path)
+    except SampleError as error:
+        yield from (SampleError(error.reason, labels.name) for labels in picture.people)
+        return
+    extras = picture.extras or ({},) * len(picture.people)
+    for labels, more in zip(picture.people, extras, strict=True):
+        try:
+            yield _record(image, labels, picture, more)
+        except SampleError as error:
+            yield error
+
+
+def _record(
+    image: np.ndarray, labels: Labels, picture: PicturePeople, more: dict[str, Any]
+) -> bytes:
+    scale = person_scale(labels, picture.crop.without_torso_px)
+    if scale is None:
+        raise SampleError("neither ankle nor torso labelled", labels.name)
+    fields = {"filename": picture.path.name, "dataset": picture.dataset, **more}
+    return person_to_example(cut_person(image, labels, scale, picture.crop.margin_px, **fields))
+
+
+def count_people(pictures: list[PicturePeople]) -> int:
+    """How many people the pictures hold together."""
+    return sum(len(picture.people) for picture in pictures)
+
+
+def group_by_people(pictures: list[PicturePeople]) -> list[list[PicturePeople]]:
+    """Consecutive pictures, each group closed once it holds a shard's number of people."""
+    groups: list[list[PicturePeople]] = []
+    room = 0
+    for picture in pictures:
+        if room <= 0:
+            groups.append([])
+            room = PEOPLE_PER_SHARD
+        groups[-1].append(picture)
+        room -= len(picture.people)
+    return groups
