@@ -131,11 +131,11 @@ export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=r
 
 .PHONY: test
 test: $(INSTALLED)  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
-	$(PY) -m pytest $(FLAGS) $(TESTS)
+	$(PY) -m pytest -n 2 $(FLAGS) $(TESTS)
 
 .PHONY: test-quick
 test-quick: $(INSTALLED)  ## the tests that take seconds
-	$(PY) -m pytest -m "not slow" $(FLAGS) $(TESTS)
+	$(PY) -m pytest -n 2 -m "not slow" $(FLAGS) $(TESTS)
 
 .PHONY: lint
 lint: $(INSTALLED)  ## formatting, likely mistakes, types
