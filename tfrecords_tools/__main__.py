@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from src.errors import EXIT_USER_ERROR, UserError, run_verb
-from tfrecords_tools import amass, coco, lsp, lsp_ext, mpi_inf_3dhp, mpii, neutrmosh
+from tfrecords_tools import amass, coco, h36m, lsp, lsp_ext, mpi_inf_3dhp, mpii, neutrmosh
 from tfrecords_tools.cli import (
     Converter,
     Row,
@@ -23,6 +23,7 @@ CONVERTERS = (
     lsp_ext.CONVERTER,
     mpii.CONVERTER,
     coco.CONVERTER,
+    h36m.CONVERTER,
     mpi_inf_3dhp.CONVERTER,
     amass.CONVERTER,
     neutrmosh.CONVERTER,

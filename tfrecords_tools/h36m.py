@@ -1,0 +1,256 @@
+"""Human3.6M from its official files: 15 activities, 4 cameras, 3D joints.
+
+Train: S1, S5, S6, S7, S8. Test: S9, S11. Every fifth frame (10 a second), as many as are annotated;
+the keypoints' box gets a diagonal of 150 px in a window of +-150 px. Joints are those of
+D3_Positions_mono (camera frame) and D2_Positions. A shard is a video; sequences are called
+S9_Directions_0_cam3: subject, activity, trial (0 is subaction 1), camera (3 is 60457274).
+
+Known faults: the video of S11, Directions, second trial, camera 0 is damaged and left out, as in
+the original. In S9's Greeting (second trial), SittingDown (second) and Waiting (first) the joints
+are shifted by about 20 cm against the pictures; they are kept, to compare with the original's
+figures, unless --misaligned drop is given.
+
+--fits takes the authors' SMPL fits (neutrSMPL_H3.6, *_cam0_aligned.pkl) as pose and shape of the
+records. They are not published any more; the joints alone train, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.body.joints import H36M32, LSP14, take_joints
+from src.errors import UserError, run_verb
+from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
+from tfrecords_tools.frames3d import MIN_JOINTS_INSIDE, Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.h36m_files import (
+    NUM_CAMERAS,
+    Metadata,
+    count_rows,
+    read_fits,
+    read_metadata,
+    read_positions,
+)
+from tfrecords_tools.jobs import DropLog, Job, Outcome, Plan, SampleError, fingerprint
+
+NAME = "h36m"
+SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+# By the dataset's numbers; 1 holds recordings that no protocol uses.
+ACTIVITIES = {
+    2: "Directions", 3: "Discussion", 4: "Eating", 5: "Greeting", 6: "Phoning", 7: "Posing",
+    8: "Purchases", 9: "Sitting", 10: "SittingDown", 11: "Smoking", 12: "TakingPhoto",
+    13: "Waiting", 14: "Walking", 15: "WalkingDog", 16: "WalkingTogether",
+}  # fmt: skip
+FRAME_STEP = 5
+DAMAGED_VIDEOS = {"S11_Directions_1_cam0"}
+MISALIGNED_TAKES = ("S9_Greeting_1", "S9_SittingDown_1", "S9_Waiting_0")
+_METADATA_PLACES = (
+    "metadata.xml",
+    "Release-v1.2/metadata.xml",
+    "code-v1.2/Release-v1.2/metadata.xml",
+)
+
+
+@dataclass(frozen=True)
+class Video:
+    """One camera's video of one take, and where its annotations lie.
+
+    Attributes:
+        video, joints2d, joints3d: files.
+        sequence: S9_Directions_0_cam3.
+        camera: (3,) focal length, cx, cy in px.
+        frames: how many are wanted.
+        min_joints_inside: see `Frames3dUnit`.
+        fits: SMPL fits, if there are any.
+    """
+
+    video: Path
+    joints2d: Path
+    joints3d: Path
+    sequence: str
+    camera: np.ndarray
+    frames: int
+    min_joints_inside: int
+    fits: Path | None
+
+
+def convert_video(video: Video) -> Iterator[Outcome]:
+    """The records of a video; without annotations all its frames are left out."""
+    try:
+        frames = _frames(video)
+    except SampleError as error:
+        yield from (error for _ in range(video.frames))
+        return
+    yield from convert_frames(Frames3dUnit(frames, video.video, video.min_joints_inside))
+
+
+def _frames(video: Video) -> list[Frame]:
+    pixels = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
+    joints_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
+    if not len(pixels) == len(joints_mm) == video.frames:
+        raise SampleError("2D and 3D annotations of different length", video.sequence)
+    poses, shape = read_fits(video.fits) if video.fits else (np.zeros((0, 72)), np.zeros(10))
+    return [
+        Frame(
+            path=video.video,
+            dataset=NAME,
+            sequence=video.sequence,
+            frame=FRAME_STEP * row,
+            joints2d_px=pixels[row],
+            joints3d_mm=joints_mm[row],
+            camera=video.camera,
+            activity=video.sequence.split("_")[1],
+            pose=poses[row] if row < len(poses) else None,
+            shape=shape if row < len(poses) else None,
+            gender="n" if row < len(poses) else "",
+        )
+        for row in range(video.frames)
+    ]
+
+
+class Collector:
+    """Lists the videos of subjects, and those that are left out."""
+
+    def __init__(self, args: argparse.Namespace, metadata: Metadata):
+        self._root, self._fits, self._metadata = args.input, args.fits, metadata
+        self._drop_misaligned = args.misaligned == "drop"
+        self.videos: list[Video] = []
+        self.dropped = DropLog()
+
+    def add_subject(self, subject: int, min_joints_inside: int) -> None:
+        """Adds all takes of a subject."""
+        for activity, name in ACTIVITIES.items():
+            for trial in (0, 1):
+                prefix = self._metadata.prefixes.get((subject, activity, trial + 1))
+                take = f"S{subject}_{name}_{trial}"
+                if not prefix:
+                    self.dropped.add("take without a name in metadata.xml", take)
+                    continue
+                for camera in range(NUM_CAMERAS):
+                    self._add(f"{take}_cam{camera}", prefix, camera, min_joints_inside)
+
+    def _add(self, sequence: str, prefix: str, camera: int, min_joints_inside: int) -> None:
+        try:
+            self.videos.append(self._video(sequence, prefix, camera, min_joints_inside))
+        except SampleError as error:
+            self.dropped.add(error.reason, error.name)
+
+    def _video(self, sequence: str, prefix: str, camera: int, min_joints_inside: int) -> Video:
+        subject, take = sequence.split("_")[0], sequence.rsplit("_", 1)[0]
+        if sequence in DAMAGED_VIDEOS:
+            raise SampleError("video known to be damaged", sequence)
+        if self._drop_misaligned and take in MISALIGNED_TAKES:
+            raise SampleError("take known to be misaligned", sequence)
+        folder, name = self._root / subject, f"{prefix}.{self._metadata.camera_names[camera]}"
+        path = folder / "Videos" / f"{name}.mp4"
+        if not path.is_file():
+            raise SampleError("missing video", f"{sequence}: {path}")
+        joints3d = folder / "MyPoseFeatures" / "D3_Positions_mono" / f"{name}.cdf"
+        return Video(
+            video=path,
+            joints2d=folder / "MyPoseFeatures" / "D2_Positions" / f"{name}.cdf",
+            joints3d=joints3d,
+            sequence=sequence,
+            camera=self._metadata.camera(camera),
+            frames=-(-count_rows(joints3d) // FRAME_STEP),
+            min_joints_inside=min_joints_inside,
+            fits=self._fits_of(subject, f"{prefix}_cam{camera}_aligned.pkl"),
+        )
+
+    def _fits_of(self, subject: str, name: str) -> Path | None:
+        path = self._fits / subject / name if self._fits else None
+        return path if path is not None and path.is_file() else None
+
+
+def find_metadata(args: argparse.Namespace) -> Path:
+    """metadata.xml as given, or where it usually lies.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if args.metadata is not None:
+        return need_file(args.metadata, NAME)
+    places = [args.input / place for place in _METADATA_PLACES]
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise UserError(
+            f"{NAME}: no metadata.xml in {args.input}; it comes with the dataset's code "
+            f"(code-v1.2.zip, Release-v1.2). Add --metadata /path/to/metadata.xml."
+        )
+    return found[0]
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job per split; a unit is a video."""
+    splits, skipped = plan_splits(args, CONVERTER, lambda split: _missing(args.input, split))
+    if args.fits is not None and not args.fits.is_dir():
+        raise UserError(f"{NAME}: --fits {args.fits} is no folder.")
+    metadata_path = find_metadata(args)
+    metadata = read_metadata(metadata_path)
+    jobs = [_job(split, args, metadata, metadata_path) for split in splits]
+    return Plan(jobs, skipped)
+
+
+def _missing(root: Path, split: str) -> str | None:
+    if split not in SUBJECTS:
+        return f"there is no split {split}"
+    if any((root / f"S{subject}" / "Videos").is_dir() for subject in SUBJECTS[split]):
+        return None
+    return f"no Videos in any of {', '.join(f'S{s}' for s in SUBJECTS[split])} of {root}"
+
+
+def _job(split: str, args: argparse.Namespace, metadata: Metadata, metadata_path: Path) -> Job:
+    collector = Collector(args, metadata)
+    min_joints_inside = MIN_JOINTS_INSIDE if split == "train" else 0
+    folders = []
+    for subject in SUBJECTS[split]:
+        videos = args.input / f"S{subject}" / "Videos"
+        if videos.is_dir():
+            collector.add_subject(subject, min_joints_inside)
+            folders.append(videos)
+        else:
+            collector.dropped.add("missing subject", f"S{subject}")
+    return Job(
+        NAME,
+        split,
+        collector.videos,
+        convert_video,
+        samples=sum(video.frames for video in collector.videos),
+        dropped=collector.dropped,
+        arguments={
+            "frame_step": FRAME_STEP,
+            "misaligned": args.misaligned,
+            "misaligned_takes": list(MISALIGNED_TAKES),
+            "fits": args.fits is not None,
+        },
+        source_fingerprint=fingerprint([metadata_path], folders),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where what is not in the dataset's own folder lies."""
+    parser.add_argument("--metadata", type=Path, help="metadata.xml, if it lies elsewhere")
+    parser.add_argument("--fits", type=Path, help="folder neutrSMPL_H3.6 of the authors' SMPL fits")
+    parser.add_argument("--misaligned", choices=("keep", "drop"), default="keep")
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Download, per subject, Videos, Poses_D2_Positions and Poses_D3_Positions_mono, and the code, which
+holds metadata.xml. Layout:
+  metadata.xml
+  S1/Videos/Directions 1.54138969.mp4 ...
+  S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf ...
+  S1/MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf ...""",
+    plan=plan,
+    splits=("train", "test"),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))
