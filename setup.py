@@ -19,7 +19,7 @@ CORE = [
 ]
 
 EXTRAS = {
-    "data": ["pycocotools>=2.0.8"],
+    "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
     "watch": ["tensorboard>=2.20"],
     "serving": ["tensorflow-serving-api>=2.19"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from setuptools import find_packages
 
+from tfrecords_tools.__main__ import CONVERTERS
+
 ROOT = Path(__file__).parents[1]
 VERBS = (
     "install", "demo", "tfrecords", "train", "evaluate", "predict", "export", "test", "lint",
@@ -32,6 +34,11 @@ def test_help_lists_every_verb():
     printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = set(re.findall(r"^  make ([a-z-]+)", printed.stdout, re.MULTILINE))
     assert set(VERBS) <= listed
+
+
+def test_make_tfrecords_knows_every_converter():
+    listed = re.search(r"^DATASETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert listed[1].lower().split() == [converter.name for converter in CONVERTERS]
 
 
 def test_every_verb_that_a_page_names_exists():
