@@ -38,7 +38,8 @@ def test_help_lists_every_verb():
 
 def test_make_tfrecords_knows_every_converter():
     listed = re.search(r"^DATASETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert listed[1].lower().split() == [converter.name for converter in CONVERTERS]
+    names = {converter.name for converter in CONVERTERS}
+    assert set(listed[1].lower().split()) == names
 
 
 def test_every_verb_that_a_page_names_exists():
