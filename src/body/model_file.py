@@ -35,7 +35,7 @@ MISSING_BODY = (
     'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
     "neutral v1.0.0) after registering, then run: make smpl SMPL=/path/to/file.pkl. "
     "To try everything without it, run: make standin, and use "
-    "--config.body.path=models/standin_body.npz."
+    "--config.model.body=models/standin_body.npz (src.main), or --body (src.predict)."
 )
 
 
