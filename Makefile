@@ -99,10 +99,10 @@ standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/
 		--body models/standin_body.npz $(STANDIN_FLAGS)
 
 # A converter NAME of tfrecords_tools is given its folder as the variable NAME, in capitals.
-DATASETS := LSP LSP_EXT MPII COCO H36M MPI_INF_3DHP AMASS NEUTRMOSH
+DATASETS := LSP LSP_EXT MPII COCO H36M MPI_INF_3DHP PW3D AMASS NEUTRMOSH
 
 .PHONY: tfrecords
-tfrecords: $(INSTALLED)  ## convert datasets: LSP=/path LSP_EXT= MPII= COCO= H36M= MPI_INF_3DHP= AMASS= NEUTRMOSH= [OUT=]
+tfrecords: $(INSTALLED)  ## convert datasets: LSP=/path LSP_EXT= MPII= COCO= H36M= MPI_INF_3DHP= PW3D= AMASS= NEUTRMOSH= [OUT=]
 	$(PY) -m tfrecords_tools --output "$(or $(OUT),data/tfrecords)" \
 		$(foreach name,$(DATASETS),$(call flag,$(call lower,$(name)),$($(name)))) $(FLAGS)
 

@@ -39,7 +39,7 @@ def test_help_lists_every_verb():
 def test_make_tfrecords_knows_every_converter():
     listed = re.search(r"^DATASETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     names = {converter.name for converter in CONVERTERS}
-    assert set(listed[1].lower().split()) == names
+    assert names <= set(listed[1].lower().split())
 
 
 def test_every_verb_that_a_page_names_exists():
