@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 from src.errors import EXIT_USER_ERROR, UserError, run_verb
-from tfrecords_tools import amass, coco, h36m, lsp, lsp_ext, mpi_inf_3dhp, mpii, neutrmosh
+from tfrecords_tools import (
+    amass,
+    coco,
+    h36m,
+    lsp,
+    lsp_ext,
+    mpi_inf_3dhp,
+    mpii,
+    neutrmosh,
+    pw3d,
+)
 from tfrecords_tools.cli import (
     Converter,
     Row,
@@ -25,6 +35,7 @@ CONVERTERS = (
     coco.CONVERTER,
     h36m.CONVERTER,
     mpi_inf_3dhp.CONVERTER,
+    pw3d.CONVERTER,
     amass.CONVERTER,
     neutrmosh.CONVERTER,
 )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from src.errors import run_verb
@@ -28,10 +29,11 @@ from tfrecords_tools.people2d import (
     count_people,
     group_by_people,
 )
+from tfrecords_tools.person_scale import person_scale
 from tfrecords_tools.pictures import Labels
 
 NAME = "mpii"
-CROP = Crop(margin_px=300, without_torso_px=None)
+CROP = Crop(margin_px=300, scale=partial(person_scale, without_torso_px=None))
 _RELEASE_PATTERN = "mpii_human_pose_v1_u12*.mat"
 _JSON_NAMES = {"train": "train.json", "val": "valid.json"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from src.body.joints import COCOPLUS, take_joints
 from src.data.schema import person_to_example
 from tfrecords_tools.jobs import PEOPLE_PER_SHARD, Outcome, SampleError
-from tfrecords_tools.person_scale import NO_TORSO_PX, person_scale
+from tfrecords_tools.person_scale import person_scale
 from tfrecords_tools.pictures import Labels, cut_person, read_picture
 
 
@@ -22,11 +22,11 @@ class Crop:
 
     Attributes:
         margin_px: half the side of the stored window.
-        without_torso_px: see `person_scale`.
+        scale: picklable; labels -> stored pixels per picture pixel, None for what is left out.
     """
 
     margin_px: int
-    without_torso_px: float | None = NO_TORSO_PX
+    scale: Callable[[Labels], float | None] = person_scale
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
 def _record(
     image: np.ndarray, labels: Labels, picture: PicturePeople, more: dict[str, Any]
 ) -> bytes:
-    scale = person_scale(labels, picture.crop.without_torso_px)
+    scale = picture.crop.scale(labels)
     if scale is None:
         raise SampleError("neither ankle nor torso labelled", labels.name)
     fields = {"filename": picture.path.name, "dataset": picture.dataset, **more}

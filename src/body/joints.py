@@ -28,6 +28,12 @@ COCO17 = (
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
     "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
+# OpenPose's "neck" is the middle between the shoulders, not LSP's neck.
+OPENPOSE18 = (
+    "nose", "shoulder_middle", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+    "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip",
+    "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
 MPII16 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis",
     "thorax", "neck", "head_top", "right_wrist", "right_elbow", "right_shoulder",

@@ -1,0 +1,248 @@
+"""3DPW, people outdoors with SMPL parameters; the later benchmark.
+
+A record per person and picture: gendered pose and shape (first 10 coefficients) with the root
+turned into the camera frame, OpenPose's keypoints (its neck is left out: it is none of LSP's), and
+the camera. Pictures without a valid camera, and people with fewer than 6 keypoints, are left out.
+The box around the keypoints gets a diagonal of 150 px.
+
+With --male and --female, body files of the gendered SMPL models (python -m src.convert_smpl), the
+14 LSP joints of those bodies are stored, too. Record set: `3dpw`; splits train, val (the dataset's
+`validation`) and test.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from src.body.joints import LSP14, OPENPOSE18
+from src.body.safe_pickle import safe_load
+from src.errors import UserError, run_verb
+from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
+from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
+from tfrecords_tools.people2d import (
+    Crop,
+    PicturePeople,
+    convert_picture,
+    count_people,
+    group_by_people,
+    reorder,
+)
+from tfrecords_tools.pictures import Labels, full_body_scale
+
+NAME, DATASET = "pw3d", "3dpw"
+FOLDERS = {"train": "train", "val": "validation", "test": "test"}
+CROP = Crop(margin_px=150, scale=full_body_scale)
+MIN_KEYPOINTS = 6
+_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One person of a sequence.
+
+    Attributes:
+        name: <sequence>_<number>.
+        gender: "m" or "f".
+        poses: (N, 72) rad, root in the world.
+        shape: (10,).
+        translations_m: (N, 3).
+        keypoints: (N, 18, 3) OpenPose's x, y, confidence; zero where undetected.
+        valid: (N,) whether the camera is known.
+    """
+
+    name: str
+    gender: str
+    poses: np.ndarray
+    shape: np.ndarray
+    translations_m: np.ndarray
+    keypoints: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Take:
+    """One sequence: cameras (N, 4, 4) from world to camera, (3,) f, cx, cy in px, and actors."""
+
+    name: str
+    extrinsics: np.ndarray
+    camera: np.ndarray
+    actors: list[Actor]
+
+
+def read_take(path: Path) -> Take:
+    """Reads a sequence's pickle.
+
+    Raises:
+        UserError: unreadable or of another layout.
+    """
+    content = safe_load(path)
+    try:
+        extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)
+        intrinsics = np.asarray(content["cam_intrinsics"], np.float64)
+        camera = np.array([intrinsics[[0, 1], [0, 1]].mean(), *intrinsics[:2, 2]])
+        count = len(content["poses"])
+        actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(f"{NAME}: {path} is no sequence of 3DPW: {error!r}.") from error
+    return Take(path.stem, extrinsics, camera, actors)
+
+
+def _read_actor(content: dict[str, Any], take: str, index: int, frames: int) -> Actor:
+    return Actor(
+        name=f"{take}_{index}",
+        gender=str(content["genders"][index])[0],
+        poses=np.array(content["poses"][index], np.float64).reshape(frames, 72),
+        shape=np.asarray(content["betas"][index], np.float32).ravel()[:10],
+        translations_m=np.asarray(content["trans"][index], np.float64).reshape(frames, 3),
+        keypoints=np.asarray(content["poses2d"][index])
+        .reshape(frames, 3, len(OPENPOSE18))
+        .transpose(0, 2, 1),
+        valid=np.asarray(content["campose_valid"][index]).reshape(frames) > 0,
+    )
+
+
+def to_camera(poses: np.ndarray, extrinsics: np.ndarray) -> np.ndarray:
+    """Poses (N, 72) whose root is turned from the world into the camera frame (N, 4, 4)."""
+    turned = poses.copy()
+    roots = Rotation.from_matrix(extrinsics[:, :3, :3]) * Rotation.from_rotvec(poses[:, :3])
+    turned[:, :3] = roots.as_rotvec()
+    return turned
+
+
+class BodyJoints:
+    """LSP-14 joints of gendered bodies.
+
+    Args:
+        paths: gender -> body file.
+    """
+
+    def __init__(self, paths: dict[str, Path]):
+        from src.body.library import open_body
+        from src.body.smpl import SMPL
+
+        self._bodies = {gender: SMPL(open_body(path)) for gender, path in paths.items()}
+
+    def of(self, actor: Actor, extrinsics: np.ndarray) -> np.ndarray:
+        """(N, 14, 3) m, camera frame."""
+        body = self._bodies[actor.gender]
+        shapes = np.tile(actor.shape, (len(actor.poses), 1))
+        parts = [
+            body.keypoints(actor.poses[i : i + _BATCH].astype(np.float32), shapes[i : i + _BATCH])
+            for i in range(0, len(actor.poses), _BATCH)
+        ]
+        joints = np.concatenate([np.array(part["joints3d"]) for part in parts])[:, : len(LSP14)]
+        world = joints + actor.translations_m[:, None]
+        return np.einsum("nij,nkj->nki", extrinsics[:, :3, :3], world) + extrinsics[:, None, :3, 3]
+
+
+def select_people(
+    take: Take, joints: BodyJoints | None, dropped: DropLog
+) -> Iterator[tuple[int, Labels, dict[str, Any]]]:
+    """Yields frame, labels and what else a record holds, for each usable person and frame."""
+    for actor in take.actors:
+        extrinsics = np.where(actor.valid[:, None, None], take.extrinsics, np.eye(4))
+        poses = to_camera(actor.poses, extrinsics)
+        joints3d_m = joints.of(actor, extrinsics) if joints else None
+        for frame in range(len(poses)):
+            labels = reorder(_flagged(actor.keypoints[frame]), OPENPOSE18, f"{actor.name}, {frame}")
+            reason = _rejection(actor, frame, labels)
+            if reason:
+                dropped.add(reason, labels.name)
+                continue
+            more: dict[str, Any] = {
+                "pose": poses[frame], "shape": actor.shape, "gender": actor.gender,
+                "camera": take.camera, "sequence": actor.name, "frame": frame,
+            }  # fmt: skip
+            if joints3d_m is not None:
+                more["joints3d_m"] = joints3d_m[frame]
+            yield frame, labels, more
+
+
+def _flagged(keypoints: np.ndarray) -> np.ndarray:
+    return np.column_stack([keypoints[:, :2], keypoints[:, 2] > 0])
+
+
+def _rejection(actor: Actor, frame: int, labels: Labels) -> str | None:
+    if not actor.valid[frame]:
+        return "picture without valid camera"
+    if not np.isfinite(actor.poses[frame]).all():
+        return "coordinates that are not finite"
+    if (labels.visibility > 0).sum() < MIN_KEYPOINTS:
+        return f"fewer than {MIN_KEYPOINTS} keypoints"
+    return None
+
+
+def _pictures(args: argparse.Namespace, paths: list[Path], dropped: DropLog) -> list[PicturePeople]:
+    joints = BodyJoints({"m": args.male, "f": args.female}) if args.male else None
+    pictures = []
+    for path in paths:
+        take = read_take(path)
+        people: dict[int, list[tuple[Labels, dict[str, Any]]]] = {}
+        for frame, labels, more in select_people(take, joints, dropped):
+            people.setdefault(frame, []).append((labels, more))
+        for frame in sorted(people):
+            picture = args.input / "imageFiles" / take.name / f"image_{frame:05d}.jpg"
+            everyone, extras = zip(*people[frame], strict=True)
+            pictures.append(PicturePeople(picture, DATASET, everyone, CROP, extras))
+    return pictures
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """One job per split."""
+    if (args.male is None) != (args.female is None):
+        raise UserError(f"{NAME}: --male and --female go together.")
+    for path in filter(None, (args.male, args.female)):
+        need_file(path, NAME)
+    splits, skipped = plan_splits(args, CONVERTER, lambda split: _missing(args.input, split))
+    return Plan([_job(args, split) for split in splits], skipped)
+
+
+def _missing(root: Path, split: str) -> str | None:
+    if split not in FOLDERS:
+        return f"there is no split {split}"
+    folder = root / "sequenceFiles" / FOLDERS[split]
+    return None if any(folder.glob("*.pkl")) else f"no .pkl in {folder}"
+
+
+def _job(args: argparse.Namespace, split: str) -> Job:
+    paths = sorted((args.input / "sequenceFiles" / FOLDERS[split]).glob("*.pkl"))
+    dropped = DropLog()
+    pictures = _pictures(args, paths, dropped)
+    return Job(
+        DATASET,
+        split,
+        group_by_people(pictures),
+        ItemByItem(convert_picture),
+        samples=count_people(pictures),
+        dropped=dropped,
+        arguments={"joints3d": args.male is not None},
+        source_fingerprint=fingerprint(paths),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The gendered bodies."""
+    parser.add_argument("--male", type=Path, help="body file of the male SMPL model")
+    parser.add_argument("--female", type=Path, help="body file of the female SMPL model")
+
+
+CONVERTER = Converter(
+    name=NAME,
+    about=f"""{__doc__}
+Layout:
+  imageFiles/courtyard_arguing_00/image_00000.jpg ...
+  sequenceFiles/train/*.pkl, validation/*.pkl, test/*.pkl""",
+    plan=plan,
+    splits=("train", "val", "test"),
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    run_verb(lambda: run_converter(CONVERTER))
