@@ -24,9 +24,9 @@ from tfrecords_tools.cli import (
     add_output_options,
     build_parser,
     convert,
+    open_workers,
     print_summary,
 )
-from tfrecords_tools.writer import Workers
 
 CONVERTERS = (
     lsp.CONVERTER,
@@ -68,7 +68,7 @@ def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Name
 
 def _convert_given(args: argparse.Namespace) -> tuple[list[Row], bool]:
     rows, failed = [], False
-    with Workers(args.workers) as workers:
+    with open_workers(args) as workers:
         for converter in CONVERTERS:
             if getattr(args, converter.name) is None:
                 rows.append(Row(converter.name, "", "-", "not given"))

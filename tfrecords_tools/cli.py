@@ -11,8 +11,9 @@ from types import ModuleType
 
 from src.data.shards import Manifest
 from src.errors import UserError
+from tfrecords_tools.beam_runner import BeamWorkers
 from tfrecords_tools.jobs import Plan
-from tfrecords_tools.writer import Workers, write_job
+from tfrecords_tools.writer import UnitWriter, Workers, write_job
 
 DEFAULT_OUTPUT = "data/tfrecords"
 
@@ -81,10 +82,25 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         help="processes; 0 converts in this one (default: all cores, here %(default)s)",
     )
     parser.add_argument(
+        "--runner",
+        help="convert as an Apache Beam pipeline on this runner (DirectRunner, FlinkRunner, ...); "
+        "its machines share --output and the dataset's folder",
+    )
+    parser.add_argument(
+        "--runner_options", default="", help='further options of Beam, as one text: "--a=b --c=d"'
+    )
+    parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace records that were made from another source or with other options",
     )
+
+
+def open_workers(args: argparse.Namespace) -> Workers | BeamWorkers:
+    """Who converts, by the parsed options: a process pool, or Beam where a runner is named."""
+    if args.runner:
+        return BeamWorkers(args.runner, args.runner_options)
+    return Workers(args.workers)
 
 
 def plan_splits(
@@ -152,7 +168,7 @@ def need_library(name: str, purpose: str) -> ModuleType:
         raise UserError(f'{purpose} needs {name}: pip install -e ".[data]"') from error
 
 
-def convert(converter: Converter, args: argparse.Namespace, workers: Workers) -> list[Row]:
+def convert(converter: Converter, args: argparse.Namespace, workers: UnitWriter) -> list[Row]:
     """Plans and writes one dataset.
 
     Returns:
@@ -191,7 +207,7 @@ def print_summary(rows: Iterable[Row], output: Path) -> None:
 def run_converter(converter: Converter) -> int:
     """The verb `python -m tfrecords_tools.<name>`."""
     args = build_parser(converter).parse_args()
-    with Workers(args.workers) as workers:
+    with open_workers(args) as workers:
         rows = convert(converter, args, workers)
     print_summary(rows, args.output)
     return 0

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 from tqdm import tqdm
@@ -51,6 +51,13 @@ class ShardResult:
     examples: int = 0
     dropped: DropLog = field(default_factory=DropLog)
     size_bytes: int = 0
+
+
+class UnitWriter(Protocol):
+    """Whoever converts units of a job into shards: processes here, or a Beam runner."""
+
+    def write(self, job: Job, indices: list[int], folder: Path, bar: tqdm) -> None:
+        """Converts the units with these indices into shards in `folder`, and moves the bar."""
 
 
 class Workers:
@@ -194,7 +201,7 @@ def _write_records(convert: Any, unit: Any, path: Path) -> ShardResult:
     return result
 
 
-def write_job(job: Job, root: Path, workers: Workers, overwrite: bool = False) -> Manifest:
+def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False) -> Manifest:
     """Writes all shards of a job and their manifest; takes up an interrupted conversion.
 
     Args:
@@ -270,7 +277,11 @@ def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
 
 
 def _convert_missing(
-    job: Job, missing: list[int], results: dict[int, ShardResult], folder: Path, workers: Workers
+    job: Job,
+    missing: list[int],
+    results: dict[int, ShardResult],
+    folder: Path,
+    workers: UnitWriter,
 ) -> None:
     done = sum(result.examples + result.dropped.total for result in results.values())
     label = f"{job.dataset}/{job.split}"

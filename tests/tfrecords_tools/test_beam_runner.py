@@ -1,0 +1,78 @@
+"""Beam's local runner gives the pool's bytes."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from src.errors import UserError
+from tests.tfrecords_tools.number_jobs import make_job
+from tfrecords_tools import writer
+from tfrecords_tools.writer import Workers, write_job
+
+
+def _files(root) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "mocap_test").iterdir()}
+
+
+def _beam(options: str = ""):
+    pytest.importorskip("apache_beam")
+    from tfrecords_tools.beam_runner import BeamWorkers
+
+    return BeamWorkers("DirectRunner", options)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    root = tmp_path_factory.mktemp("expected")
+    with Workers(0) as workers:
+        write_job(make_job(), root, workers)
+    return _files(root)
+
+
+@pytest.mark.parametrize(
+    "options", ["", "--direct_running_mode=multi_processing --direct_num_workers=2"]
+)
+def test_the_same_records(tmp_path, expected, options):
+    with _beam(options) as workers:
+        manifest = write_job(make_job(), tmp_path, workers)
+    assert manifest.examples == 85 and _files(tmp_path) == expected
+
+
+def test_what_the_pool_began_beam_finishes(tmp_path, expected, monkeypatch):
+    beam = _beam()
+    with monkeypatch.context() as patch, Workers(0) as workers:
+        patch.setattr(writer, "_finish", lambda *_: None)
+        write_job(make_job(), tmp_path, workers)
+    (tmp_path / "mocap_test" / "train_00002.tfrecord").unlink()
+    with beam as workers:
+        write_job(make_job(), tmp_path, workers)
+    assert _files(tmp_path) == expected
+
+
+class _FullDisk(writer.RecordWriter):
+    def write(self, record):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "RecordWriter", _FullDisk)
+    with pytest.raises(UserError, match="No space left"), _beam() as workers:
+        write_job(make_job(), tmp_path, workers)
+
+
+def test_an_unknown_runner_is_named():
+    pytest.importorskip("apache_beam")
+    from tfrecords_tools.beam_runner import BeamWorkers
+
+    with pytest.raises(UserError, match=r"NoSuchRunner.*DirectRunner"):
+        BeamWorkers("NoSuchRunner")
+
+
+def test_without_beam_the_extra_is_named(monkeypatch):
+    from tfrecords_tools.beam_runner import BeamWorkers
+
+    monkeypatch.setitem(sys.modules, "apache_beam.options.pipeline_options", None)
+    with pytest.raises(UserError, match=r"pip install -e \"\.\[beam\]\""):
+        BeamWorkers("DirectRunner")
