@@ -43,6 +43,8 @@ def get_config() -> ConfigDict:
                     "mpi_inf_3dhp": 1.0,
                 },
                 "mocap": {"mocap_cmu": 1.0, "mocap_h36m_mosh": 1.0, "mocap_posePrior": 1.0},
+                # Part of each batch that carries 3D labels, where both kinds of datasets are given.
+                "share_3d": 0.5,
                 "shuffle_buffer": 2000,
                 "augmentation": {
                     "shift_px": 20,

@@ -55,6 +55,7 @@ class PipelineSettings:
         real_bodies: mocap bodies a step; the original takes B * T.
         seed: of order and augmentation.
         shuffle_buffer: records from which each draw is made.
+        share_3d: part of each batch that carries 3D labels, if both kinds are there; the original's is half.
         augmentation: the jitter.
     """
 
@@ -63,6 +64,7 @@ class PipelineSettings:
     real_bodies: int
     seed: int
     shuffle_buffer: int = 2000
+    share_3d: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -90,8 +92,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Endless training batches.
 
-    Half of each batch carries 3D labels if both kinds of datasets are given. Within a kind, a
-    dataset's share is its number of records times its weight.
+    If both kinds of datasets are given, `share_3d` of each batch carries 3D labels. Within a kind,
+    a dataset's share is its number of records times its weight.
 
     Args:
         images: datasets of people.
@@ -104,7 +106,7 @@ def training_dataset(
     """
     kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
-    people = streams[0] if len(streams) == 1 else _alternate(streams)
+    people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
     seeds = tf.data.Dataset.random(settings.seed, rerandomize_each_iteration=False).batch(2)
 
     def prepare(serialized, seed):
@@ -206,8 +208,11 @@ def _shuffled(source: Source, seed: int, settings: PipelineSettings) -> tf.data.
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
 
 
-def _alternate(streams: Sequence[tf.data.Dataset]) -> tf.data.Dataset:
-    turns = tf.data.Dataset.range(len(streams)).repeat()
+def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
+    """Spreads the records with 3D labels evenly over each batch."""
+    places = np.arange(settings.batch_size + 1) * settings.share_3d
+    with_3d = np.diff(np.round(places + 1e-9).astype(int)) == 1
+    turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(list(streams), turns)
 
 

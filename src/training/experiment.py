@@ -168,6 +168,7 @@ def _pipeline_settings(config: ConfigDict) -> PipelineSettings:
         real_bodies=config.train.batch_size * config.model.iterations,
         seed=config.seed,
         shuffle_buffer=config.data.shuffle_buffer,
+        share_3d=config.data.share_3d,
         augmentation=Augmentation(**config.data.augmentation),
     )
 
