@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES_KEPT_PER_REASON = 20
-PEOPLE_PER_SHARD = 500
+PEOPLE_PER_SHARD = 250
 BODIES_PER_SHARD = 10_000
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -84,6 +85,11 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+    def warm_up(self) -> None:
+        """Waits until all processes have started, for those who measure time."""
+        if self._pool is not None:
+            wait([self._pool.submit(time.sleep, 1.0) for _ in range(self.count)])
 
     def write(self, job: Job, indices: list[int], folder: Path, bar: tqdm) -> None:
         """Converts the units of a job with these indices into shards in `folder`."""

@@ -7,6 +7,7 @@ tensorflow/core/example/{example,feature}.proto.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,8 @@ def encode_example(features: Mapping[str, tuple[str, Values]]) -> bytes:
 
 def _encode_feature(kind: str, values: Values) -> bytes:
     if kind == "string":
-        return _field(_BYTES_LIST, _field(1, bytes(values)))
+        assert isinstance(values, bytes)
+        return _field(_BYTES_LIST, _field(1, values))
     if kind == "float32":
         return _field(_FLOAT_LIST, _field(1, np.asarray(values, "<f4").tobytes()))
     return _field(_INT64_LIST, _field(1, b"".join(_varint(int(value)) for value in values)))
@@ -51,6 +53,7 @@ def _field(number: int, payload: bytes) -> bytes:
     return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _varint(value: int) -> bytes:
     """Seven bits a byte, lowest first; negative numbers as 64-bit two's complement."""
     value &= _UINT64
