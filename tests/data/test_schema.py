@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from src.data.reading import (
 )
 from src.data.record_format import encode_example
 from src.data.schema import (
+    MOCAP_KEYS,
     PERSON_KEYS,
     SCHEMA_VERSION,
     Person,
@@ -229,3 +231,8 @@ def test_a_mocap_shard_is_checked_by_its_own_table(tmp_path):
 def test_the_table_lists_every_key():
     table = schema_table()
     assert all(f"`{key.name}`" in table for key in PERSON_KEYS)
+
+
+def test_the_page_shows_the_tables():
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    assert schema_table(PERSON_KEYS) in page and schema_table(MOCAP_KEYS) in page
