@@ -39,7 +39,7 @@ def _parse(arguments: Sequence[str]) -> list[str]:
 def _run(_: Sequence[str]) -> int:
     from src.training.experiment import run_experiment
 
-    name = Path(flags.FLAGS["config"].config_filename).stem
+    name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(_WORKDIR.value or Path("runs") / name)
     summary = run_experiment(_CONFIG.value, workdir)
     print(

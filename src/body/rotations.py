@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from keras import ops
 
+from src.body.tensor import Tensor
+
 # The original adds this to every component before the norm: finite gradients at theta = 0.
 ANGLE_EPSILON = 1e-8
 
 
-def rodrigues(axis_angle):
+def rodrigues(axis_angle: Tensor) -> Tensor:
     """Rotation matrices of axis-angle vectors.
 
     Args:
@@ -26,9 +28,9 @@ def rodrigues(axis_angle):
     return cosine * identity + (1.0 - cosine) * outer + sine * skew(axis)
 
 
-def skew(vector):
+def skew(vector: Tensor) -> Tensor:
     """Cross-product matrices (..., 3, 3) of vectors (..., 3)."""
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = ops.zeros_like(x)
     rows = ops.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
-    return ops.reshape(rows, ops.shape(x) + (3, 3))
+    return ops.reshape(rows, (*ops.shape(x), 3, 3))

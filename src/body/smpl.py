@@ -5,12 +5,16 @@ Letters: B batch, V = 6890 vertices, J = 24 joints, K = 19 keypoints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
 import keras
 import numpy as np
 from keras import ops
 
 from src.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel
 from src.body.rotations import rodrigues
+from src.body.tensor import Tensor
 
 
 class SMPL(keras.layers.Layer):
@@ -25,7 +29,7 @@ class SMPL(keras.layers.Layer):
         body: the model's arrays.
     """
 
-    def __init__(self, body: BodyModel, **kwargs):
+    def __init__(self, body: BodyModel, **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.body = body
         self.parents = [int(parent) for parent in body.parents]
@@ -37,7 +41,7 @@ class SMPL(keras.layers.Layer):
         self._joint_basis = _constant(regressed.reshape(NUM_JOINTS * 3, -1).T)
         self._keypoint_basis, self._keypoint_weights = _keypoint_tensors(body)
 
-    def call(self, pose, beta):
+    def call(self, pose: Tensor, beta: Tensor) -> dict[str, Tensor]:
         """Posed bodies.
 
         Args:
@@ -57,7 +61,7 @@ class SMPL(keras.layers.Layer):
         joints3d = ops.matmul(self._cocoplus_regressor, vertices)
         return {"vertices": vertices, "joints3d": joints3d, **state}
 
-    def keypoints(self, pose, beta):
+    def keypoints(self, pose: Tensor, beta: Tensor) -> dict[str, Tensor]:
         """As `call`, without `vertices`: the same keypoints at a small part of the cost."""
         state = self._articulate(pose, beta)
         transforms, features = state.pop("transforms"), state.pop("features")
@@ -68,7 +72,7 @@ class SMPL(keras.layers.Layer):
         shifted = ops.einsum("bjc,kj->bkc", transforms[..., 3], self._keypoint_weights)
         return {"joints3d": rotated + shifted, **state}
 
-    def _articulate(self, pose, beta):
+    def _articulate(self, pose: Tensor, beta: Tensor) -> dict[str, Tensor]:
         rotations = rodrigues(ops.reshape(pose, (-1, NUM_JOINTS, 3)))
         pose_features = rotations[:, 1:] - ops.eye(3, dtype=rotations.dtype)
         shape_features = ops.concatenate([ops.ones_like(beta[:, :1]), beta], axis=1)
@@ -82,12 +86,14 @@ class SMPL(keras.layers.Layer):
             "features": ops.concatenate([shape_features, flat], axis=1),
         }
 
-    def get_config(self):
+    def get_config(self) -> NoReturn:
         """A body is data, not configuration: models are rebuilt from their body file."""
         raise TypeError("SMPL is rebuilt from its body file: src.network.checkpoint.load_model.")
 
 
-def forward_kinematics(rotations, joints, parents):
+def forward_kinematics(
+    rotations: Tensor, joints: Tensor, parents: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Carries local rotations down the kinematic tree.
 
     Args:
@@ -111,13 +117,13 @@ def forward_kinematics(rotations, joints, parents):
     return posed, ops.concatenate([stacked, translation[..., None]], axis=-1)
 
 
-def _apply(transforms, points):
+def _apply(transforms: Tensor, points: Tensor) -> Tensor:
     """Affine transforms (B, V, 3, 4) on points (B, V, 3)."""
     rotated = ops.sum(transforms[..., :3] * points[:, :, None, :], axis=-1)
     return rotated + transforms[..., 3]
 
 
-def _constant(array: np.ndarray):
+def _constant(array: np.ndarray) -> Tensor:
     return ops.convert_to_tensor(np.ascontiguousarray(array, np.float32))
 
 
@@ -131,7 +137,7 @@ def _blend_shapes(body: BodyModel) -> np.ndarray:
     return np.concatenate([body.shapedirs, body.posedirs], axis=-1)
 
 
-def _keypoint_tensors(body: BodyModel):
+def _keypoint_tensors(body: BodyModel) -> tuple[Tensor, Tensor]:
     """The basis (1 + 10 + 207, K*J*3) and the summed weights (K, J) behind `keypoints`."""
     basis = np.concatenate([_shape_basis(body), body.posedirs], axis=-1)
     used = np.flatnonzero(body.cocoplus_regressor.any(axis=0))

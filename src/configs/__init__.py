@@ -1,1 +1,1 @@
-"""Experiments as ml_collections files: each docstring gives the command, the cost and the result."""
+"""Experiments as ml_collections files; a docstring gives the command, the cost and the result."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from src.body.joints import AXIS_ANGLE_FLIP_SIGN, COCOPLUS_FLIP, LSP14_FLIP, SMPL_FLIP
+from src.body.tensor import Tensor
 
 CROP_SIZE = 224
 _DECODE_RATIOS = (8, 4, 2, 1)
@@ -97,7 +98,9 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
     return {key: tf.where(jitter.flip, flipped[key], sample[key]) for key in sample}
 
 
-def crop_geometry(height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter, size=CROP_SIZE):
+def crop_geometry(
+    height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter, size: int = CROP_SIZE
+) -> tuple[Tensor, Tensor]:
     """Where the crop lies in the scaled picture.
 
     Args:
@@ -107,7 +110,8 @@ def crop_geometry(height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter,
         size: side of the crop, px.
     Returns:
         factor (2,) float32, the actual scale of x and y after rounding to whole pixels, and the
-        crop's origin (2,) float32 x, y in the scaled picture: crop_px = stored_px * factor - origin.
+        crop's origin (2,) float32 x, y in the scaled picture:
+        crop_px = stored_px * factor - origin.
     """
     scaled = tf.floor(height_width * jitter.scale)
     factor = (scaled / height_width)[::-1]
@@ -116,7 +120,14 @@ def crop_geometry(height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter,
     return factor, tf.cast(center - size // 2, tf.float32)
 
 
-def warp_crop(picture, ratio: int, factor, origin_px, input_size: int, size=CROP_SIZE):
+def warp_crop(
+    picture: Tensor,
+    ratio: int,
+    factor: Tensor,
+    origin_px: Tensor,
+    input_size: int,
+    size: int = CROP_SIZE,
+) -> Tensor:
     """Samples the crop from a decoded picture, repeating the scaled picture's edge outside it.
 
     Args:
@@ -142,7 +153,7 @@ def warp_crop(picture, ratio: int, factor, origin_px, input_size: int, size=CROP
     return tf.ensure_shape(image, (input_size, input_size, 3))
 
 
-def _sample_lines(image, position, axis: int):
+def _sample_lines(image: Tensor, position: Tensor, axis: int) -> Tensor:
     """Linear interpolation of rows (axis 0) or columns (axis 1) at fractional positions."""
     last = tf.cast(tf.shape(image)[axis] - 1, tf.float32)
     position = tf.clip_by_value(position, 0.0, last)
@@ -180,7 +191,7 @@ def mirror_sample(sample: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     }
 
 
-def _decode(image_bytes: tf.Tensor, input_size: int):
+def _decode(image_bytes: tf.Tensor, input_size: int) -> tuple[Tensor, int]:
     """Decodes at the smallest JPEG scale that still has `input_size` pixels."""
     ratio = next(r for r in _DECODE_RATIOS if CROP_SIZE // r >= input_size or r == 1)
     return tf.io.decode_jpeg(image_bytes, channels=3, ratio=ratio), ratio

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from src.body.tensor import Tensor
 from src.data.augment import Augmentation, draw_jitter, no_jitter, prepare_person
 from src.data.reading import (
     check_shard,
@@ -55,7 +56,7 @@ class PipelineSettings:
         real_bodies: mocap bodies a step; the original takes B * T.
         seed: of order and augmentation.
         shuffle_buffer: records from which each draw is made.
-        share_3d: part of each batch that carries 3D labels, if both kinds are there; the original's is half.
+        share_3d: part of each batch that carries 3D labels, where both kinds are given.
         augmentation: the jitter.
     """
 
@@ -109,7 +110,7 @@ def training_dataset(
     people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
     seeds = tf.data.Dataset.random(settings.seed, rerandomize_each_iteration=False).batch(2)
 
-    def prepare(serialized, seed):
+    def prepare(serialized: Tensor, seed: Tensor) -> dict[str, Tensor]:
         jitter = draw_jitter(seed, settings.augmentation)
         return prepare_person(parse_person(serialized), jitter, settings.input_size)
 
@@ -133,7 +134,7 @@ def evaluation_dataset(
         smaller.
     """
 
-    def prepare(serialized):
+    def prepare(serialized: Tensor) -> dict[str, Tensor]:
         person = parse_person_for_evaluation(serialized)
         sample = prepare_person(person, no_jitter(), input_size)
         person.pop("image_bytes")

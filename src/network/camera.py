@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from keras import ops
 
+from src.body.tensor import Tensor
 
-def project(points3d, camera):
+
+def project(points3d: Tensor, camera: Tensor) -> Tensor:
     """x = s (X_xy + t): orthographic projection, then translation, then scale.
 
     Args:

@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -110,7 +111,7 @@ def _halve(path: Path) -> None:
     wide.unlink()
 
 
-def _copy_half(name: str, item, target: h5py.File) -> None:
+def _copy_half(name: str, item: Any, target: h5py.File) -> None:
     if isinstance(item, h5py.Group):
         target.require_group(name).attrs.update(item.attrs)
         return

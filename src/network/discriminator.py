@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from src.body.joints import SMPL_JOINTS
+from src.body.tensor import Tensor
 
 NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
 OUTPUTS = (*SMPL_JOINTS[1:], "all_joints", "shape")
@@ -21,7 +24,7 @@ class Discriminator(keras.layers.Layer):
         hidden_units: width of the all-joints classifier's two layers.
     """
 
-    def __init__(self, hidden_units: int = 1024, **kwargs):
+    def __init__(self, hidden_units: int = 1024, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.conv1 = layers.Dense(32, "relu", name="conv1")
@@ -57,7 +60,7 @@ class Discriminator(keras.layers.Layer):
             layer.build((None, width))
         self.built = True
 
-    def call(self, rotations, beta):
+    def call(self, rotations: Tensor, beta: Tensor) -> Tensor:
         """Scores (N, 25).
 
         Args:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from src.body.tensor import Tensor
+
 BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
 # TF-Slim's variance scaling draws from a truncated normal of variance 1.3 * 2 / fan_in;
 # Keras divides by the exact 0.8796 instead of 1 / sqrt(1.3).
@@ -74,7 +76,7 @@ def build_encoder(name: str, input_size: int) -> keras.Model:
     return keras.Model(images, features, name="encoder")
 
 
-def _bottleneck(inputs, depth: int, expansion: int, stride: int, name: str):
+def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: str) -> Tensor:
     """Pre-activation unit; as in TF-Slim the stride sits in each block's last unit."""
     depth_out = expansion * depth
     preact = _norm_relu(inputs, f"{name}_preact")
@@ -92,14 +94,22 @@ def _bottleneck(inputs, depth: int, expansion: int, stride: int, name: str):
     return layers.Add(name=f"{name}_add")([shortcut, net])
 
 
-def _norm_relu(inputs, name: str):
+def _norm_relu(inputs: Tensor, name: str) -> Tensor:
     norm = layers.BatchNormalization(
         momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, name=name
     )(inputs)
     return layers.ReLU(name=f"{name}_relu")(norm)
 
 
-def _conv(inputs, filters, kernel, stride, name, use_bias=False, padding="same"):
+def _conv(
+    inputs: Tensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    name: str,
+    use_bias: bool = False,
+    padding: str = "same",
+) -> Tensor:
     initializer = keras.initializers.VarianceScaling(_CONV_INIT_SCALE, "fan_in")
     return layers.Conv2D(
         filters,
@@ -112,7 +122,9 @@ def _conv(inputs, filters, kernel, stride, name, use_bias=False, padding="same")
     )(inputs)
 
 
-def _conv_same(inputs, filters, kernel, stride, name, use_bias=False):
+def _conv_same(
+    inputs: Tensor, filters: int, kernel: int, stride: int, name: str, use_bias: bool = False
+) -> Tensor:
     """Strided convolutions pad both sides alike, whatever the input's size (TF-Slim)."""
     if stride == 1:
         return _conv(inputs, filters, kernel, stride, name, use_bias)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from src.body.rotations import rodrigues
 from src.body.smpl import SMPL
+from src.body.tensor import Tensor
 from src.network.camera import project
 from src.network.discriminator import Discriminator
 from src.network.regressor import CAMERA, POSE, SHAPE, Regressor
@@ -44,8 +47,8 @@ class HMR(keras.Model):
         regressor: Regressor,
         smpl: SMPL,
         discriminator: Discriminator | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=kwargs.pop("name", "hmr"), **kwargs)
         self.encoder = encoder
         self.regressor = regressor
@@ -58,7 +61,9 @@ class HMR(keras.Model):
         """Side S of the square input, pixels."""
         return self.encoder.input_shape[1]
 
-    def call(self, images, training=False, vertices=False):
+    def call(
+        self, images: Tensor, training: bool = False, vertices: bool = False
+    ) -> dict[str, Tensor]:
         """See the class: images to the dictionary of outputs."""
         features = self.encoder(images, training=training)
         theta = self.regressor(features, training=training)
@@ -75,7 +80,13 @@ class HMR(keras.Model):
             **body,
         }
 
-    def compile(self, encoder_optimizer, discriminator_optimizer, criterion, **kwargs):
+    def compile(
+        self,
+        encoder_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        criterion: Any,
+        **kwargs: Any,
+    ) -> None:
         """Prepares training.
 
         Args:
@@ -89,7 +100,7 @@ class HMR(keras.Model):
         self.discriminator_optimizer = discriminator_optimizer
         self.criterion = criterion
         encoder_optimizer.build(self.encoder_variables)
-        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        discriminator_optimizer.build(self.discriminator_variables)
 
     @property
     def encoder_optimizer(self) -> keras.optimizers.Optimizer:
@@ -101,7 +112,19 @@ class HMR(keras.Model):
         """What the encoder's optimiser trains: the network and the mean theta."""
         return self.encoder.trainable_variables + self.regressor.trainable_variables
 
-    def score_bodies(self, theta, real_pose, real_beta):
+    @property
+    def discriminator_variables(self) -> list:
+        """What the discriminators' optimiser trains."""
+        return self._critic().trainable_variables
+
+    def _critic(self) -> Discriminator:
+        if self.discriminator is None:
+            raise ValueError("this model has no discriminator: build it with_discriminator=True.")
+        return self.discriminator
+
+    def score_bodies(
+        self, theta: Tensor, real_pose: Tensor, real_beta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Discriminator outputs on real and on estimated bodies.
 
         Real and estimated bodies pass in one batch, real ones first.
@@ -117,11 +140,13 @@ class HMR(keras.Model):
         pose = ops.concatenate([real_pose, stages[:, POSE]], axis=0)
         beta = ops.concatenate([real_beta, stages[:, SHAPE]], axis=0)
         rotations = rodrigues(ops.reshape(pose, (-1, 24, 3)))[:, 1:]
-        scores = self.discriminator(rotations, beta)
+        scores = self._critic()(rotations, beta)
         num_real = ops.shape(real_pose)[0]
         return scores[:num_real], scores[num_real:]
 
-    def compute_losses(self, batch, training=True):
+    def compute_losses(
+        self, batch: dict[str, Tensor], training: bool = True
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Both totals and everything worth logging, from one forward pass.
 
         Args:
@@ -136,7 +161,7 @@ class HMR(keras.Model):
         discriminator_loss, more_logs = self.criterion.discriminator(real, fake)
         return encoder_loss, discriminator_loss, {**logs, **more_logs}
 
-    def train_step(self, batch):
+    def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of both Adams, from gradients of the same forward pass (TensorFlow only).
 
         Neither optimiser sees the other's update: both gradients are taken first, then applied.
@@ -145,7 +170,7 @@ class HMR(keras.Model):
 
         with tf.GradientTape(persistent=True) as tape:
             encoder_loss, discriminator_loss, logs = self.compute_losses(batch)
-        critic_variables = self.discriminator.trainable_variables
+        critic_variables = self.discriminator_variables
         encoder_gradients = tape.gradient(encoder_loss, self.encoder_variables)
         critic_gradients = tape.gradient(discriminator_loss, critic_variables)
         del tape
@@ -153,6 +178,6 @@ class HMR(keras.Model):
         self.discriminator_optimizer.apply(critic_gradients, critic_variables)
         return logs
 
-    def test_step(self, batch):
+    def test_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch in inference mode."""
         return self.compute_losses(batch, training=False)[2]

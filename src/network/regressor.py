@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
+
+from src.body.tensor import Tensor
 
 CAMERA, POSE, SHAPE = slice(0, 3), slice(3, 75), slice(75, 85)
 NUM_THETA = 85
@@ -45,8 +49,8 @@ class Regressor(keras.layers.Layer):
         hidden_units: int = 1024,
         dropout: float = 0.5,
         seed: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=kwargs.pop("name", "regressor"), **kwargs)
         self.iterations = iterations
         self.fc1 = _dense(hidden_units, "fc1", "glorot_uniform", "relu")
@@ -76,7 +80,7 @@ class Regressor(keras.layers.Layer):
         dropouts = [layer for layer in (self.dropout1, self.dropout2) if layer.rate > 0]
         return [layer.seed_generator.state for layer in dropouts]
 
-    def call(self, features, training=False):
+    def call(self, features: Tensor, training: bool = False) -> Tensor:
         """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
         batch = ops.shape(features)[0]
         theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (batch, 1))
@@ -86,12 +90,12 @@ class Regressor(keras.layers.Layer):
             estimates.append(theta)
         return ops.stack(estimates, axis=1)
 
-    def _delta(self, features, theta, training):
+    def _delta(self, features: Tensor, theta: Tensor, training: bool) -> Tensor:
         state = ops.concatenate([features, ops.cast(theta, features.dtype)], axis=1)
         hidden = self.dropout1(self.fc1(state), training=training)
         hidden = self.dropout2(self.fc2(hidden), training=training)
         return ops.cast(self.fc3(hidden), "float32")
 
 
-def _dense(units, name, initializer, activation=None):
+def _dense(units: int, name: str, initializer: Any, activation: str | None = None) -> layers.Dense:
     return layers.Dense(units, activation, kernel_initializer=initializer, name=name)

@@ -25,17 +25,17 @@ class ProgressLine(keras.callbacks.Callback):
         first_step: where a resumed run starts.
     """
 
-    def __init__(self, total_steps: int, first_step: int = 0):
+    def __init__(self, total_steps: int, first_step: int = 0) -> None:
         super().__init__()
         self._bar = tqdm(total=total_steps, initial=first_step, desc="train", unit="step")
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._bar.update()
-        if self._bar.n % 10 == 0:
+        if logs and self._bar.n % 10 == 0:
             shown = {label: f"{logs[name]:.4g}" for name, label in _SHOWN.items() if name in logs}
             self._bar.set_postfix(shown, refresh=False)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         self._bar.close()
 
 
@@ -49,7 +49,7 @@ class ScalarLog(keras.callbacks.Callback):
         every: steps between two entries.
     """
 
-    def __init__(self, folder: Path, every: int):
+    def __init__(self, folder: Path, every: int) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
         self._table = folder.parent / "metrics.jsonl"
@@ -57,14 +57,14 @@ class ScalarLog(keras.callbacks.Callback):
         self._sums: dict[str, float] = {}
         self._count = 0
 
-    def on_train_batch_end(self, batch, logs=None):
-        for name, value in logs.items():
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        for name, value in (logs or {}).items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
         if (batch + 1) % self._every == 0:
             self._flush(batch + 1)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         self._writer.close()
 
     def _flush(self, step: int) -> None:

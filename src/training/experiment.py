@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 from ml_collections import ConfigDict
@@ -154,7 +155,9 @@ def _adam(rate: float, optimizer: ConfigDict, total_steps: int) -> keras.optimiz
     return keras.optimizers.Adam(schedules[optimizer.schedule](), epsilon=ADAM_EPSILON)
 
 
-def _cosine(rate: float, optimizer: ConfigDict, total_steps: int):
+def _cosine(
+    rate: float, optimizer: ConfigDict, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
     warmup = min(optimizer.warmup_steps, total_steps - 1)
     return keras.optimizers.schedules.CosineDecay(
         0.0, total_steps - warmup, warmup_target=rate, warmup_steps=warmup
@@ -190,7 +193,7 @@ def _record_config(config: ConfigDict, workdir: Path) -> None:
 
 
 def _flatten(tree: dict, prefix: str = "") -> dict:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         nested = isinstance(value, dict)
         flat |= _flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from src.body.tensor import Tensor
 from src.data.pipeline import Source, explain_input_error
 from src.network.hmr import HMR
 from src.training.checkpoints import TrainingState
@@ -84,7 +85,7 @@ def train(
         hooks.on_train_end()
 
 
-def _next(batches: Iterator, sources: Sequence[Source]):
+def _next(batches: Iterator, sources: Sequence[Source]) -> dict[str, Tensor]:
     try:
         return next(batches)
     except tf.errors.OpError as error:

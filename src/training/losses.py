@@ -12,9 +12,10 @@ from keras import ops
 
 from src.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
 from src.body.rotations import rodrigues
+from src.body.tensor import Tensor
 
 
-def keypoint_loss(predicted, target, visibility):
+def keypoint_loss(predicted: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
     """Mean absolute error over the coordinates of visible keypoints (paper equation 1).
 
     Args:
@@ -26,7 +27,7 @@ def keypoint_loss(predicted, target, visibility):
     return ops.sum(errors) / ops.maximum(2.0 * _count(visibility), 1.0)
 
 
-def weighted_squared_loss(predicted, target, weights):
+def weighted_squared_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """0.5 * mean squared error over the rows with a non-zero weight.
 
     Args:
@@ -38,35 +39,39 @@ def weighted_squared_loss(predicted, target, weights):
     return 0.5 * ops.sum(errors) / ops.maximum(elements, 1.0)
 
 
-def centre_on_hips(joints3d):
+def centre_on_hips(joints3d: Tensor) -> Tensor:
     """Joints (B, 14, 3) relative to the mid-point of both hips."""
     middle = 0.5 * (joints3d[:, RIGHT_HIP] + joints3d[:, LEFT_HIP])
     return joints3d - middle[:, None]
 
 
-def joints3d_loss(predicted, target, weights):
+def joints3d_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Squared error of (B, 14, 3) joints in metres, both sides centred on the hips."""
     size = len(LSP14) * 3
     difference = ops.reshape(centre_on_hips(predicted) - centre_on_hips(target), (-1, size))
     return weighted_squared_loss(difference, ops.zeros_like(difference), weights)
 
 
-def smpl_parameter_loss(rotations, beta, target_rotations, target_beta, weights):
+def smpl_parameter_loss(
+    rotations: Tensor, beta: Tensor, target_rotations: Tensor, target_beta: Tensor, weights: Tensor
+) -> Tensor:
     """Squared error of 24 rotation matrices (root included) and 10 shape parameters."""
 
-    def flatten(matrices, shape):
+    def flatten(matrices: Tensor, shape: Tensor) -> Tensor:
         return ops.concatenate([ops.reshape(matrices, (-1, 24 * 9)), shape], axis=1)
 
     predicted, target = flatten(rotations, beta), flatten(target_rotations, target_beta)
     return weighted_squared_loss(predicted, target, weights)
 
 
-def adversarial_encoder_loss(fake_scores):
+def adversarial_encoder_loss(fake_scores: Tensor) -> Tensor:
     """sum_i (D_i(E) - 1)^2, mean over the (N, 25) estimates (paper equation 2)."""
     return ops.mean(ops.sum(ops.square(fake_scores - 1.0), axis=1))
 
 
-def adversarial_discriminator_losses(real_scores, fake_scores):
+def adversarial_discriminator_losses(
+    real_scores: Tensor, fake_scores: Tensor
+) -> tuple[Tensor, Tensor]:
     """sum_i (D_i(real) - 1)^2 and sum_i D_i(fake)^2, batch means (paper equation 3)."""
     real = ops.mean(ops.sum(ops.square(real_scores - 1.0), axis=1))
     return real, ops.mean(ops.sum(ops.square(fake_scores), axis=1))
@@ -88,7 +93,9 @@ class Criterion:
     smpl: float = 60.0
     adversarial: float = 1.0
 
-    def supervised(self, outputs, batch):
+    def supervised(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Raw supervised losses of the last iteration and how many samples stand behind each.
 
         Args:
@@ -123,7 +130,9 @@ class Criterion:
             ),
         }
 
-    def encoder(self, supervised, fake_scores):
+    def encoder(
+        self, supervised: dict[str, tuple], fake_scores: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The encoder's total loss and its log entries."""
         raw = {name: loss for name, (loss, _) in supervised.items()}
         raw["adversarial"] = adversarial_encoder_loss(fake_scores)
@@ -134,7 +143,9 @@ class Criterion:
         logs |= {f"supervised/{name}": count for name, (_, count) in supervised.items()}
         return total, logs | {"loss": total}
 
-    def discriminator(self, real_scores, fake_scores):
+    def discriminator(
+        self, real_scores: Tensor, fake_scores: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The discriminators' total loss and its log entries."""
         real, fake = adversarial_discriminator_losses(real_scores, fake_scores)
         total = self.adversarial * (real + fake)
@@ -148,5 +159,5 @@ class Criterion:
         return total, logs
 
 
-def _count(weights):
+def _count(weights: Tensor) -> Tensor:
     return ops.sum(ops.cast(ops.not_equal(weights, 0), "float32"))

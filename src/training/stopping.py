@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
         for number in self.SIGNALS:
@@ -57,7 +58,8 @@ def check_finite(step: int, logs: Mapping[str, float], batch: Mapping, folder: P
     if not bad:
         return
     path = folder / f"bad_batch_{step}.npz"
-    np.savez(path, **{key: np.asarray(value) for key, value in batch.items()})
+    arrays: dict[str, Any] = {key: np.asarray(value) for key, value in batch.items()}
+    np.savez(path, **arrays)
     raise UserError(
         f"step {step}: {', '.join(bad)} is not finite. Inputs saved to {path}; weights of the last "
         "checkpoint are kept. Lower --config.optimizer.encoder_learning_rate, or look at the "
