@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     # In minutes a network learns most from 3D labels and from people close to the crop's middle.
     config.data.share_3d = 0.8
     config.data.augmentation = ConfigDict(
-        {"shift_px": 6, "scale_min": 0.93, "scale_max": 1.08, "flip_probability": 0.5}
+        {"shift_px": 5, "scale_min": 0.95, "scale_max": 1.06, "flip_probability": 0.5}
     )
     config.loss.joints3d = 1000.0
     config.loss.adversarial = 0.05
@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 100
     config.train.batch_size = 32
-    config.train.epochs = 14.0
+    config.train.epochs = 18.0
     config.train.checkpoint_every_steps = 500
     config.train.log_every_steps = 20
     return config
