@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,22 @@ def fit_weak_perspective(points: np.ndarray, pixels: np.ndarray) -> tuple[float,
     return scale, target - scale * middle
 
 
-def _pose_body(
-    pose: np.ndarray, shape: np.ndarray, path: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (6890, 3) m, joints (19, 3) m and faces of a posed body."""
+@functools.lru_cache(maxsize=1)
+def _open_body(path: Path) -> tuple[Any, np.ndarray]:
     from src.body.library import open_body
     from src.body.smpl import SMPL
 
     body = open_body(path)
-    posed = SMPL(body)(pose[None], shape[None])
-    return np.array(posed["vertices"][0]), np.array(posed["joints3d"][0]), body.faces
+    return SMPL(body), body.faces
+
+
+def _pose_body(
+    pose: np.ndarray, shape: np.ndarray, path: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (6890, 3) m, joints (19, 3) m and faces of a posed body."""
+    smpl, faces = _open_body(path)
+    posed = smpl(pose[None], shape[None])
+    return np.array(posed["vertices"][0]), np.array(posed["joints3d"][0]), faces
 
 
 def draw_mocap(pose: np.ndarray, shape: np.ndarray, name: str, body_path: Path) -> np.ndarray:

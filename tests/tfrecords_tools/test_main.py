@@ -16,7 +16,6 @@ from tests.conftest import write_bodies, write_people
 from tests.tfrecords_tools.converting import write_picture
 from tfrecords_tools import __main__ as command
 from tfrecords_tools import inspect
-from tfrecords_tools.sheets import contact_sheet, fit_weak_perspective
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,15 +105,3 @@ def test_damage_is_found(monkeypatch, tmp_path):
 def test_an_empty_folder_is_named(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no \.tfrecord"):
         _main(monkeypatch, inspect, tmp_path)
-
-
-def test_bodies_are_placed_where_their_joints_meet_the_keypoints():
-    points = np.random.default_rng(0).standard_normal((10, 2))
-    scale, offset = fit_weak_perspective(points, 80 * points + (30, -7))
-    assert scale == pytest.approx(80)
-    np.testing.assert_allclose(offset, [30, -7])
-
-
-def test_cells_fill_rows():
-    cells = [np.zeros((10, 20, 3), np.uint8)] * 5
-    assert contact_sheet(cells, columns=2).shape == (30, 40, 3)
