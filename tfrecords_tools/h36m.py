@@ -48,6 +48,8 @@ ACTIVITIES = {
 FRAME_STEP = 5
 DAMAGED_VIDEOS = {"S11_Directions_1_cam0"}
 MISALIGNED_TAKES = ("S9_Greeting_1", "S9_SittingDown_1", "S9_Waiting_0")
+_POSES_2D, _POSES_3D = "MyPoseFeatures/D2_Positions", "MyPoseFeatures/D3_Positions_mono"
+_SOURCE_FOLDERS = ("Videos", _POSES_2D, _POSES_3D)
 _METADATA_PLACES = (
     "metadata.xml",
     "Release-v1.2/metadata.xml",
@@ -149,10 +151,10 @@ class Collector:
         path = folder / "Videos" / f"{name}.mp4"
         if not path.is_file():
             raise SampleError("missing video", f"{sequence}: {path}")
-        joints3d = folder / "MyPoseFeatures" / "D3_Positions_mono" / f"{name}.cdf"
+        joints3d = folder / _POSES_3D / f"{name}.cdf"
         return Video(
             video=path,
-            joints2d=folder / "MyPoseFeatures" / "D2_Positions" / f"{name}.cdf",
+            joints2d=folder / _POSES_2D / f"{name}.cdf",
             joints3d=joints3d,
             sequence=sequence,
             camera=self._metadata.camera(camera),
@@ -208,10 +210,10 @@ def _job(split: str, args: argparse.Namespace, metadata: Metadata, metadata_path
     min_joints_inside = MIN_JOINTS_INSIDE if split == "train" else 0
     folders = []
     for subject in SUBJECTS[split]:
-        videos = args.input / f"S{subject}" / "Videos"
-        if videos.is_dir():
+        folder = args.input / f"S{subject}"
+        if (folder / "Videos").is_dir():
             collector.add_subject(subject, min_joints_inside)
-            folders.append(videos)
+            folders += [folder / name for name in _SOURCE_FOLDERS if (folder / name).is_dir()]
         else:
             collector.dropped.add("missing subject", f"S{subject}")
     return Job(

@@ -83,13 +83,17 @@ def _collect(
 def _train_job(root: Path, split: str) -> Job:
     units: list[Frames3dUnit] = []
     loose: list[Frame] = []
-    dropped, annotations = DropLog(), []
+    dropped = DropLog()
+    annotations: list[Path] = []
+    folders: list[Path] = []
     for name, folder in sequence_folders(root, split).items():
         if not (folder / "annot.mat").is_file():
             dropped.add("missing sequence", name)
             continue
         annotations += [folder / "annot.mat", folder / "camera.calibration"]
-        _collect(read_session(folder, name), units, loose, dropped)
+        session = read_session(folder, name)
+        folders += session.folders()
+        _collect(session, units, loose, dropped)
     order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(loose))
     shuffled = chunks([loose[i] for i in order], PEOPLE_PER_SHARD)
     units += [Frames3dUnit(list(frames)) for frames in shuffled]
@@ -101,7 +105,7 @@ def _train_job(root: Path, split: str) -> Job:
         samples=sum(len(unit.frames) for unit in units),
         dropped=dropped,
         arguments={"cameras": list(CAMERAS), "motion_mm": MOTION_MM},
-        source_fingerprint=fingerprint(annotations),
+        source_fingerprint=fingerprint(annotations, folders),
     )
 
 

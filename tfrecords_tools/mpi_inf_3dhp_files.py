@@ -46,8 +46,13 @@ class Session:
         path = self.folder / "imageSequence" / f"video_{camera}.avi"
         return path if path.is_file() else None
 
+    def folders(self) -> list[Path]:
+        """Where its pictures and videos lie."""
+        found = (self.folder / "imageFrames", self.folder / "imageSequence")
+        return [folder for folder in found if folder.is_dir()]
+
     def frame(self, camera: int, row: int) -> Frame:
-        """One row of one camera."""
+        """One row of one camera; copied, so that it does not keep the session in memory."""
         number = int(self.frames[row])
         folder = self.folder / "imageFrames" / f"video_{camera}"
         return Frame(
@@ -55,8 +60,8 @@ class Session:
             dataset=DATASET,
             sequence=f"{self.name}_cam{camera}",
             frame=number,
-            joints2d_px=self.joints2d_px[camera][row],
-            joints3d_mm=self.joints_mm[camera][row],
+            joints2d_px=self.joints2d_px[camera][row].copy(),
+            joints3d_mm=self.joints_mm[camera][row].copy(),
             camera=self.cameras[camera],
         )
 

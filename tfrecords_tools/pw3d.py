@@ -213,6 +213,7 @@ def _missing(root: Path, split: str) -> str | None:
 
 def _job(args: argparse.Namespace, split: str) -> Job:
     paths = sorted((args.input / "sequenceFiles" / FOLDERS[split]).glob("*.pkl"))
+    images = args.input / "imageFiles"
     dropped = DropLog()
     pictures = _pictures(args, paths, dropped)
     return Job(
@@ -223,7 +224,7 @@ def _job(args: argparse.Namespace, split: str) -> Job:
         samples=count_people(pictures),
         dropped=dropped,
         arguments={"joints3d": args.male is not None},
-        source_fingerprint=fingerprint(paths),
+        source_fingerprint=fingerprint(paths, [images] if images.is_dir() else []),
     )
 
 

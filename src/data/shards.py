@@ -139,11 +139,13 @@ def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _missing_message(root: str | Path, dataset: str, split: str) -> str:
-    flag = _CONVERTER_FLAGS.get(dataset, dataset.upper())
     known = ", ".join(IMAGE_DATASETS + MOCAP_DATASETS)
+    command = f"make tfrecords {_CONVERTER_FLAGS.get(dataset, dataset.upper())}=/path/to/it"
+    if dataset not in IMAGE_DATASETS + MOCAP_DATASETS:
+        command = f"python -m tfrecords_tools.from_labels --name {dataset} --input /path/to/it"
     return (
         f'"{dataset}" ({split}) is asked for, but no file matches '
-        f"{Path(root) / dataset / split}_*.tfrecord. Build it: make tfrecords {flag}=/path/to/it. "
+        f"{Path(root) / dataset / split}_*.tfrecord. Build it: {command}. "
         f"Known sets: {known}."
     )
 
