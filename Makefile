@@ -12,6 +12,7 @@ CONFIG ?= src/configs/hmr.py
 CHECKPOINT ?= models/demo_standin
 PROTOCOL ?= stand_in
 DATA ?= data/tfrecords
+DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500
 
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)
@@ -73,8 +74,8 @@ $(PY) -m src.evaluate --protocol stand_in --checkpoint $(2) --data $(1) --output
 @echo; echo "5/7 SavedModel, re-run in a fresh process"
 $(PY) -m src.export --checkpoint $(2) --output $(2)/export
 @echo; echo "6/7 bodies in held-out pictures"
-$(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out \
-	--save npz,overlay,crop,glb --output $(2)/predictions
+$(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out/images \
+	--keypoints $(1)_raw/held_out/keypoints.json --save npz,overlay,crop,glb --output $(2)/predictions
 @echo; echo "7/7 summary"
 $(PY) -m src.demo --workdir $(2)
 endef
@@ -83,7 +84,7 @@ endef
 demo: $(INSTALLED)  ## all of it in 10 minutes: data, training, evaluation, export, pictures
 	$(call demo,data/standin,runs/demo,src/configs/demo.py,)
 
-demo-long: $(INSTALLED)  ## the demo with more and harder data, about an hour
+demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,src/configs/demo_long.py,$(DEMO_LONG_FLAGS))
 
 # ---------------------------------------------------------------- files to begin with

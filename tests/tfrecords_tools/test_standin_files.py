@@ -17,6 +17,7 @@ from src.body.library import open_body
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.baselines import constant_baseline
+from src.imaging.people import open_people
 from tfrecords_tools.standin import __main__ as verb
 from tfrecords_tools.standin.mpi_inf_3dhp import DERIVED_JOINTS, joint_matrix
 
@@ -239,10 +240,14 @@ def test_motions_as_their_readers_expect_them(raw):
             assert jump * float(file["mocap_framerate"]) < 40
 
 
-def test_pictures_to_predict_on_show_one_whole_person(raw):
-    pictures = sorted((raw / "held_out").glob("*.jpg"))
+def test_pictures_to_predict_on_say_where_their_person_is(raw):
+    pictures = sorted((raw / "held_out" / "images").glob("*.jpg"))
+    people = open_people(None, raw / "held_out" / "keypoints.json", min_score=0.2)
     assert len(pictures) == 3
-    assert all(min(cv2.imread(str(path)).shape[:2]) > 100 for path in pictures)
+    for path in pictures:
+        height, width = cv2.imread(str(path)).shape[:2]
+        (person,) = people.find(str(path), height, width).people
+        assert 100 < max(person.rectangle_px[2:]) < max(height, width)
 
 
 def test_a_second_run_finds_the_work_done(raw, standin_body, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Stu
     takes = list(studio.take(shots, "coco"))
     labels = np.random.default_rng([seed, DATASET_SEED, count])
     path = root / "annotations" / "person_keypoints_train2014.json"
-    path.write_text(json.dumps(_document(labels, shots, takes)))
+    path.write_text(json.dumps(coco_document(labels, shots, takes)))
 
 
 def _plan(
@@ -75,7 +75,8 @@ def _crowd(rng: np.random.Generator, lens: Lens, pelvis_m: np.ndarray) -> list[n
     return [middle + np.array([offset, 0.0, rng.normal(0, 0.3)]) for offset in offsets]
 
 
-def _document(rng: np.random.Generator, shots: list[Shot], takes: list[Take]) -> dict[str, Any]:
+def coco_document(rng: np.random.Generator, shots: list[Shot], takes: list[Take]) -> dict[str, Any]:
+    """An annotation file of COCO keypoints for the pictures, numbered from 1."""
     images, annotations = [], []
     for number, (shot, take) in enumerate(zip(shots, takes, strict=True), start=1):
         size = {"width": shot.lens.width, "height": shot.lens.height}
