@@ -221,6 +221,15 @@ def test_boxes_choose_the_people_and_bad_ones_are_counted(tmp_path, model_folder
     assert summary["left_out"] == 1 and "line 4" in summary["problems"][0]
 
 
+def assert_same_motion(found, expected):
+    """The same skeleton, times and channels; a batch of another size rounds the last digit."""
+    *found_head, found_rows = found.partition("Frame Time: 0.10000000\n")
+    *expected_head, expected_rows = expected.partition("Frame Time: 0.10000000\n")
+    assert found_head == expected_head
+    rows = [np.loadtxt(text.splitlines()) for text in (found_rows, expected_rows)]
+    np.testing.assert_allclose(*rows, rtol=0, atol=1e-4)
+
+
 def test_video_gives_videos_motion_and_one_npz_a_frame(tmp_path, model_folder, image, capsys):
     writer = VideoWriter(tmp_path / "walk.mp4", 10)
     for shift in range(7):
@@ -241,10 +250,9 @@ def test_video_gives_videos_motion_and_one_npz_a_frame(tmp_path, model_folder, i
     assert rows[3] == rows[2] != rows[4]
     # An interrupted run goes on from the frames that are there.
     (out / "walk" / "walk_000000000006.npz").unlink()
-    before = motion
     assert predict(model_folder, *common, "--save", "bvh") == 0
     assert "1 predicted, 6 finished before" in capsys.readouterr().out
-    assert (out / "walk_7.bvh").read_text() == before
+    assert_same_motion((out / "walk_7.bvh").read_text(), motion)
 
 
 def test_interrupted_video_leaves_no_half_file(tmp_path, model_folder, image, monkeypatch):
