@@ -1,18 +1,19 @@
 """The Python interface and the verb, on a small network with fresh weights."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from src.body.joints import COCOPLUS
-from src.body.model_file import save_body
+from src.body.model_file import NO_FACES, save_body
 from src.errors import UserError
 from src.imaging.camera import PinholeCamera
 from src.imaging.crop import from_normalized
 from src.imaging.images import read_image, write_image
 from src.imaging.result import ARRAY_FIELDS, QUANTITIES
-from src.imaging.save import KINDS, load_npz
+from src.imaging.save import KINDS, NEED_FACES, PERSON_KINDS, PICTURE_KINDS, Picture, load_npz
 from src.imaging.video import VideoWriter
 from src.network.build import ModelSpec, build_model
 from src.network.checkpoint import save_model
@@ -151,6 +152,37 @@ def test_drawing_and_saving(tmp_path, predictor, image):
     assert content["quantities"]["camera_crop"] and "vertices_m" not in content["people"][0]
 
 
+@pytest.fixture(scope="module")
+def bare_body(tmp_path_factory):
+    """A body as it comes out of a TF1 checkpoint."""
+    path = tmp_path_factory.mktemp("bare") / "bare.npz"
+    save_body(path, dataclasses.replace(round_body(), faces=NO_FACES))
+    return path
+
+
+def write_alone(kind, path, image, bodies, body):
+    if kind in PERSON_KINDS:
+        return PERSON_KINDS[kind](path, bodies[0], body)
+    return PICTURE_KINDS[kind][1](path, Picture("", *image.shape[:2], bodies, image), body)
+
+
+def test_a_body_without_faces_gives_numbers_but_no_surfaces(
+    tmp_path, model_folder, bare_body, image
+):
+    predictor = Predictor.load(model_folder, body=str(bare_body))
+    bodies = predictor.predict(image, boxes=BOXES[:1])
+    with pytest.raises(UserError, match="has none"):
+        predictor.draw(image, bodies)
+    for kind in NEED_FACES:
+        with pytest.raises(UserError, match="has none"):
+            predictor.save(tmp_path / "out" / "person", image, bodies, kinds=("npz", kind))
+        with pytest.raises(UserError, match="has none"):
+            write_alone(kind, tmp_path / "out" / "person", image, bodies, predictor.body)
+    assert not (tmp_path / "out").exists()
+    files = predictor.save(tmp_path / "person", image, bodies, kinds=("npz", "bvh"))
+    assert all(path.is_file() for path in files) and len(files) == 2
+
+
 def test_npz_of_another_kind_is_not_taken(tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
@@ -183,6 +215,14 @@ def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, cap
     files = sorted(path.name for path in out.iterdir())
     assert files == ["a.npz", "a_overlay.png", "c.npz", "c_overlay.png", "prediction_summary.json"]
     assert json.loads((out / "prediction_summary.json").read_text())["failed"] == 1
+
+
+def test_a_run_without_faces_ends_before_it_begins(tmp_path, model_folder, bare_body, pictures):
+    common = ("--body", bare_body, "--input", pictures / "a.png", "--output", tmp_path / "out")
+    with pytest.raises(UserError, match=r"--body models/smpl_neutral\.npz"):
+        predict(model_folder, *common)
+    assert not (tmp_path / "out").exists()
+    assert predict(model_folder, *common, "--save", "npz") == 0
 
 
 def test_finished_pictures_are_not_made_again(tmp_path, model_folder, pictures, capsys):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from src.body.joints import SMPL_JOINTS
-from src.body.model_file import BodyModel
+from src.body.model_file import BodyModel, require_faces
 from src.imaging.images import write_whole
 from src.imaging.meshes import Y_UP, pose_correction, rest_body, to_y_up
 from src.imaging.render import vertex_normals
@@ -89,6 +89,9 @@ def write_glb(
         rotations: (24, 3, 3) local rotations, the root's in the camera's axes.
         beta: (10,) shape.
         translation_m: (3,) added to the body's place, camera's axes; none if None.
+
+    Raises:
+        UserError: the body has no faces.
     """
     vertices, joints = rest_body(body, beta)
     vertices = vertices + pose_correction(body, rotations)
@@ -107,10 +110,11 @@ def write_glb(
 
 
 def _add_mesh(buffer: _Buffer, vertices: np.ndarray, body: BodyModel) -> dict:
+    faces = require_faces(body)
     positions = np.ascontiguousarray(vertices, "<f4")
-    normals = np.ascontiguousarray(vertex_normals(vertices, body.faces), "<f4")
+    normals = np.ascontiguousarray(vertex_normals(vertices, faces), "<f4")
     joints, weights = strongest_weights(body.lbs_weights)
-    corners = np.ascontiguousarray(body.faces.reshape(-1, 1), "<u2")
+    corners = np.ascontiguousarray(faces.reshape(-1, 1), "<u2")
     bounds = {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()}
     attributes = {
         "POSITION": buffer.add(positions, "VEC3", _ARRAY_BUFFER, **bounds),

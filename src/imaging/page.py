@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from src.body.joints import COCOPLUS, COCOPLUS_BONES
-from src.body.model_file import BodyModel
+from src.body.model_file import BodyModel, require_faces
 from src.imaging.draw import overlay, person_color, side_color
 from src.imaging.images import write_whole
 from src.imaging.meshes import to_y_up
@@ -37,15 +37,19 @@ def write_page(
         image: (H, W, 3) uint8 RGB. Pictures with a side over 1600 px are shown smaller.
         bodies: of the picture.
         model: the body's arrays.
+
+    Raises:
+        UserError: the body has no faces.
     """
+    faces = require_faces(model)
     shrink = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
-    drawn = overlay(image, [body.vertices_px for body in bodies], model.faces)
+    drawn = overlay(image, [body.vertices_px for body in bodies], faces)
     content = {
         "title": title,
         "size": [image.shape[1], image.shape[0]],
         "photo": _jpeg_url(_smaller(image, shrink)),
         "overlay": _jpeg_url(_smaller(drawn, shrink)),
-        "faces": _base64(model.faces, "<u2"),
+        "faces": _base64(faces, "<u2"),
         "bones": [list(bone) for bone in COCOPLUS_BONES],
         "boneColors": [_css(COCOPLUS[a], COCOPLUS[b]) for a, b in COCOPLUS_BONES],
         "pointColors": [_css(name) for name in COCOPLUS],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.body.measurements import CAVEAT, DEFINITIONS, measure
-from src.body.model_file import BodyModel
+from src.body.model_file import BodyModel, require_faces
 from src.imaging.bvh import write_bvh
 from src.imaging.draw import overlay, person_color, person_row, side_by_side, stack_rows
 from src.imaging.gltf import write_glb
@@ -109,20 +109,22 @@ def _plain(value: object) -> object:
 
 def draw_overlay(picture: Picture, model: BodyModel) -> np.ndarray:
     """The bodies over the picture."""
-    return overlay(_image(picture), [body.vertices_px for body in picture.bodies], model.faces)
+    faces = require_faces(model)
+    return overlay(_image(picture), [body.vertices_px for body in picture.bodies], faces)
 
 
 def draw_side(picture: Picture, model: BodyModel) -> np.ndarray:
     """Every body from its right-hand side of the picture, on white."""
-    return side_by_side(_image(picture), [body.vertices_m for body in picture.bodies], model.faces)
+    faces = require_faces(model)
+    return side_by_side(_image(picture), [body.vertices_m for body in picture.bodies], faces)
 
 
 def draw_crops(picture: Picture, model: BodyModel) -> np.ndarray:
     """A row per person: crop, keypoints, body, and the body from three more sides."""
-    image = _image(picture)
+    image, faces = _image(picture), require_faces(model)
     rows = [
         person_row(
-            image, body.box, body.keypoints2d_px, body.vertices_m, body.weak_camera, model.faces,
+            image, body.box, body.keypoints2d_px, body.vertices_m, body.weak_camera, faces,
             color=person_color(index),
         )
         for index, body in enumerate(picture.bodies)
@@ -146,7 +148,7 @@ def _write_drawing(
 
 
 def _write_obj(path: Path, body: Body, model: BodyModel) -> None:
-    write_obj(path, body.vertices_m, model.faces)
+    write_obj(path, body.vertices_m, require_faces(model))
 
 
 def _write_glb(path: Path, body: Body, model: BodyModel) -> None:
@@ -202,8 +204,20 @@ PICTURE_KINDS: dict[str, tuple[str, Callable]] = {
 # One file per person: kind -> writer(path, body, model); the ending is `_<number>.<kind>`.
 PERSON_KINDS: dict[str, Callable] = {"obj": _write_obj, "glb": _write_glb, "bvh": _write_pose}
 KINDS = (*PICTURE_KINDS, *PERSON_KINDS)
+# These show or hold the surface.
+NEED_FACES = ("overlay", "side", "crop", "page", "obj", "glb")
 # Pictures of nobody are not written.
 _NEED_PEOPLE = ("side", "crop")
+
+
+def check_kinds(kinds: Sequence[str], model: BodyModel) -> None:
+    """To be called before anything is written.
+
+    Raises:
+        UserError: a kind needs the body's faces, and it has none.
+    """
+    if set(kinds) & set(NEED_FACES):
+        require_faces(model)
 
 
 def planned_files(base: Path, num_people: int, kinds: tuple[str, ...]) -> dict[Path, tuple]:
@@ -236,7 +250,11 @@ def save_picture(
 
     Returns:
         The paths of all files of these kinds.
+
+    Raises:
+        UserError: a kind needs the body's faces, and it has none; nothing is written.
     """
+    check_kinds(kinds, model)
     plan = planned_files(Path(base), len(picture.bodies), kinds)
     for path, (kind, index) in plan.items():
         if keep_existing and path.is_file():

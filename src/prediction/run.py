@@ -15,7 +15,7 @@ from src.errors import UserError
 from src.imaging.images import write_whole
 from src.imaging.inputs import Source
 from src.imaging.people import Detection, Found, PeopleSource, select
-from src.imaging.save import Picture, load_npz, planned_files, save_picture
+from src.imaging.save import Picture, check_kinds, load_npz, planned_files, save_picture
 from src.imaging.video import Frame, Video
 from src.prediction.streams import STREAM_KINDS, VideoStreams
 from src.predictor import Predictor
@@ -114,6 +114,9 @@ class PictureRun:
         people: where the people are.
         request: what to write, and where.
         say: prints one line without disturbing the progress bar.
+
+    Raises:
+        UserError: a kind needs the body's faces, and the model's body has none.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class PictureRun:
         request: Request,
         say: Callable[[str], None] = print,
     ):
+        check_kinds(request.kinds, predictor.body)
         self.predictor = predictor
         self.people = people
         self.request = request
