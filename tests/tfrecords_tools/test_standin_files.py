@@ -17,7 +17,7 @@ from src.body.library import open_body
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.baselines import constant_baseline
-from src.imaging.people import open_people
+from src.imaging.people_files import open_people
 from tfrecords_tools.standin import __main__ as verb
 from tfrecords_tools.standin.mpi_inf_3dhp import DERIVED_JOINTS, joint_matrix
 
