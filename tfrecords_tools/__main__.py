@@ -45,7 +45,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tfrecords_tools",
         description="Converts the datasets whose folders are given, and lists the others as "
-        "skipped. Interrupted, the same command continues where it stopped.",
+        "skipped.\nInterrupted, the same command continues where it stopped.",
         epilog="example: python -m tfrecords_tools --lsp /data/lsp --coco /data/coco "
         "--amass /data/amass\nlayouts and further options: python -m tfrecords_tools.coco --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,13 +68,14 @@ def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Name
 
 def _convert_given(args: argparse.Namespace) -> tuple[list[Row], bool]:
     rows, failed = [], False
+    taken: set[tuple[str, str]] = set()
     with open_workers(args) as workers:
         for converter in CONVERTERS:
             if getattr(args, converter.name) is None:
                 rows.append(Row(converter.name, "", "-", "not given"))
                 continue
             try:
-                rows += convert(converter, _options_of(converter, args), workers)
+                rows += convert(converter, _options_of(converter, args), workers, taken)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
                 rows.append(Row(converter.name, "", "FAILED", str(error)))

@@ -132,9 +132,9 @@ def need_folder(path: Path, converter_name: str) -> Path:
         UserError: it is not.
     """
     if not path.is_dir():
-        kind = "a file" if path.exists() else "nothing"
+        problem = "is a file" if path.exists() else "does not exist"
         raise UserError(
-            f"{converter_name}: {path} is {kind}, expected a folder. "
+            f"{converter_name}: {path} {problem}, expected a folder. "
             f"Its layout: python -m tfrecords_tools.{converter_name} --help"
         )
     return path
@@ -168,18 +168,36 @@ def need_library(name: str, purpose: str) -> ModuleType:
         raise UserError(f'{purpose} needs {name}: pip install -e ".[data]"') from error
 
 
-def convert(converter: Converter, args: argparse.Namespace, workers: UnitWriter) -> list[Row]:
+def convert(
+    converter: Converter,
+    args: argparse.Namespace,
+    workers: UnitWriter,
+    taken: set[tuple[str, str]] | None = None,
+) -> list[Row]:
     """Plans and writes one dataset.
 
+    Args:
+        converter: the dataset's.
+        args: its parsed options.
+        workers: who converts.
+        taken: record sets and splits that this run has already written; the new ones are added.
     Returns:
         the lines of the summary.
     Raises:
-        UserError: the dataset is broken, or records cannot be written.
+        UserError: the dataset is broken, records cannot be written, or two datasets of one run
+            would become the same record set.
     """
     need_folder(args.input, converter.name)
     plan = converter.plan(args)
     rows = []
+    taken = set() if taken is None else taken
     for job in plan.jobs:
+        if (job.dataset, job.split) in taken:
+            raise UserError(
+                f"{converter.name}: {job.dataset}/{job.split} has just been made from another "
+                f"dataset. Convert the two into different --output folders, or leave one out."
+            )
+        taken.add((job.dataset, job.split))
         manifest = write_job(job, args.output, workers, args.overwrite)
         rows.append(_manifest_row(manifest))
     return rows + [Row(converter.name, split, "-", why) for split, why in plan.skipped.items()]
@@ -201,7 +219,8 @@ def print_summary(rows: Iterable[Row], output: Path) -> None:
     print()
     for dataset, split, kept, note in table:
         print(f"{dataset:{widths[0]}}  {split:{widths[1]}}  {kept:>{widths[2]}}  {note}")
-    print(f"\nRecords are in {output}. Look at them: python -m tfrecords_tools.inspect {output}")
+    if output.is_dir():
+        print(f"\nRecords are in {output}. Look: python -m tfrecords_tools.inspect {output}")
 
 
 def run_converter(converter: Converter) -> int:

@@ -14,6 +14,7 @@ from scipy.io import savemat
 from src.errors import UserError
 from tests.conftest import write_bodies, write_people
 from tests.tfrecords_tools.converting import write_picture
+from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools import __main__ as command
 from tfrecords_tools import inspect
 
@@ -53,6 +54,20 @@ def test_what_is_broken_fails_and_the_others_go_on(monkeypatch, capsys, lsp, tmp
     assert code == 2
     assert "nowhere" in printed.err
     assert "FAILED" in printed.out and (tmp_path / "out" / "lsp" / "train_manifest.json").exists()
+
+
+def test_two_sources_of_one_record_set_are_refused(monkeypatch, capsys, tmp_path):
+    python2_pickle(
+        tmp_path / "mosh" / "neutrSMPL_CMU" / "01" / "a.pkl",
+        {"poses": np.zeros((5, 72)), "betas": np.zeros(10)},
+    )
+    take = tmp_path / "amass" / "CMU" / "01" / "a_poses.npz"
+    take.parent.mkdir(parents=True)
+    np.savez(take, poses=np.zeros((24, 156)), betas=np.zeros(16), mocap_framerate=12.0)
+    sources = ("--amass", tmp_path / "amass", "--neutrmosh", tmp_path / "mosh", "--overwrite")
+    code = _main(monkeypatch, command, *sources, "--output", tmp_path / "out", "--workers", 0)
+    assert code == 2
+    assert "mocap_cmu/train has just been made" in capsys.readouterr().err
 
 
 def test_nothing_given_is_an_error(monkeypatch):
