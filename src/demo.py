@@ -44,12 +44,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="(runs/demo)")
+    parser.add_argument(
+        "--release",
+        type=Path,
+        metavar="FOLDER",
+        help="also write the model there in half precision, as models/demo_standin was",
+    )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
-    workdir = _parser().parse_args(arguments).workdir
+    options = _parser().parse_args(arguments)
+    workdir = options.workdir
     summary = summarise(workdir)
     (workdir / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
     print(
@@ -61,7 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for label, name in _PLACES.items():
         print(f"{label + ':':<32}{workdir / name}")
+    if options.release:
+        _release(workdir, options.release)
+        print(f"{'half-precision model:':<32}{options.release}")
     return 0
+
+
+def _release(workdir: Path, folder: Path) -> None:
+    from src.network.checkpoint import load_model, read_spec, save_model
+
+    save_model(load_model(workdir), read_spec(workdir / "model"), folder, half=True)
 
 
 def summarise(workdir: Path) -> dict[str, float]:
