@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 100
     config.train.batch_size = 32
-    config.train.epochs = 18.0
+    config.train.epochs = 11.5
     config.train.checkpoint_every_steps = 500
     config.train.log_every_steps = 20
     return config
