@@ -12,7 +12,6 @@ CONFIG ?= src/configs/hmr.py
 CHECKPOINT ?= models/demo_standin
 PROTOCOL ?= stand_in
 DATA ?= data/tfrecords
-DEMO_FLAGS ?= --images_3d 12000 --lsp 600 --coco 600
 DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500
 
 PY := $(VENV)/bin/python
@@ -83,7 +82,7 @@ endef
 
 .PHONY: demo demo-long
 demo: $(INSTALLED)  ## all of it in 10 minutes: data, training, evaluation, export, pictures
-	$(call demo,data/standin,runs/demo,src/configs/demo.py,$(DEMO_FLAGS))
+	$(call demo,data/standin,runs/demo,src/configs/demo.py,)
 
 demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,src/configs/demo_long.py,$(DEMO_LONG_FLAGS))
