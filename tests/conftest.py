@@ -96,6 +96,7 @@ def tiny_config(body_path, records_root):
     config.data.train = dict.fromkeys(IMAGE_SETS, 1.0)
     config.data.mocap = dict.fromkeys(MOCAP_SETS, 1.0)
     config.data.shuffle_buffer = 16
+    config.data.share_3d = 0.5
     config.train.batch_size = 4
     config.train.epochs = 0.5
     config.optimizer.warmup_steps = 2

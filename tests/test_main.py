@@ -30,7 +30,7 @@ def _run(*arguments):
 def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_path):
     finished = _run(*arguments, f"--workdir={tmp_path / 'run'}")
     assert finished.returncode == 2
-    message = finished.stderr[finished.stderr.index("error: ") :]
+    message = finished.stderr[finished.stderr.rindex("error: ") :]
     assert len(message.strip().splitlines()) == 1 and expected in message
     assert not (tmp_path / "run").exists()
 

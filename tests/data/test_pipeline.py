@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,12 @@ def test_half_of_each_batch_carries_3d_labels(sources):
         np.testing.assert_array_equal(batch["has_joints3d"], [1, 0, 1, 0, 1, 0])
 
 
+def test_the_share_of_3d_labels_is_spread_over_the_batch(sources):
+    settings = dataclasses.replace(SETTINGS, batch_size=5, share_3d=0.8)
+    for batch in _take(training_dataset(*sources, settings), 3):
+        assert batch["has_joints3d"].sum() == 4
+
+
 def test_one_kind_fills_the_whole_batch(sources):
     images, mocap = sources
     only_2d = [source for source in images if not source.has_3d]
@@ -51,8 +59,6 @@ def test_shapes_and_ranges(sources):
 
 
 def test_the_seed_decides_everything(sources):
-    import dataclasses
-
     first, second = (_take(training_dataset(*sources, SETTINGS), 3) for _ in range(2))
     other = _take(training_dataset(*sources, dataclasses.replace(SETTINGS, seed=6)), 3)
     for one, two, three in zip(first, second, other, strict=True):
