@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from ml_collections import ConfigDict
 
+from src.body.mean_params import read_mean_params
 from src.data.augment import Augmentation
 from src.data.pipeline import PipelineSettings, Source, find_sources, mean_body, training_dataset
 from src.errors import UserError
@@ -92,8 +93,6 @@ def _build(config: ConfigDict, spec: ModelSpec, mocap: Sequence[Source]) -> HMR:
     if config.mean_params == "mocap":
         pose, shape = mean_body(mocap)
     else:
-        from src.body.mean_params import read_mean_params
-
         pose, shape = read_mean_params(config.mean_params)
     model = build_model(spec, initial_theta(pose, shape), with_discriminator=True, seed=config.seed)
     if config.initial_encoder:
