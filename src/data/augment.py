@@ -94,8 +94,7 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         "beta": person["shape"],
         "has_smpl": person["has_smpl"],
     }
-    flipped = mirror_sample(sample)
-    return {key: tf.where(jitter.flip, flipped[key], sample[key]) for key in sample}
+    return tf.cond(jitter.flip, lambda: mirror_sample(sample), lambda: sample)
 
 
 def crop_geometry(
