@@ -75,7 +75,7 @@ def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None
     if annotation.get("category_id", PERSON) != PERSON:
         return "no person"
     numbers = annotation.get("keypoints")
-    if np.size(numbers) != 3 * len(COCO17):
+    if numbers is None or np.size(numbers) != 3 * len(COCO17):
         return "no keypoints"
     flags = np.asarray(numbers)[2::3]
     if not (flags > 0).any():
