@@ -104,6 +104,7 @@ def test_records_are_printed_checked_and_drawn(monkeypatch, capsys, tmp_path, bo
     assert _main(monkeypatch, inspect, tmp_path, *options) == 0
     printed = capsys.readouterr().out
     assert "3 records in 1 shards" in printed and "follows the schema" in printed
+    assert "mocap_cmu/train_00000.tfrecord, record 2: joints turned by" in printed
     image = cv2.imread(str(sheet))
     assert image.shape[0] == 2 * 322 and image.std() > 5
 
