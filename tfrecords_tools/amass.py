@@ -13,24 +13,18 @@ PosePrior (MPI_Limits), short, is kept whole, as in the paper (180 thousand pose
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from src.errors import UserError, run_verb
-from tfrecords_tools.bodies import (
-    POSE_SIZE,
-    SHAPE_SIZE,
-    BodyUnits,
-    Takes,
-    convert_bodies,
-    finite_rows,
-)
-from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError, fingerprint
+from tfrecords_tools.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
+from tfrecords_tools.cli import Converter, above_zero, plan_splits, run_converter
+from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError
 
 NAME = "amass"
 FPS = 12.0
@@ -70,7 +64,7 @@ def read_take(path: Path, fps: float | None) -> tuple[np.ndarray, np.ndarray]:
 def _stride(path: Path, rate: float | None, fps: float | None) -> int:
     if fps is None:
         return 1
-    if rate is None or not rate > 0:
+    if rate is None or not 0 < rate < math.inf:
         raise SampleError("take without frame rate", str(path))
     return max(1, round(round(rate) / fps))
 
@@ -120,23 +114,8 @@ def plan(args: argparse.Namespace) -> Plan:
 
 def _job(name: str, paths: list[Path], args: argparse.Namespace) -> Job:
     fps = args.fps or (None if name == POSE_PRIOR else FPS)
-    takes, dropped = Takes(), DropLog()
-    for path in tqdm(paths, desc=f"reading {name}", unit=" takes"):
-        try:
-            takes.add(*read_take(path, fps))
-        except SampleError as error:
-            dropped.add(error.reason, error.name)
-    folders = sorted({path.parent for path in paths})
-    return Job(
-        f"mocap_{name}",
-        "train",
-        BodyUnits(takes),
-        convert_bodies,
-        samples=len(takes),
-        dropped=dropped,
-        arguments={"source": NAME, "fps": fps},
-        source_fingerprint=fingerprint(folders=folders),
-    )
+    arguments = {"source": NAME, "fps": fps}
+    return bodies_job(name, paths, partial(read_take, fps=fps), DropLog(), arguments, args.workers)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +123,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", help="comma-separated set folders (default: all that are there)")
     parser.add_argument(
         "--fps",
-        type=float,
+        type=above_zero(float),
         help=f"frames a second to keep (default: {FPS:g}; all frames of PosePrior)",
     )
 

@@ -2,38 +2,73 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from src.data.schema import mocap_to_example
-from tfrecords_tools.jobs import BODIES_PER_SHARD, Outcome
+from src.data.shards import MOCAP_PREFIX
+from src.errors import UserError
+from tfrecords_tools.jobs import BODIES_PER_SHARD, DropLog, Job, Outcome, SampleError, fingerprint
+from tfrecords_tools.writer import process_pool
 
 POSE_SIZE, SHAPE_SIZE = 72, 10
+_POSE_BYTES = POSE_SIZE * np.dtype(np.float32).itemsize
 _SHUFFLE_SEED = 0
+# Below this, processes take longer to start than takes to be read.
+_TAKES_WORTH_PROCESSES = 200
+_TAKES_A_TASK = 8
 
 
-@dataclass
 class Takes:
     """Poses of many takes, each with one shape.
 
-    Attributes:
-        poses: per take (N, 72) float32, axis-angles in rad, root first.
-        shapes: per take (10,) float32.
+    The poses lie in a temporary file without a name: four million take more than a gigabyte.
     """
 
-    poses: list[np.ndarray] = field(default_factory=list)
-    shapes: list[np.ndarray] = field(default_factory=list)
+    def __init__(self) -> None:
+        # Unbuffered: bodies are read one by one from all over the file.
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as this
+        self._ends: list[int] = []
+        self._shapes: list[np.ndarray] = []
 
     def add(self, poses: np.ndarray, shape: np.ndarray) -> None:
-        """Adds a take of at least one pose."""
-        self.poses.append(np.ascontiguousarray(poses, np.float32))
-        self.shapes.append(np.asarray(shape, np.float32))
+        """Adds a take: poses (N, 72), axis-angles in rad, root first; shape (10,).
+
+        Raises:
+            UserError: there is no room for temporary files.
+        """
+        data = np.ascontiguousarray(poses, np.float32).tobytes()
+        try:
+            if self._file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise UserError(
+                f"no room for the poses in {tempfile.gettempdir()} ({error}): set TMPDIR to a "
+                f"folder on a larger disk and run the same command again."
+            ) from error
+        self._ends.append(len(self) + len(poses))
+        self._shapes.append(np.asarray(shape, np.float32))
 
     def __len__(self) -> int:
-        return sum(len(poses) for poses in self.poses)
+        return self._ends[-1] if self._ends else 0
+
+    def bodies(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Poses (n, 72) and shapes (n, 10) of these bodies."""
+        shapes = np.stack(self._shapes)[np.searchsorted(self._ends, rows, side="right")]
+        poses = np.frombuffer(b"".join(map(self._read_pose, rows.tolist())), np.float32)
+        return poses.reshape(len(rows), POSE_SIZE), shapes
+
+    def _read_pose(self, row: int) -> bytes:
+        self._file.seek(row * _POSE_BYTES)
+        return self._file.read(_POSE_BYTES)
 
 
 class BodyUnits(Sequence):
@@ -44,7 +79,6 @@ class BodyUnits(Sequence):
 
     def __init__(self, takes: Takes, per_shard: int = BODIES_PER_SHARD):
         self._takes, self._per_shard = takes, per_shard
-        self._starts = np.cumsum([0] + [len(poses) for poses in takes.poses]).tolist()
         self._order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(takes))
 
     def __len__(self) -> int:
@@ -53,18 +87,76 @@ class BodyUnits(Sequence):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        rows = self._order[index * self._per_shard : (index + 1) * self._per_shard].tolist()
-        takes = [bisect_right(self._starts, row) - 1 for row in rows]
-        poses = [
-            self._takes.poses[t][row - self._starts[t]] for t, row in zip(takes, rows, strict=True)
-        ]
-        return np.stack(poses), np.stack([self._takes.shapes[t] for t in takes])
+        rows = self._order[index * self._per_shard : (index + 1) * self._per_shard]
+        return self._takes.bodies(rows)
 
 
 def convert_bodies(unit: tuple[np.ndarray, np.ndarray]) -> Iterator[Outcome]:
     """The records of a unit of `BodyUnits`."""
     for pose, shape in zip(*unit, strict=True):
         yield mocap_to_example(pose, shape)
+
+
+ReadTake = Callable[[Path], tuple[np.ndarray, np.ndarray]]
+"""Path -> poses (N, 72) and shape (10,); may raise `SampleError`; picklable."""
+
+
+def bodies_job(
+    name: str,
+    paths: list[Path],
+    read_take: ReadTake,
+    dropped: DropLog,
+    arguments: dict[str, Any],
+    workers: int,
+) -> Job:
+    """The job that converts the takes of one set.
+
+    Args:
+        name: the record set, without its prefix.
+        paths: the takes' files, in a fixed order.
+        read_take: reads one of them.
+        dropped: takes that are already left out; unreadable ones are added.
+        arguments: options that decide what comes out.
+        workers: how many processes read them.
+    Raises:
+        UserError: there is no room for temporary files.
+    """
+    takes = Takes()
+    found = _read_all(paths, read_take, workers)
+    for take in tqdm(found, total=len(paths), desc=f"reading {name}", unit=" takes"):
+        if isinstance(take, SampleError):
+            dropped.add(take.reason, take.name)
+        else:
+            takes.add(*take)
+    return Job(
+        f"{MOCAP_PREFIX}{name}",
+        "train",
+        BodyUnits(takes),
+        convert_bodies,
+        samples=len(takes),
+        dropped=dropped,
+        arguments=arguments,
+        source_fingerprint=fingerprint(folders=sorted({path.parent for path in paths})),
+    )
+
+
+def _read_all(
+    paths: list[Path], read_take: ReadTake, workers: int
+) -> Iterator[tuple[np.ndarray, np.ndarray] | SampleError]:
+    """The takes in the order of the paths; those that are left out as their errors."""
+    read = partial(_read_or_error, read_take)
+    if workers < 2 or len(paths) < _TAKES_WORTH_PROCESSES:
+        yield from map(read, paths)
+        return
+    with process_pool(workers) as pool:
+        yield from pool.map(read, paths, chunksize=_TAKES_A_TASK)
+
+
+def _read_or_error(read_take: ReadTake, path: Path) -> tuple[np.ndarray, np.ndarray] | SampleError:
+    try:
+        return read_take(path)
+    except SampleError as error:
+        return error
 
 
 def finite_rows(poses: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_count_of_processes,
         default=os.cpu_count() or 1,
         help="processes; 0 converts in this one (default: all cores, here %(default)s)",
     )
@@ -94,6 +95,25 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace records that were made from another source or with other options",
     )
+
+
+def _count_of_processes(text: str) -> int:
+    if (count := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below zero")
+    return count
+
+
+def above_zero(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """What argparse takes as the type of an option that has to be greater than zero."""
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not above zero")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
 
 
 def open_workers(args: argparse.Namespace) -> Workers | BeamWorkers:

@@ -19,22 +19,20 @@ import numpy as np
 from src.body.joints import COCO17
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, need_library, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
-from tfrecords_tools.people2d import (
-    Crop,
-    PicturePeople,
-    convert_picture,
-    count_people,
-    group_by_people,
-    reorder,
-)
+from tfrecords_tools.jobs import DropLog, Job, Plan
+from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.pictures import Labels
 
 NAME = "coco"
 YEARS = ("2014", "2017")
 CROP = Crop(margin_px=200)
+PERSON = 1
 MIN_VISIBLE = 6
 MIN_MASK_PX = 60
+_KEYS = (
+    "images", "annotations", "id", "file_name", "height", "width", "image_id", "category_id",
+    "iscrowd", "keypoints", "segmentation", "size", "counts",
+)  # fmt: skip
 _MIN_POLYGON_NUMBERS = 6
 _HEAD_AND_SHOULDERS = 7
 
@@ -42,12 +40,15 @@ _HEAD_AND_SHOULDERS = 7
 def read_annotations(path: Path) -> dict[str, Any]:
     """Reads a COCO json.
 
+    Returns:
+        what it holds; keypoints and polygons as arrays.
     Raises:
         UserError: it is missing, no json, or lacks images or annotations.
     """
     try:
-        content = json.loads(need_file(path, NAME).read_bytes())
-    except ValueError as error:
+        with need_file(path, NAME).open(encoding="utf-8") as stream:
+            content = json.load(stream, object_hook=_compact)
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path} is no readable json: {error}") from error
     keys = set(content) if isinstance(content, dict) else set()
     if not {"images", "annotations"} <= keys:
@@ -57,14 +58,26 @@ def read_annotations(path: Path) -> dict[str, Any]:
     return content
 
 
+def _compact(item: dict[str, Any]) -> dict[str, Any]:
+    """What is needed of an object, numbers as arrays: all of it would take gigabytes of memory."""
+    needed = {key: item[key] for key in _KEYS if key in item}
+    if isinstance(needed.get("keypoints"), list) and "image_id" in needed:
+        needed["keypoints"] = np.array(needed["keypoints"], np.float64)
+    if isinstance(needed.get("segmentation"), list):
+        needed["segmentation"] = [np.array(part, np.float64) for part in needed["segmentation"]]
+    return needed
+
+
 def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None:
     """Why a person is left out by the original's filters; None if it is kept."""
     if annotation.get("iscrowd", 0):
         return "crowd"
+    if annotation.get("category_id", PERSON) != PERSON:
+        return "no person"
     numbers = annotation.get("keypoints")
-    if not isinstance(numbers, list) or len(numbers) != 3 * len(COCO17):
+    if numbers is None or np.size(numbers) != 3 * len(COCO17):
         return "no keypoints"
-    flags = np.array(numbers[2::3])
+    flags = np.asarray(numbers)[2::3]
     if not (flags > 0).any():
         return "no labelled keypoint"
     if (flags == 2).sum() < MIN_VISIBLE:
@@ -75,7 +88,10 @@ def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None
 
 
 def _mask_rejection(segmentation: Any, height: int, width: int) -> str | None:
-    extent = mask_extent_px(segmentation, height, width)
+    try:
+        extent = mask_extent_px(segmentation, height, width)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "unreadable mask"
     if extent is None:
         return "mask without pixels"
     return None if extent > MIN_MASK_PX else f"mask of at most {MIN_MASK_PX} px"
@@ -90,7 +106,7 @@ def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
     """
     mask = need_library("pycocotools.mask", "reading COCO's masks")
     if isinstance(segmentation, list):
-        segmentation = [part for part in segmentation if len(part) >= _MIN_POLYGON_NUMBERS]
+        segmentation = [part for part in segmentation if _is_polygon(part)]
     if not segmentation:
         return None
     if isinstance(segmentation, list) or isinstance(segmentation.get("counts"), list):
@@ -100,8 +116,16 @@ def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
     return int(size.max()) - 1 if size.all() else None
 
 
+def _is_polygon(numbers: Any) -> bool:
+    return len(numbers) >= _MIN_POLYGON_NUMBERS and bool(np.isfinite(numbers).all())
+
+
 def select_people(content: dict[str, Any], images: Path) -> tuple[list[PicturePeople], DropLog]:
-    """The pictures with people that the filters keep, by picture id; and who was left out."""
+    """The pictures with people that the filters keep, by picture id; and who was left out.
+
+    Raises:
+        KeyError: an image or annotation lacks a key.
+    """
     pictures = {picture["id"]: picture for picture in content["images"]}
     dropped = DropLog()
     kept: dict[int, list[Labels]] = {}
@@ -112,7 +136,7 @@ def select_people(content: dict[str, Any], images: Path) -> tuple[list[PicturePe
         if reason:
             dropped.add(reason, name)
         else:
-            points = np.array(annotation["keypoints"], np.float64).reshape(len(COCO17), 3)
+            points = np.reshape(annotation["keypoints"], (len(COCO17), 3))
             kept.setdefault(key, []).append(reorder(points, COCO17, name))
     return [
         PicturePeople(images / pictures[key]["file_name"], NAME, tuple(kept[key]), CROP)
@@ -161,17 +185,12 @@ def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
 
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
-    pictures, dropped = select_people(read_annotations(annotations), images)
-    return Job(
-        NAME,
-        split,
-        group_by_people(pictures),
-        ItemByItem(convert_picture),
-        samples=count_people(pictures),
-        dropped=dropped,
-        arguments={"annotations": annotations.name},
-        source_fingerprint=fingerprint([annotations], [images]),
-    )
+    try:
+        pictures, dropped = select_people(read_annotations(annotations), images)
+    except KeyError as error:
+        raise UserError(f"{annotations}: an image or annotation lacks the key {error}.") from error
+    arguments = {"annotations": annotations.name}
+    return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

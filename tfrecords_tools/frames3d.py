@@ -97,6 +97,7 @@ def _person(frame: Frame, image: np.ndarray, min_joints_inside: int) -> Person:
         labels,
         full_body_scale(labels),
         MARGIN_PX,
+        whole_center=True,
         camera=frame.camera,
         filename=frame.path.name,
         dataset=frame.dataset,

@@ -26,15 +26,8 @@ from src.body.joints import COCO17, COCOPLUS, LSP14
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, run_converter
 from tfrecords_tools.coco import read_annotations
-from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
-from tfrecords_tools.people2d import (
-    Crop,
-    PicturePeople,
-    convert_picture,
-    count_people,
-    group_by_people,
-    reorder,
-)
+from tfrecords_tools.jobs import DropLog, Plan
+from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.pictures import Labels
 
 NAME = "from_labels"
@@ -156,18 +149,12 @@ def plan(args: argparse.Namespace) -> Plan:
     images = args.input / args.images
     people = People(images, args.name, args.min_visible)
     (read_npz if labels.suffix == ".npz" else read_json)(labels, people)
+    split = (args.splits or CONVERTER.splits)[0]
+    arguments = {"labels": labels.name, "min_visible": args.min_visible}
     pictures = people.pictures()
-    job = Job(
-        args.name,
-        (args.splits or CONVERTER.splits)[0],
-        group_by_people(pictures),
-        ItemByItem(convert_picture),
-        samples=count_people(pictures),
-        dropped=people.dropped,
-        arguments={"labels": labels.name, "min_visible": args.min_visible},
-        source_fingerprint=fingerprint([labels], [images] if images.is_dir() else []),
+    return Plan(
+        [people_job(args.name, split, pictures, people.dropped, [labels], images, arguments)]
     )
-    return Plan([job])
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

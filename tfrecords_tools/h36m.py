@@ -49,6 +49,8 @@ FRAME_STEP = 5
 DAMAGED_VIDEOS = {"S11_Directions_1_cam0"}
 MISALIGNED_TAKES = ("S9_Greeting_1", "S9_SittingDown_1", "S9_Waiting_0")
 _POSES_2D, _POSES_3D = "MyPoseFeatures/D2_Positions", "MyPoseFeatures/D3_Positions_mono"
+FITS_NAME = "{prefix}_cam{camera}_aligned.pkl"
+_NO_FITS = np.zeros((0, 72)), np.zeros(10)
 _SOURCE_FOLDERS = ("Videos", _POSES_2D, _POSES_3D)
 _METADATA_PLACES = (
     "metadata.xml",
@@ -82,20 +84,26 @@ class Video:
 
 def convert_video(video: Video) -> Iterator[Outcome]:
     """The records of a video; without annotations all its frames are left out."""
+    poses, shape = _NO_FITS
     try:
-        frames = _frames(video)
+        if video.fits is not None:
+            poses, shape = read_fits(video.fits)
+    except SampleError as error:
+        yield error
+    try:
+        frames = _frames(video, poses, shape)
     except SampleError as error:
         yield from (error for _ in range(video.frames))
         return
     yield from convert_frames(Frames3dUnit(frames, video.video, video.min_joints_inside))
+    for row in range(len(frames), video.frames):
+        name = f"{video.sequence}, frame {FRAME_STEP * row}"
+        yield SampleError("frame without 2D annotation", name)
 
 
-def _frames(video: Video) -> list[Frame]:
+def _frames(video: Video, poses: np.ndarray, shape: np.ndarray) -> list[Frame]:
     pixels = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
     joints_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
-    if not len(pixels) == len(joints_mm) == video.frames:
-        raise SampleError("2D and 3D annotations of different length", video.sequence)
-    poses, shape = read_fits(video.fits) if video.fits else (np.zeros((0, 72)), np.zeros(10))
     return [
         Frame(
             path=video.video,
@@ -110,7 +118,7 @@ def _frames(video: Video) -> list[Frame]:
             shape=shape if row < len(poses) else None,
             gender="n" if row < len(poses) else "",
         )
-        for row in range(video.frames)
+        for row in range(min(len(pixels), len(joints_mm)))
     ]
 
 
@@ -158,14 +166,19 @@ class Collector:
             joints3d=joints3d,
             sequence=sequence,
             camera=self._metadata.camera(camera),
-            frames=-(-count_rows(joints3d) // FRAME_STEP),
+            frames=-(-count_rows(joints3d, 3) // FRAME_STEP),
             min_joints_inside=min_joints_inside,
-            fits=self._fits_of(subject, f"{prefix}_cam{camera}_aligned.pkl"),
+            fits=self._fits_of(sequence, FITS_NAME.format(prefix=prefix, camera=camera)),
         )
 
-    def _fits_of(self, subject: str, name: str) -> Path | None:
-        path = self._fits / subject / name if self._fits else None
-        return path if path is not None and path.is_file() else None
+    def _fits_of(self, sequence: str, name: str) -> Path | None:
+        if self._fits is None:
+            return None
+        path = self._fits / sequence.split("_")[0] / name
+        if path.is_file():
+            return path
+        self.dropped.add("missing SMPL fits (the joints are kept)", sequence)
+        return None
 
 
 def find_metadata(args: argparse.Namespace) -> Path:
@@ -189,8 +202,11 @@ def find_metadata(args: argparse.Namespace) -> Path:
 def plan(args: argparse.Namespace) -> Plan:
     """One job per split; a unit is a video."""
     splits, skipped = plan_splits(args, CONVERTER, lambda split: _missing(args.input, split))
-    if args.fits is not None and not args.fits.is_dir():
-        raise UserError(f"{NAME}: --fits {args.fits} is no folder.")
+    if args.fits is not None and not any(args.fits.glob("S*/*_aligned.pkl")):
+        example = FITS_NAME.format(prefix="Directions 1", camera=0)
+        raise UserError(
+            f"{NAME}: --fits {args.fits} holds no fits, expected S1/{example} and so on."
+        )
     metadata_path = find_metadata(args)
     metadata = read_metadata(metadata_path)
     jobs = [_job(split, args, metadata, metadata_path) for split in splits]

@@ -21,6 +21,7 @@ NUM_TAKES = 32
 _EXTRINSIC, _INTRINSIC = 6, 9
 _NUMBERS = NUM_CAMERAS * (NUM_SUBJECTS * _EXTRINSIC + _INTRINSIC)
 _VARIABLE = "Pose"
+_UNREADABLE_FITS = "unreadable SMPL fits (the joints are kept)"
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,17 @@ def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
     }
 
 
-def count_rows(path: Path) -> int:
-    """Number of frames of a pose file, from its header.
+def count_rows(path: Path, dimensions: int) -> int:
+    """Number of frames of a pose file, from its header; arguments as those of `read_positions`.
 
     Raises:
         SampleError: missing or unreadable.
     """
     cdflib = need_library("cdflib", "reading Human3.6M's poses")
     try:
-        return int(cdflib.CDF(path).varinq(_VARIABLE).Dim_Sizes[0])
+        shape = cdflib.CDF(path).varinq(_VARIABLE)
+        numbers = (shape.Last_Rec + 1) * int(np.prod(shape.Dim_Sizes))
+        return numbers // (len(H36M32) * dimensions)
     except FileNotFoundError as error:
         raise SampleError("missing annotations", str(path)) from error
     except Exception as error:  # cdflib raises whatever a damaged header leads to
@@ -135,9 +138,9 @@ def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
         poses = np.array(content["new_poses"], np.float64).reshape(-1, 72)
         shape = np.asarray(content["betas"], np.float32).ravel()[:10]
     except (UserError, KeyError, TypeError, ValueError) as error:
-        raise SampleError("unreadable SMPL fits", f"{path}: {error}") from error
+        raise SampleError(_UNREADABLE_FITS, f"{path}: {error}") from error
     if shape.shape != (10,) or not (np.isfinite(poses).all() and np.isfinite(shape).all()):
-        raise SampleError("unreadable SMPL fits", f"{path}: shape of {shape.size} numbers, or NaN")
+        raise SampleError(_UNREADABLE_FITS, f"{path}: shape of {shape.size} numbers, or NaN")
     upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
     poses[:, :3] = upright.as_rotvec()
     return poses.astype(np.float32), shape

@@ -46,15 +46,17 @@ def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
             yield {key: value.numpy() for key, value in person.items()}
 
 
-def read_bodies(shard: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The first records of a mocap shard: name, pose (72,), shape (10,)."""
+def read_bodies(shards: list[Path], count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The first records of each mocap shard, as many of each: name, pose (72,), shape (10,)."""
     import tensorflow as tf
 
     from src.data.reading import parse_mocap, read_shard
 
-    for index, serialized in enumerate(itertools.islice(read_shard(shard), count)):
-        pose, shape = (value.numpy() for value in parse_mocap(tf.constant(serialized)))
-        yield f"{shard.parent.name}/{shard.name}, record {index}", pose, shape
+    each = -(-count // len(shards))
+    for shard in shards:
+        for index, serialized in enumerate(itertools.islice(read_shard(shard), each)):
+            pose, shape = (value.numpy() for value in parse_mocap(tf.constant(serialized)))
+            yield f"{shard.parent.name}/{shard.name}, record {index}", pose, shape
 
 
 def print_folder(folder: Path, shards: list[Path]) -> None:
@@ -92,6 +94,16 @@ def describe(person: dict[str, Any]) -> str:
     )
 
 
+def describe_body(name: str, pose: np.ndarray, shape: np.ndarray) -> str:
+    """One line about a record of motion capture."""
+    angles_deg = np.degrees(np.linalg.norm(pose.reshape(-1, 3)[1:], axis=1))
+    numbers = " ".join(f"{number:.1f}" for number in shape)
+    return (
+        f"{name}: joints turned by {angles_deg.mean():.0f} degrees on average, "
+        f"{angles_deg.max():.0f} at most, shape {numbers}"
+    )
+
+
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tfrecords_tools.inspect",
@@ -116,13 +128,15 @@ def _check(shards: list[Path]) -> None:
     print(f"every record of {len(shards)} shards follows the schema")
 
 
-def _draw(args: argparse.Namespace, people: list[dict[str, Any]], mocap: list[Path]) -> None:
+def _draw(
+    args: argparse.Namespace,
+    people: list[dict[str, Any]],
+    bodies: list[tuple[str, np.ndarray, np.ndarray]],
+) -> None:
     from tfrecords_tools import sheets
 
     cells = [sheets.draw_person(person, name_of(person), args.body) for person in people]
-    if mocap and args.body is not None:
-        each = -(-args.num // len(mocap))
-        bodies = [body for shard in mocap for body in read_bodies(shard, each)]
+    if args.body is not None:
         cells += [sheets.draw_mocap(pose, shape, name, args.body) for name, pose, shape in bodies]
     if not cells:
         raise UserError("records without pictures are drawn with a body: add --body FILE.npz")
@@ -141,10 +155,13 @@ def main() -> int:
     mocap = [shard for shard in shards if is_mocap_path(shard)]
     pictures = [shard for shard in shards if shard not in mocap]
     people = list(read_people(pictures, args.num))[: args.num] if pictures else []
+    bodies = list(read_bodies(mocap, args.num))[: args.num] if mocap else []
     for person in people:
         print(f"  {describe(person)}")
+    for body in bodies:
+        print(f"  {describe_body(*body)}")
     if args.draw is not None:
-        _draw(args, people, mocap)
+        _draw(args, people, bodies)
     return 0
 
 

@@ -18,11 +18,13 @@ from src.body.joints import COCOPLUS, LSP14
 from src.data.schema import person_to_example
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.jobs import ItemByItem, Job, Plan, chunks, fingerprint
+from tfrecords_tools.jobs import ItemByItem, Job, Outcome, Plan, chunks, fingerprint
 from tfrecords_tools.matlab import read_mat
+from tfrecords_tools.people2d import Crop, PicturePeople, convert_picture
 from tfrecords_tools.pictures import Labels, whole_person
 
 NAME = "lsp"
+CROP = Crop(margin_px=200)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class LspItem:
     joints_px: np.ndarray
     labelled: np.ndarray
     dataset: str
+
+    def labels(self) -> Labels:
+        """The joints in cocoplus order."""
+        keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
+        keypoints[: len(LSP14)], visibility[: len(LSP14)] = self.joints_px, self.labelled
+        return Labels(keypoints, visibility, self.path.name)
 
 
 def read_joints(path: Path, name: str) -> np.ndarray:
@@ -54,12 +62,29 @@ def read_joints(path: Path, name: str) -> np.ndarray:
     return joints.transpose(2, 0, 1).astype(np.float64)
 
 
-def convert_item(item: LspItem) -> Iterator[bytes]:
-    """One picture's record."""
-    keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
-    keypoints[: len(LSP14)], visibility[: len(LSP14)] = item.joints_px, item.labelled
-    labels = Labels(keypoints, visibility, item.path.name)
-    yield person_to_example(whole_person(item.path, labels, item.dataset))
+def convert_whole(item: LspItem) -> Iterator[bytes]:
+    """The record of a picture that is stored as it is."""
+    yield person_to_example(whole_person(item.path, item.labels(), item.dataset))
+
+
+def convert_scaled(item: LspItem) -> Iterator[Outcome]:
+    """The record of a picture whose person is scaled to 150 px and cut out."""
+    yield from convert_picture(PicturePeople(item.path, item.dataset, (item.labels(),), CROP))
+
+
+def items_job(
+    dataset: str, split: str, items: list[LspItem], scaled: bool, release: str, source: str
+) -> Job:
+    """The job of a release of LSP or LSP extended; `source` is its fingerprint."""
+    return Job(
+        dataset,
+        split,
+        chunks(items),
+        ItemByItem(convert_scaled if scaled else convert_whole),
+        samples=len(items),
+        arguments={"release": release},
+        source_fingerprint=source,
+    )
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -72,11 +97,18 @@ def plan(args: argparse.Namespace) -> Plan:
         args, CONVERTER, lambda split: None if split in rows else f"there is no split {split}"
     )
     source = fingerprint([mat], [images] if images.is_dir() else [])
-    jobs = []
-    for split in splits:
-        items = [_item(images, row, joints[row]) for row in rows[split]]
-        units, convert = chunks(items), ItemByItem(convert_item)
-        jobs.append(Job(NAME, split, units, convert, len(items), source_fingerprint=source))
+    release = "original size" if args.original_size else "150 px"
+    jobs = [
+        items_job(
+            NAME,
+            split,
+            [_item(images, row, joints[row]) for row in rows[split]],
+            args.original_size,
+            release,
+            source,
+        )
+        for split in splits
+    ]
     return Plan(jobs, skipped)
 
 
@@ -85,14 +117,25 @@ def _item(images: Path, row: int, joints: np.ndarray) -> LspItem:
     return LspItem(images / f"im{row + 1:04d}.jpg", joints[:, :2], visible, NAME)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which of the two releases it is."""
+    parser.add_argument(
+        "--original_size",
+        action="store_true",
+        help="the folder holds lsp_dataset_original.zip: scale people to 150 px and cut them out",
+    )
+
+
 CONVERTER = Converter(
     name=NAME,
     about=f"""{__doc__}
-Download lsp_dataset.zip (or lsp_dataset_original.zip). Layout:
+Download lsp_dataset.zip; lsp_dataset_original.zip, of larger pictures, needs --original_size.
+Layout:
   images/im0001.jpg ... images/im2000.jpg
   joints.mat""",
     plan=plan,
     splits=("train", "test"),
+    add_options=add_options,
 )
 
 if __name__ == "__main__":

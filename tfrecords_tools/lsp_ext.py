@@ -10,46 +10,30 @@ to 150 px and cut out. The labels are rough in places: sides are exchanged, poin
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import ItemByItem, Job, Plan, chunks, fingerprint
-from tfrecords_tools.lsp import LspItem, convert_item, read_joints
-from tfrecords_tools.people2d import Crop, PicturePeople, convert_picture
-from tfrecords_tools.pictures import Labels
+from tfrecords_tools.jobs import Plan, fingerprint
+from tfrecords_tools.lsp import LspItem, items_job, read_joints
 
 NAME = "lsp_ext"
-CROP = Crop(margin_px=200)
 
 
-def _first_release(images: Path, joints: np.ndarray) -> Job:
-    items = [
-        LspItem(images / f"im{row + 1:05d}.jpg", points[:, :2], points[:, 2] > 0, NAME)
-        for row, points in enumerate(joints)
-    ]
-    return Job(NAME, "train", chunks(items), ItemByItem(convert_item), len(items))
+def _first_release(images: Path, joints: np.ndarray) -> list[Path]:
+    return [images / f"im{row + 1:05d}.jpg" for row in range(len(joints))]
 
 
-def _high_resolution(folder: Path, joints: np.ndarray) -> Job:
+def _high_resolution(folder: Path, joints: np.ndarray) -> list[Path]:
     paths = sorted(folder.glob("im*.png"))
     if len(paths) != len(joints):
         raise UserError(
             f"{NAME}: {folder} holds {len(paths)} pictures im*.png, but joints.mat has "
             f"{len(joints)} rows, and they go by position: extract the archive completely."
         )
-    items = [_picture(path, points) for path, points in zip(paths, joints, strict=True)]
-    return Job(NAME, "train", chunks(items), ItemByItem(convert_picture), len(items))
-
-
-def _picture(path: Path, points: np.ndarray) -> PicturePeople:
-    keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
-    keypoints[: len(LSP14)], visibility[: len(LSP14)] = points[:, :2], points[:, 2] > 0
-    return PicturePeople(path, NAME, (Labels(keypoints, visibility, path.name),), CROP)
+    return paths
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -58,11 +42,15 @@ def plan(args: argparse.Namespace) -> Plan:
     plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
     images = args.input / "images"
     first = images.is_dir()
-    job = _first_release(images, joints) if first else _high_resolution(args.input, joints)
-    release = {"release": "LSPET" if first else "HR-LSPET"}
     folder = images if first else args.input
+    paths = (_first_release if first else _high_resolution)(folder, joints)
+    items = [
+        LspItem(path, points[:, :2], points[:, 2] > 0, NAME)
+        for path, points in zip(paths, joints, strict=True)
+    ]
+    release = "LSPET" if first else "HR-LSPET"
     source = fingerprint([args.input / "joints.mat"], [folder])
-    return Plan([dataclasses.replace(job, arguments=release, source_fingerprint=source)])
+    return Plan([items_job(NAME, "train", items, not first, release, source)])
 
 
 CONVERTER = Converter(

@@ -42,7 +42,7 @@ def moving_frames(joints_mm: np.ndarray, motion_mm: float = MOTION_MM) -> np.nda
     Returns:
         frame numbers, ascending.
     """
-    kept = [0]
+    kept = [0][: len(joints_mm)]
     ahead = 256
     start = 1
     while start < len(joints_mm):
@@ -53,7 +53,7 @@ def moving_frames(joints_mm: np.ndarray, motion_mm: float = MOTION_MM) -> np.nda
             start = kept[-1] + 1
         else:
             start += ahead
-    return np.array(kept)
+    return np.array(kept, int)
 
 
 def sequence_folders(root: Path, split: str) -> dict[str, Path]:
@@ -70,7 +70,11 @@ def _collect(
 ) -> None:
     """Adds a session's frames: a unit per video, or single frames where they lie as pictures."""
     for camera in (camera for camera in CAMERAS if camera in session.joints_mm):
-        kept = moving_frames(session.joints_mm[camera])
+        finite = np.isfinite(session.joints_mm[camera]).all(axis=(1, 2))
+        for row in np.flatnonzero(~finite):
+            dropped.add("coordinates that are not finite", session.frame(camera, int(row)).name)
+        rows = np.flatnonzero(finite)
+        kept = rows[moving_frames(session.joints_mm[camera][rows])]
         frames = [session.frame(camera, row) for row in kept]
         if session.pictures(camera) is not None:
             loose.extend(frames)

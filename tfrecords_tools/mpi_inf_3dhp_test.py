@@ -11,8 +11,9 @@ import numpy as np
 from src.body.joints import LSP14, MPI_INF_3DHP17, take_joints
 from src.errors import UserError
 from tfrecords_tools.frames3d import Frame, Frames3dUnit, convert_frames
-from tfrecords_tools.jobs import Job, chunks, fingerprint
+from tfrecords_tools.jobs import DropLog, Job, chunks, fingerprint
 
+SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
 GROUND_TRUTHS = ("univ_annot3", "annot3")
 ACTIVITIES = (
     "", "Stand/Walk", "Exercise", "Sit on Chair", "Crouch/Reach", "On Floor", "Sports", "Misc",
@@ -94,6 +95,9 @@ def fit_camera(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarray |
 def make_job(dataset: str, root: Path, ground_truth: str) -> Job:
     """The job of the test split: every valid frame, in order."""
     folders = find_sequences(root)
+    dropped = DropLog()
+    for name in sorted(set(SEQUENCES) - {folder.name for folder in folders}):
+        dropped.add("missing sequence", name)
     frames = [frame for f in folders for frame in read_sequence(f, dataset, ground_truth)]
     return Job(
         dataset,
@@ -101,6 +105,10 @@ def make_job(dataset: str, root: Path, ground_truth: str) -> Job:
         [Frames3dUnit(list(part), min_joints_inside=0) for part in chunks(frames)],
         convert_frames,
         samples=len(frames),
+        dropped=dropped,
         arguments={"joints3d": ground_truth},
-        source_fingerprint=fingerprint(folder / "annot_data.mat" for folder in folders),
+        source_fingerprint=fingerprint(
+            [folder / "annot_data.mat" for folder in folders],
+            filter(Path.is_dir, (folder / "imageSequence" for folder in folders)),
+        ),
     )

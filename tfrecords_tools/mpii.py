@@ -20,15 +20,9 @@ from pathlib import Path
 
 from src.errors import run_verb
 from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, SampleError, fingerprint
+from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError
 from tfrecords_tools.mpii_files import Found, read_json, read_release
-from tfrecords_tools.people2d import (
-    Crop,
-    PicturePeople,
-    convert_picture,
-    count_people,
-    group_by_people,
-)
+from tfrecords_tools.people2d import Crop, PicturePeople, people_job
 from tfrecords_tools.person_scale import person_scale
 from tfrecords_tools.pictures import Labels
 
@@ -77,16 +71,8 @@ def plan(args: argparse.Namespace) -> Plan:
 def _job(split: str, annotations: Path, images: Path) -> Job:
     read = read_json if annotations.suffix == ".json" else read_release
     pictures, dropped = collect(read(annotations), images)
-    return Job(
-        NAME,
-        split,
-        group_by_people(pictures),
-        ItemByItem(convert_picture),
-        samples=count_people(pictures),
-        dropped=dropped,
-        arguments={"annotations": annotations.name},
-        source_fingerprint=fingerprint([annotations], [images] if images.is_dir() else []),
-    )
+    arguments = {"annotations": annotations.name}
+    return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 
 
 CONVERTER = Converter(

@@ -54,14 +54,17 @@ def _read_person(picture: Any, number: int) -> Found:
     if len(points) < 2:
         reason = "person with one labelled joint" if points else "person without joints"
         return file_name, SampleError(reason, name)
-    return file_name, reorder(_read_points(points), MPII16, name)
+    try:
+        return file_name, reorder(_read_points(points), MPII16, name)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return file_name, SampleError("person with unreadable joints", name)
 
 
 def _read_points(points: list) -> np.ndarray:
     """(16, 3) x, y, 1 where annotated, whatever `is_visible` says; 0-based pixels."""
     keypoints = np.zeros((len(MPII16), 3))
     for point in points:
-        keypoints[int(point.id)] = (point.x - 1, point.y - 1, 1)
+        keypoints[range(len(MPII16)).index(point.id)] = (point.x - 1, point.y - 1, 1)
     return keypoints
 
 

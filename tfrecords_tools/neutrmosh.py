@@ -13,23 +13,16 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from src.body.safe_pickle import safe_load
 from src.errors import UserError, run_verb
-from tfrecords_tools.bodies import (
-    POSE_SIZE,
-    SHAPE_SIZE,
-    BodyUnits,
-    Takes,
-    convert_bodies,
-    finite_rows,
-)
-from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError, fingerprint
+from tfrecords_tools.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
+from tfrecords_tools.cli import Converter, above_zero, plan_splits, run_converter
+from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError
 
 NAME = "neutrmosh"
 FOLDERS = {
@@ -97,27 +90,16 @@ def _job(name: str, folder: Path, args: argparse.Namespace) -> Job:
     paths, dropped = find_takes(folder)
     if not paths:
         raise UserError(f"{NAME}: no .pkl to convert below {folder}.")
-    takes = Takes()
-    for path in tqdm(paths, desc=f"reading {name}", unit=" takes"):
-        try:
-            takes.add(*read_take(path, args.keep_every))
-        except SampleError as error:
-            dropped.add(error.reason, error.name)
-    return Job(
-        f"mocap_{name}",
-        "train",
-        BodyUnits(takes),
-        convert_bodies,
-        samples=len(takes),
-        dropped=dropped,
-        arguments={"source": NAME, "keep_every": args.keep_every},
-        source_fingerprint=fingerprint(folders=sorted({path.parent for path in paths})),
-    )
+    arguments = {"source": NAME, "keep_every": args.keep_every}
+    read = partial(read_take, keep_every=args.keep_every)
+    return bodies_job(name, paths, read, dropped, arguments, args.workers)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How dense, and what to call a folder of another name."""
-    parser.add_argument("--keep_every", type=int, default=1, help="keep every n-th frame")
+    parser.add_argument(
+        "--keep_every", type=above_zero(int), default=1, help="keep every n-th frame"
+    )
     parser.add_argument("--name", help="call the whole input mocap_<name>, whatever its folders")
 
 

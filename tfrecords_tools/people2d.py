@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ import numpy as np
 
 from src.body.joints import COCOPLUS, take_joints
 from src.data.schema import person_to_example
-from tfrecords_tools.jobs import PEOPLE_PER_SHARD, Outcome, SampleError
+from tfrecords_tools.jobs import (
+    PEOPLE_PER_SHARD,
+    DropLog,
+    ItemByItem,
+    Job,
+    Outcome,
+    SampleError,
+    fingerprint,
+)
 from tfrecords_tools.person_scale import person_scale
 from tfrecords_tools.pictures import Labels, cut_person, read_picture
 
@@ -79,9 +87,33 @@ def _record(
     return person_to_example(cut_person(image, labels, scale, picture.crop.margin_px, **fields))
 
 
-def count_people(pictures: list[PicturePeople]) -> int:
-    """How many people the pictures hold together."""
-    return sum(len(picture.people) for picture in pictures)
+def people_job(
+    dataset: str,
+    split: str,
+    pictures: list[PicturePeople],
+    dropped: DropLog,
+    files: Iterable[Path],
+    images: Path,
+    arguments: dict[str, Any],
+) -> Job:
+    """The job that converts pictures with their people.
+
+    Args:
+        dataset, split, dropped: see `Job`.
+        pictures: in the order of the records.
+        files, images: annotation files and picture folder, which the source is known by.
+        arguments: options that decide what comes out.
+    """
+    return Job(
+        dataset,
+        split,
+        group_by_people(pictures),
+        ItemByItem(convert_picture),
+        samples=sum(len(picture.people) for picture in pictures),
+        dropped=dropped,
+        arguments=arguments,
+        source_fingerprint=fingerprint(files, [images] if images.is_dir() else []),
+    )
 
 
 def group_by_people(pictures: list[PicturePeople]) -> list[list[PicturePeople]]:

@@ -156,6 +156,7 @@ def cut_person(
     scale: float,
     margin_px: int,
     *,
+    whole_center: bool = False,
     camera: np.ndarray | None = None,
     **fields: Any,
 ) -> Person:
@@ -166,6 +167,8 @@ def cut_person(
         labels: in that picture's pixels.
         scale: stored pixels per picture pixel.
         margin_px: half the side of the window; where it leaves the picture it is cut off.
+        whole_center: round the middle of the keypoints' box to whole pixels before cutting, as the
+            original does in sets with 3D joints.
         camera: (3,) focal length, cx, cy in the picture's pixels; stored for the window.
         **fields: filename, dataset and whatever else `Person` takes.
     Raises:
@@ -176,6 +179,8 @@ def cut_person(
     resized = np.maximum(np.floor(size * scale), 1)
     factors = resized / size
     center = (low + high) / 2 * factors
+    if whole_center:
+        center = np.round(center)
     start = np.maximum(center - margin_px, 0).astype(int)
     end = np.minimum((center + margin_px).astype(int), resized.astype(int))
     if (end <= start).any():

@@ -25,15 +25,8 @@ from src.body.joints import LSP14, OPENPOSE18
 from src.body.safe_pickle import safe_load
 from src.errors import UserError, run_verb
 from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, ItemByItem, Job, Plan, fingerprint
-from tfrecords_tools.people2d import (
-    Crop,
-    PicturePeople,
-    convert_picture,
-    count_people,
-    group_by_people,
-    reorder,
-)
+from tfrecords_tools.jobs import DropLog, Job, Plan
+from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.pictures import Labels, full_body_scale
 
 NAME, DATASET = "pw3d", "3dpw"
@@ -216,16 +209,8 @@ def _job(args: argparse.Namespace, split: str) -> Job:
     images = args.input / "imageFiles"
     dropped = DropLog()
     pictures = _pictures(args, paths, dropped)
-    return Job(
-        DATASET,
-        split,
-        group_by_people(pictures),
-        ItemByItem(convert_picture),
-        samples=count_people(pictures),
-        dropped=dropped,
-        arguments={"joints3d": args.male is not None},
-        source_fingerprint=fingerprint(paths, [images] if images.is_dir() else []),
-    )
+    arguments = {"joints3d": args.male is not None}
+    return people_job(DATASET, split, pictures, dropped, paths, images, arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

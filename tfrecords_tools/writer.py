@@ -30,6 +30,7 @@ from src.data.record_format import RecordWriter
 from src.data.schema import SCHEMA_VERSION
 from src.data.shards import (
     Manifest,
+    find_shards,
     manifest_path,
     progress_dir,
     read_manifest,
@@ -39,6 +40,7 @@ from src.data.shards import (
 from src.errors import UserError
 from tfrecords_tools.jobs import DropLog, Job, SampleError
 
+_CONTEXT = get_context("spawn")
 _TICK_SECONDS = 0.2
 _UNITS_AHEAD = 2
 # As many workers run as there are cores: their libraries must not start threads of their own.
@@ -52,6 +54,16 @@ class ShardResult:
     examples: int = 0
     dropped: DropLog = field(default_factory=DropLog)
     size_bytes: int = 0
+
+
+def process_pool(count: int, progress: Synchronized | None = None) -> ProcessPoolExecutor:
+    """Processes that end with this one, however it ends.
+
+    Args:
+        count: how many.
+        progress: counts the outcomes that `write_shard` makes in them.
+    """
+    return ProcessPoolExecutor(count, _CONTEXT, initializer=_start_worker, initargs=(progress,))
 
 
 class UnitWriter(Protocol):
@@ -75,11 +87,8 @@ class Workers:
 
     def __enter__(self) -> Workers:
         if self.count:
-            context = get_context("spawn")
-            self._progress = context.Value("q", 0)
-            self._pool = ProcessPoolExecutor(
-                self.count, context, initializer=_start_worker, initargs=(self._progress,)
-            )
+            self._progress = _CONTEXT.Value("q", 0)
+            self._pool = process_pool(self.count, self._progress)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,7 +158,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 _worker_progress: Synchronized | None = None
 
 
-def _start_worker(progress: Synchronized) -> None:
+def _start_worker(progress: Synchronized | None) -> None:
     global _worker_progress
     _worker_progress = progress
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -184,10 +193,7 @@ def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -
         _write_json(progress / f"{path.name}.json", asdict(result))
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path}: {error}. Shards that are complete stay: make room and run the "
-            f"same command again, it continues where it stopped."
-        ) from error
+        raise UserError(_disk_message(path, error)) from error
     return result
 
 
@@ -216,14 +222,31 @@ def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False
         workers: who converts.
         overwrite: whether records of another source or other arguments may be replaced.
     Raises:
-        UserError: there are records of another source, or the disk is full.
+        UserError: there are records of another source, complete records lack shards, or the disk
+            is full.
     """
-    folder, progress = root / job.dataset, progress_dir(root, job.dataset, job.split)
-    identity = _identity(job)
     existing = read_manifest(root, job.dataset, job.split)
-    if existing is not None and _same(existing, job) and not progress.is_dir():
-        return existing
-    _prepare(job, root, identity, existing, overwrite)
+    try:
+        if existing is not None and _same(existing, job):
+            # The manifest comes last: what else is there was left by a run killed while it tidied.
+            shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
+            find_shards(root, job.dataset, job.split)
+            return existing
+        _prepare(job, root, _identity(job), existing, overwrite)
+        return _convert(job, root, workers)
+    except OSError as error:
+        raise UserError(_disk_message(root / job.dataset, error)) from error
+
+
+def _disk_message(path: Path, error: OSError) -> str:
+    return (
+        f"cannot write {path}: {error}. Shards that are complete stay: make room and run the same "
+        f"command again, it continues where it stopped."
+    )
+
+
+def _convert(job: Job, root: Path, workers: UnitWriter) -> Manifest:
+    folder, progress = root / job.dataset, progress_dir(root, job.dataset, job.split)
     results = _finished(folder, progress, job)
     missing = [index for index in range(len(job.units)) if index not in results]
     _convert_missing(job, missing, results, folder, workers)

@@ -43,9 +43,10 @@ def manifest_of(output: Path, dataset: str, split: str) -> Manifest:
 
 
 def write_picture(path: Path, height: int, width: int, dots: np.ndarray | None = None) -> None:
-    """A grey picture, with a white dot of 5 px at each of `dots` (N, 2)."""
+    """A grey picture, with a white dot of 5 px at each finite one of `dots` (N, 2)."""
     image = np.full((height, width, 3), 90, np.uint8)
-    for x, y in np.zeros((0, 2)) if dots is None else dots:
+    dots = np.zeros((0, 2)) if dots is None else dots
+    for x, y in dots[np.isfinite(dots).all(axis=1)]:
         cv2.circle(image, (round(x), round(y)), 5, (255, 255, 255), -1)
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)

@@ -20,7 +20,13 @@ from tests.tfrecords_tools.converting import (
     run,
     write_picture,
 )
-from tfrecords_tools.coco import CONVERTER, find_files, mask_extent_px, rejection
+from tfrecords_tools.coco import (
+    CONVERTER,
+    find_files,
+    mask_extent_px,
+    read_annotations,
+    rejection,
+)
 from tfrecords_tools.people2d import reorder
 
 HEIGHT, WIDTH = 240, 320
@@ -149,6 +155,10 @@ def test_an_enlarged_person_keeps_its_keypoints_on_the_picture(tmp_path):
         ({"segmentation": [[10, 10, 70, 10, 70, 70, 10, 70]]}, "mask of at most 60 px"),
         ({"keypoints": [1, 2, 3]}, "no keypoints"),
         ({"image_id": 77}, "annotation of an unknown picture"),
+        ({"category_id": 18}, "no person"),
+        ({"segmentation": [[10, 10, 90, 10, float("nan"), 90]]}, "mask without pixels"),
+        ({"segmentation": {"counts": "no size"}}, "unreadable mask"),
+        ({"points": STANDING * np.nan}, "coordinates that are not finite"),
     ],
 )
 def test_each_filter_counts_and_loses_nothing_else(tmp_path, changes, reason):
@@ -228,7 +238,26 @@ def test_a_missing_picture_loses_only_its_people(tmp_path):
     assert manifest.dropped == {"missing picture": 2} and manifest.examples == 2
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", '{"images": []}', '{"images": ['])
+def test_numbers_are_read_as_arrays_and_what_is_not_needed_is_left(tmp_path):
+    root = _write(tmp_path, [_person()])
+    content = read_annotations(root / "annotations" / "person_keypoints_train2014.json")
+    (annotation,) = content["annotations"]
+    assert "bbox" not in annotation and "categories" not in content
+    assert annotation["keypoints"].shape == (51,) and annotation["segmentation"][0].shape == (8,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1, 2]",
+        '{"images": []}',
+        '{"images": [',
+        '{"images": [{"id": 9}], "annotations": [{"image_id": 9}]}',
+        '{"images": [], "annotations": [{"image_id": 9, "keypoints": ["a"]}]}',
+        '{"images": [], "annotations": [{"id": 9}]}',
+    ],
+)
 def test_a_damaged_json_is_named(tmp_path, text):
     root = _write(tmp_path / "coco", [_person()])
     (root / "annotations" / "person_keypoints_train2014.json").write_text(text)

@@ -238,3 +238,31 @@ def test_an_empty_folder_is_refused(tmp_path):
     (tmp_path / "h36m").mkdir()
     with pytest.raises(UserError, match="no Videos"):
         run(CONVERTER, tmp_path / "h36m", tmp_path / "out")
+
+
+def test_fits_that_are_missing_or_unreadable_are_listed_and_lose_no_joints(h36m, tmp_path):
+    fits = tmp_path / "neutrSMPL_H3.6"
+    (fits / "S1").mkdir(parents=True)
+    (fits / "S1" / "Directions 1_cam0_aligned.pkl").write_bytes(b"damage")
+    run(CONVERTER, h36m, tmp_path / "out", "--fits", str(fits), "--splits", "train")
+    manifest = manifest_of(tmp_path / "out", "h36m", "train")
+    assert manifest.examples == 9
+    assert manifest.dropped["unreadable SMPL fits (the joints are kept)"] == 1
+    assert manifest.dropped["missing SMPL fits (the joints are kept)"] == 2
+
+
+def test_a_folder_without_fits_is_refused(h36m, tmp_path):
+    with pytest.raises(UserError, match=r"holds no fits, expected S1/Directions 1_cam0"):
+        run(CONVERTER, h36m, tmp_path / "out", "--fits", str(tmp_path))
+
+
+def test_frames_behind_the_end_of_the_2d_annotation_are_counted(h36m, tmp_path):
+    path = h36m / "S1" / "MyPoseFeatures" / "D2_Positions" / f"Directions.{CAMERAS[1]}.cdf"
+    path.unlink()
+    _write_cdf(path, _project(_points(6)))
+    run(CONVERTER, h36m, tmp_path / "out", "--splits", "train")
+    manifest = manifest_of(tmp_path / "out", "h36m", "train")
+    assert manifest.examples == 8
+    assert manifest.dropped_names["frame without 2D annotation"] == [
+        "S1_Directions_1_cam1, frame 10"
+    ]

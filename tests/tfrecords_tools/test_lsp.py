@@ -7,7 +7,13 @@ import pytest
 from scipy.io import savemat
 
 from src.errors import UserError
-from tests.tfrecords_tools.converting import manifest_of, read_people, run, write_picture
+from tests.tfrecords_tools.converting import (
+    brightness_at,
+    manifest_of,
+    read_people,
+    run,
+    write_picture,
+)
 from tfrecords_tools.lsp import CONVERTER, read_joints
 
 COUNT = 6
@@ -111,3 +117,18 @@ def test_an_unknown_split_is_named(lsp, tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="expected a folder"):
         run(CONVERTER, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_people_of_the_original_size_are_scaled_to_150_px(tmp_path):
+    root = tmp_path / "lsp_dataset_original"
+    points = np.stack([100 + 10.0 * np.arange(14), 40 + 30.0 * np.arange(14)], axis=1)
+    joints = np.concatenate([points.T, np.zeros((1, 14))])[:, :, None]
+    for number in (1, 2):
+        write_picture(root / "images" / f"im{number:04d}.jpg", 480, 400, points)
+    savemat(root / "joints.mat", {"joints": np.repeat(joints, 2, axis=2)})
+    run(CONVERTER, root, tmp_path / "out", "--original_size")
+    (person,) = read_people(tmp_path / "out", "lsp", "train")
+    assert np.linalg.norm(np.ptp(person["keypoints2d_px"][:14], axis=0)) == pytest.approx(
+        150, abs=1
+    )
+    assert brightness_at(person, np.arange(14)).min() > 180

@@ -17,6 +17,7 @@ from tests.tfrecords_tools.converting import write_picture
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools import __main__ as command
 from tfrecords_tools import inspect
+from tfrecords_tools.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +104,7 @@ def test_records_are_printed_checked_and_drawn(monkeypatch, capsys, tmp_path, bo
     assert _main(monkeypatch, inspect, tmp_path, *options) == 0
     printed = capsys.readouterr().out
     assert "3 records in 1 shards" in printed and "follows the schema" in printed
+    assert "mocap_cmu/train_00000.tfrecord, record 2: joints turned by" in printed
     image = cv2.imread(str(sheet))
     assert image.shape[0] == 2 * 322 and image.std() > 5
 
@@ -120,3 +122,15 @@ def test_damage_is_found(monkeypatch, tmp_path):
 def test_an_empty_folder_is_named(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no \.tfrecord"):
         _main(monkeypatch, inspect, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("converter", "option", "value"),
+    [("lsp", "--workers", "-1"), ("amass", "--fps", "0"), ("neutrmosh", "--keep_every", "0"),
+     ("amass", "--fps", "nan"), ("neutrmosh", "--keep_every", "many")],
+)  # fmt: skip
+def test_options_without_sense_are_refused(capsys, converter, option, value):
+    (found,) = [c for c in command.CONVERTERS if c.name == converter]
+    with pytest.raises(SystemExit, match="2"):
+        build_parser(found).parse_args(["--input", ".", option, value])
+    assert option in capsys.readouterr().err

@@ -151,6 +151,27 @@ def test_train_holds_subjects_1_to_7_and_val_holds_8(dataset, tmp_path):
     assert manifest_of(tmp_path / "out", "mpi_inf_3dhp", "train").dropped["missing sequence"] == 12
 
 
+def test_frames_that_are_not_finite_are_counted_and_hide_no_others(tmp_path):
+    points = _frames(6, step_mm=250.0)
+    points[0] = np.nan
+    points[3, 7, 1] = np.inf
+    _write_session(tmp_path / "root" / "S1" / "Seq1", 6, points=points)
+    run(CONVERTER, tmp_path / "root", tmp_path / "out")
+    people = read_people(tmp_path / "out", "mpi_inf_3dhp", "train")
+    assert sorted({int(person["frame"]) for person in people}) == [1, 2, 4, 5]
+    manifest = manifest_of(tmp_path / "out", "mpi_inf_3dhp", "train")
+    assert manifest.dropped["coordinates that are not finite"] == 2 * 8
+
+
+def test_the_window_is_cut_at_whole_pixels_around_a_rounded_centre(dataset, tmp_path):
+    run(CONVERTER, dataset, tmp_path / "out")
+    for person in read_people(tmp_path / "out", "mpi_inf_3dhp", "train"):
+        points = person["keypoints2d_px"][:14] + person["crop_origin_px"]
+        middle = np.round((points.min(axis=0) + points.max(axis=0)) / 2)
+        np.testing.assert_array_equal(person["crop_origin_px"], np.maximum(middle - 150, 0))
+        np.testing.assert_array_equal(person["center_px"], middle - person["crop_origin_px"])
+
+
 def test_trainval_holds_all(dataset, tmp_path):
     run(CONVERTER, dataset, tmp_path / "out", "--splits", "trainval")
     people = read_people(tmp_path / "out", "mpi_inf_3dhp", "trainval")
@@ -207,6 +228,8 @@ def test_test_set_keeps_valid_frames_and_the_universal_skeleton(dataset, tmp_pat
         (b"TS1", 3, b"img_000004.jpg", b"Misc"),
     ]
     assert len(found) == 4 and found[2][0] == b"TS5"
+    missing = manifest_of(tmp_path / "out", "mpi_inf_3dhp", "test").dropped_names
+    assert missing == {"missing sequence": ["TS2", "TS3", "TS4", "TS6"]}
     expected = 0.9 * _frames(4, MPI_INF_3DHP17)[1] / 1000
     index = [MPI_INF_3DHP17.index(name) for name in LSP14]
     np.testing.assert_allclose(people[0]["joints3d_m"], expected[index], atol=1e-4)

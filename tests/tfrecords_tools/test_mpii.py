@@ -29,6 +29,7 @@ POINTS = np.array(
 )  # fmt: skip
 ALL = range(16)
 NO_ANKLES = [i for i in ALL if "ankle" not in MPII16[i]]
+_UNREADABLE = "person with unreadable joints"
 BARE = [i for i in ALL if not MPII16[i].endswith(("ankle", "hip", "shoulder"))]
 
 
@@ -138,6 +139,10 @@ def test_without_ankles_shoulders_to_hips_become_75_px(tmp_path):
         ({"scale": 1.0, "objpos": np.array([])}, "person without joints"),
         (_rectangle(points=np.tile(POINTS[:1], (16, 1))), "person of no extent"),
         (np.array([]), "person without rectangle"),
+        (_rectangle(annopoints={"point": _structs([{**_point(0), "id": 16}] * 2)}), _UNREADABLE),
+        (_rectangle(annopoints={"point": _structs([{**_point(0), "id": -1}] * 2)}), _UNREADABLE),
+        (_rectangle(annopoints={"point": _structs([{**_point(0), "x": []}] * 2)}), _UNREADABLE),
+        (_rectangle(points=POINTS * np.nan), "coordinates that are not finite"),
     ],
 )
 def test_each_broken_person_is_counted_and_loses_nothing_else(tmp_path, rectangle, reason):

@@ -183,3 +183,34 @@ def test_defects_keep_their_traceback(tmp_path):
     job = Job("mocap_test", "train", [["text"]], ItemByItem(convert_number), samples=1)
     with pytest.raises(TypeError):
         _write(tmp_path, 1, job)
+
+
+def test_what_a_run_killed_while_tidying_leaves_is_cleared(tmp_path, expected):
+    _write(tmp_path)
+    leftover = progress_dir(tmp_path, "mocap_test", "train")
+    leftover.mkdir()
+    (leftover / "train_00000.tfrecord.json").write_text("{}")
+    assert _write(tmp_path).examples == 85
+    assert _files(tmp_path) == expected and not leftover.exists()
+
+
+def test_complete_records_that_lost_a_shard_are_not_called_complete(tmp_path):
+    _write(tmp_path)
+    (tmp_path / "mocap_test" / "train_00002.tfrecord").unlink()
+    with pytest.raises(UserError, match=r"1 are missing \(first: train_00002"):
+        _write(tmp_path)
+
+
+@pytest.mark.parametrize("step", ["_prepare", "write_manifest"])
+def test_a_full_disk_is_named_at_the_beginning_and_at_the_end(
+    tmp_path, expected, monkeypatch, step
+):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, step, fail)
+        with pytest.raises(UserError, match=r"No space left.*make room"):
+            _write(tmp_path)
+    _write(tmp_path)
+    assert _files(tmp_path) == expected
