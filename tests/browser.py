@@ -45,8 +45,8 @@ def chromium() -> Iterator[Browser]:
 def watched_page(
     browser: Browser,
     allowed: tuple[str, ...] = ("file:", "data:", "blob:"),
-    width: int = 800,
-    height: int = 480,
+    width: int = 900,
+    height: int = 520,
 ) -> Iterator[Page]:
     """Opens an empty tab that is not let out, and fails when its page is not clean.
 
