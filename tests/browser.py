@@ -25,7 +25,7 @@ ARGUMENTS = [
     "--enable-unsafe-swiftshader",
     "--disable-background-networking",
 ]
-PATIENCE_S = 60.0
+START_PATIENCE_S, PATIENCE_S = 120.0, 60.0
 
 
 @contextmanager
@@ -36,7 +36,9 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(f"none of {', '.join(NAMES)} is installed on this machine")
     library = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra 'dev')")
     with library.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=ARGUMENTS, timeout=1000 * START_PATIENCE_S
+        )
         yield browser
         browser.close()
 
