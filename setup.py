@@ -30,6 +30,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "jax>=0.6",
         "mypy>=1.15",
+        "playwright>=1.50",
         "pre-commit>=4.0",
         "pytest>=8.2",
         "pytest-timeout>=2.3",

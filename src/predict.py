@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from src.errors import UserError, run_verb
 EPILOG = """\
 examples:
   python -m src.predict --input photo.jpg
-  python -m src.predict --input photos/ --boxes boxes.csv --save overlay,obj,glb
+  python -m src.predict --input photos/*.jpg --boxes boxes.csv --save overlay,obj,glb
   python -m src.predict --input walk.mp4 --keypoints openpose/ --person best --save overlay,bvh
   python -m src.predict --checkpoint runs/hmr --crops crops.npy --output outputs.npz
 
@@ -24,7 +25,7 @@ The diagonal of the box around a person's keypoints (or of the box) becomes 150 
 
 results, in --output (npz is always written; a run that was interrupted goes on from there):
   npz      every quantity, one row a person; the json of --save json describes shapes and units
-  json     the same without the vertices, with body measurements (height, girths, limbs)
+  json     the same without the vertices, with body measurements (height, girths, limb lengths)
   overlay  the bodies over the picture (mp4 for videos)       side  from their side
   crop     a row per person: crop, keypoints, body, three more sides
   page     one html file: the photograph, and the mesh to turn; opens without a network
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--checkpoint", help="model or training folder (models/demo_standin)")
     add("--body", help="another body file than the model's")
-    add("--input", help="picture, folder, pattern in quotes, video, or a camera's number")
+    add("--input", nargs="+", help="pictures, folder, pattern, video, or a camera's number")
     add("--crops", type=Path, metavar="FILE.npy", help="network inputs (N,S,S,3) float32, -1 to 1")
     add("--boxes", help="x,y,w,h, csv or COCO json")
     add("--keypoints", help="OpenPose json or folder, COCO json")
@@ -62,10 +63,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(_with_boxes_joined(given))
+    if not 0 <= options.min_score < 1:
+        raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
     if (options.input is None) == (options.crops is None):
         raise UserError("give either --input or --crops; see python -m src.predict --help")
     return _predict_crops(options) if options.crops else _predict_pictures(options)
+
+
+def _with_boxes_joined(arguments: list[str]) -> list[str]:
+    """`--boxes -5,0,90,200` as one word: argparse would take a leading minus for a flag."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] == "--boxes" and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _predict_crops(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from src.body.measurements import measure
 from src.body.model_file import BodyModel
 from src.errors import UserError
 from src.imaging.crop import CropBox, crop_image, network_input
@@ -206,6 +207,21 @@ class Predictor:
             )
         with self.watch("network and body"):
             return self._run.predict_on_batch(crops)
+
+    def measure(self, body: Body, height_m: float | None = None) -> dict[str, float]:
+        """Height, girths and limb lengths of a body's shape in metres.
+
+        What each means: `src.body.measurements.DEFINITIONS`. One picture does not fix the scale.
+        Girths are nan where the body file has no faces.
+
+        Args:
+            body: from `predict`.
+            height_m: the person's real height, if known; everything is scaled to it.
+
+        Raises:
+            UserError: the height is not positive.
+        """
+        return measure(self.body, body.beta, height_m)
 
     def draw(self, image: np.ndarray, bodies: list[Body]) -> np.ndarray:
         """The bodies over the picture: (H, W, 3) uint8 RGB."""

@@ -1,4 +1,4 @@
-"""Fixtures that many rooms need: a made body, a tiny record set, a tiny configuration."""
+"""Fixtures of many rooms: a made body, tiny records, a tiny configuration, a browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from src.body.model_file import save_body
 from tests import golden_inputs
+from tests.browser import chromium
 
 IMAGE_SETS = {"lsp": False, "mpi_inf_3dhp": True}
 MOCAP_SETS = ("mocap_cmu",)
@@ -33,6 +34,13 @@ def records_root(tmp_path_factory) -> Path:
     for name in MOCAP_SETS:
         write_bodies(root / name / "train_00000.tfrecord")
     return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, driven by Playwright; `tests.browser.watched_page` opens a tab."""
+    with chromium() as started:
+        yield started
 
 
 def write_people(path: Path, dataset: str, has_3d: bool, count: int = RECORDS_PER_SET) -> None:

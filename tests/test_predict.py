@@ -2,6 +2,12 @@
 
 import dataclasses
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,13 +17,16 @@ from src.body.model_file import NO_FACES, save_body
 from src.errors import UserError
 from src.imaging.camera import PinholeCamera
 from src.imaging.crop import from_normalized
-from src.imaging.images import read_image, write_image
+from src.imaging.images import partial_path, read_image, write_image
+from src.imaging.inputs import open_inputs
+from src.imaging.people import WholePicture
 from src.imaging.result import ARRAY_FIELDS, QUANTITIES
 from src.imaging.save import KINDS, NEED_FACES, PERSON_KINDS, PICTURE_KINDS, Picture, load_npz
-from src.imaging.video import VideoWriter
+from src.imaging.video import Video, VideoWriter
 from src.network.build import ModelSpec, build_model
 from src.network.checkpoint import save_model
 from src.predict import main
+from src.prediction.run import PictureRun, Request
 from src.predictor import Predictor
 from tests.imaging.shapes import round_body
 
@@ -211,7 +220,7 @@ def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, cap
     printed = capsys.readouterr()
     assert code == 1
     assert "b.png is not a picture" in printed.err
-    assert "3 pictures: 2 predicted, 0 finished before, 1 failed; 2 people" in printed.out
+    assert "pictures 3: 2 predicted, 0 finished before, 1 failed; people 2," in printed.out
     files = sorted(path.name for path in out.iterdir())
     assert files == ["a.npz", "a_overlay.png", "c.npz", "c_overlay.png", "prediction_summary.json"]
     assert json.loads((out / "prediction_summary.json").read_text())["failed"] == 1
@@ -240,6 +249,62 @@ def test_finished_pictures_are_not_made_again(tmp_path, model_folder, pictures, 
     assert "2 predicted, 0 finished before" in capsys.readouterr().out
     assert predict(model_folder, *common, "--boxes", "10,10,80,90", "--overwrite") == 0
     assert "2 predicted" in capsys.readouterr().out
+
+
+def test_files_of_earlier_settings_are_made_again(tmp_path, model_folder, pictures):
+    """Also where the run in between wrote the numbers alone, as an interrupted one does."""
+    common = ("--input", pictures / "a.png", "--output", tmp_path / "out")
+    for boxes, kinds in ("5,5,60,60", "overlay"), ("50,40,60,60", "npz"):
+        assert predict(model_folder, *common, "--boxes", boxes, "--save", kinds) == 0
+    stale = (tmp_path / "out" / "a_overlay.png").read_bytes()
+    assert predict(model_folder, *common, "--boxes", "50,40,60,60", "--save", "overlay") == 0
+    assert (tmp_path / "out" / "a_overlay.png").read_bytes() != stale
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path, model_folder, pictures):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead = partial_path(tmp_path / "out" / "a.npz")
+    dead = dead.with_name(dead.name.replace(f"-{os.getpid()}", f"-{child.pid}"))
+    alive = partial_path(tmp_path / "out" / "b.npz")
+    dead.parent.mkdir()
+    dead.touch()
+    alive.touch()
+    common = ("--input", pictures / "a.png", "--output", tmp_path / "out", "--save", "npz")
+    assert predict(model_folder, *common) == 0
+    assert not dead.exists() and alive.exists()
+
+
+def test_box_may_begin_left_of_the_picture(tmp_path, model_folder, pictures):
+    common = ("--input", pictures / "a.png", "--output", tmp_path, "--save", "npz")
+    assert predict(model_folder, *common, "--boxes", "-5,-3.5,60,60") == 0
+    (body,) = load_npz(tmp_path / "a.npz").bodies
+    np.testing.assert_allclose(body.rectangle_px, [-5, -3.5, 60, 60])
+
+
+def test_time_of_every_stage_is_told(tmp_path, model_folder, pictures, capsys):
+    common = ("--input", pictures / "a.png", "--output", tmp_path, "--save", "overlay,json")
+    assert predict(model_folder, *common) == 0
+    told = re.findall(r"^  (.+?) +[\d.]+ s", capsys.readouterr().out, re.M)
+    stages = {"read", "find people", "crop", "network and body"}
+    assert set(told) == stages | {"save npz", "save overlay", "save json"}
+
+
+def test_large_pictures_do_not_wait_for_a_full_batch(predictor, tmp_path, image, monkeypatch):
+    monkeypatch.setattr("src.prediction.run._MOST_BYTES_HELD", 2 * image.nbytes)
+    for index in range(5):
+        write_image(tmp_path / f"{index}.png", image)
+    held = []
+    whole = type(predictor).predict_people
+
+    def counted(self, pictures):
+        held.append(len(pictures))
+        return whole(self, pictures)
+
+    monkeypatch.setattr(type(predictor), "predict_people", counted)
+    run = PictureRun(predictor, WholePicture(), Request(tmp_path / "out", ("npz",)))
+    assert run.run(open_inputs([str(tmp_path)])).people == 5
+    assert held == [2, 2, 1]
 
 
 def test_boxes_choose_the_people_and_bad_ones_are_counted(tmp_path, model_folder, image, capsys):
@@ -281,7 +346,7 @@ def test_video_gives_videos_motion_and_one_npz_a_frame(tmp_path, model_folder, i
     out = tmp_path / "out"
     common = ("--input", tmp_path / "walk.mp4", "--boxes", boxes, "--output", out)
     assert predict(model_folder, *common, "--save", "overlay,side,bvh", "--batch_size", 2) == 0
-    assert "7 pictures: 7 predicted" in capsys.readouterr().out
+    assert "pictures 7: 7 predicted" in capsys.readouterr().out
     assert len(list((out / "walk").glob("*.npz"))) == 7
     assert {"walk_overlay.mp4", "walk_side.mp4", "walk_7.bvh"} <= {p.name for p in out.iterdir()}
     motion = (out / "walk_7.bvh").read_text()
@@ -308,6 +373,36 @@ def test_interrupted_video_leaves_no_half_file(tmp_path, model_folder, image, mo
     with pytest.raises(KeyboardInterrupt):
         predict(model_folder, "--input", tmp_path / "walk.mp4", "--output", tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_to_the_same_result(tmp_path, model_folder, image):
+    writer = VideoWriter(tmp_path / "walk.mp4", 10)
+    for shift in range(40):
+        writer.add(np.roll(image, shift, axis=1))
+    writer.close()
+    common = ["--input", str(tmp_path / "walk.mp4"), "--save", "overlay,bvh", "--batch_size", "4"]
+    command = [sys.executable, "-m", "src.predict", "--checkpoint", str(model_folder), *common]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    run = subprocess.Popen([*command, "--output", str(killed)], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 200
+    while len(list(killed.glob("walk/*.npz"))) < 5 and time.monotonic() < end:
+        time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert 5 <= len(list(killed.glob("walk/*.npz"))) < 40
+    assert not (killed / "walk_overlay.mp4").exists()
+    for folder in (killed, whole):
+        assert predict(model_folder, *common, "--output", folder) == 0
+    names = [sorted(str(p.relative_to(f)) for p in f.rglob("*.*")) for f in (killed, whole)]
+    assert names[0] == names[1] and len(names[0]) == 43
+    for found in sorted(killed.glob("walk/*.npz")):
+        first, second = (load_npz(f / "walk" / found.name).bodies[0] for f in (killed, whole))
+        np.testing.assert_allclose(first.vertices_m, second.vertices_m, atol=1e-5)
+    videos = [list(Video(folder / "walk_overlay.mp4")) for folder in (killed, whole)]
+    assert len(videos[0]) == len(videos[1]) == 40
+    for first, second in zip(*videos, strict=True):
+        assert abs(first.load().astype(int) - second.load()).mean() < 0.5
 
 
 def test_raw_crops(tmp_path, model_folder, predictor, capsys):

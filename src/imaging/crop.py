@@ -69,7 +69,7 @@ def from_normalized(normalized: np.ndarray, size: int = CROP_SIZE) -> np.ndarray
 
 
 def _box_from_corners(low: np.ndarray, high: np.ndarray, what: str) -> CropBox:
-    diagonal = float(np.linalg.norm(high - low))
+    diagonal = float(np.hypot(*(high - low)))
     if not np.isfinite(diagonal) or diagonal <= 0:
         raise UserError(f"{what} spans no area: corners {low.tolist()} and {high.tolist()}")
     return CropBox((low + high) / 2, PERSON_DIAGONAL_PX / diagonal)

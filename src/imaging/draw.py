@@ -22,6 +22,7 @@ _OUTLINE = (25, 25, 25)
 _SUBPIXEL_BITS = 4
 _TURNS_DEG = (-90.0, 90.0, 180.0)
 _MARGIN = 0.06
+_LARGEST_VIEW_PX = 1080
 
 
 def person_color(index: int) -> tuple[int, int, int]:
@@ -202,12 +203,12 @@ def person_row(
 def side_by_side(
     image: np.ndarray, people_vertices_m: Sequence[np.ndarray], faces: np.ndarray
 ) -> np.ndarray:
-    """The picture's height in squares: every person from the right-hand side, on white.
+    """A square per person: everyone from the right-hand side of the picture, on white.
 
     Returns:
-        (H, H * max(people, 1), 3) uint8 RGB, H the picture's height but at least 224.
+        (H, H * max(people, 1), 3) uint8 RGB, H the picture's height, from 224 to 1080.
     """
-    size = max(image.shape[0], CROP_SIZE)
+    size = min(max(image.shape[0], CROP_SIZE), _LARGEST_VIEW_PX)
     views = [
         turned_view(vertices, faces, 90.0, size, size, person_color(index))
         for index, vertices in enumerate(people_vertices_m)

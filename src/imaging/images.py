@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import socket
 import struct
 import warnings
 import zlib
@@ -31,13 +33,15 @@ _DECODER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 _BEHIND_TRANSPARENT = (255, 255, 255, 255)
+_PARTIAL = ".partial-"
 
 
 def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Reads a picture as the eye sees it.
 
-    Turned as its EXIF orientation says; 16-bit depths scaled to 8 bits; grey, palette and CMYK
-    converted; transparent parts laid on white; of several frames the first (said in the log).
+    Turned as its EXIF orientation says; 16-bit depths (and decimals from 0 to 1) scaled to 8 bits;
+    grey, palette and CMYK converted; transparent parts laid on white; of several frames the first
+    (a warning in the log says so).
 
     Args:
         source: a file, or the file's bytes.
@@ -83,7 +87,10 @@ def _file_bytes(path: Path) -> bytes:
 
 
 def _describe_start(data: bytes) -> str:
-    known = {b"<": "a web page or XML", b"{": "JSON text", b"PK": "a zip archive", b"%PDF": "a PDF"}
+    known = {
+        b"<": "a web page or XML", b"{": "JSON text", b"PK": "a zip archive", b"%PDF": "a PDF",
+        b"\x89PNG": "a PNG with a damaged header", b"\xff\xd8": "a JPEG with a damaged header",
+    }  # fmt: skip
     for start, what in known.items():
         if data.lstrip()[: len(start)] == start:
             return f"it looks like {what}"
@@ -102,7 +109,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
             )
         num_frames = getattr(picture, "n_frames", 1)
         if num_frames > 1:
-            logging.info("%s has %d frames: the first is used", name, num_frames)
+            logging.warning("%s has %d frames: the first is used", name, num_frames)
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
@@ -119,15 +126,52 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    """Grey pictures of 16 bits (and 32, if they hold 16-bit values) to 8 bits."""
+    """Grey pictures of 16 bits (or 32, if they hold 16-bit values or decimals up to 1) to 8."""
     values = np.asarray(picture, np.float64)
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
         raise UserError(
             f"{name} holds grey values from {values.min():g} to {values.max():g}; "
-            "0 to 65535 (16 bits) can be read"
+            "0 to 65535 (16 bits), or decimals from 0 to 1, can be read"
         )
-    grey = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    white = 1 if picture.mode == "F" and values.max() <= 1 else 65535
+    grey = Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
     return grey.convert("RGB")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it.
+
+    Raises:
+        UserError: the place cannot be written to, or a file is there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made: {error.strerror or error}") from error
+
+
+def partial_path(path: Path) -> Path:
+    """Where this process writes a file until it is complete: beside it, with the same suffix."""
+    return path.with_name(f"{path.stem}{_PARTIAL}{socket.gethostname()}-{os.getpid()}{path.suffix}")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what killed processes of this machine left half written in a folder and below it."""
+    pattern = re.compile(rf"{_PARTIAL}{re.escape(socket.gethostname())}-(\d+)(\.\w+)?$")
+    for path in folder.rglob(f"*{_PARTIAL}*"):
+        writer = pattern.search(path.name)
+        if writer and not _is_running(int(writer[1])):
+            _remove(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
@@ -137,7 +181,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -
         UserError: the place cannot be written to, or is full.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,16 +46,28 @@ def _targets(paths: list[Path]) -> list[Path]:
 Source = ImageFiles | Video
 
 
-def open_inputs(text: str, max_frames: int | None = None) -> Source:
-    """A picture, a folder of pictures, a pattern, a video, or a camera's number.
+def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> Source:
+    """Pictures, folders of pictures and patterns; or a video; or a camera's number.
 
     Args:
-        text: as given to --input.
+        texts: as given to --input. Several (as a shell makes of photos/*.jpg) must be pictures.
         max_frames: of a video or camera; None for all.
 
     Raises:
         UserError: nothing is there, or nothing in it is a picture or a video.
     """
+    sources = [_open(text, max_frames) for text in texts]
+    if len(sources) == 1:
+        return sources[0]
+    videos = [source for source in sources if isinstance(source, Video)]
+    if videos or not sources:
+        named = f", received {videos[0].source} among {len(texts)}" if videos else ""
+        raise UserError(f"--input takes pictures, or one video or camera at a time{named}")
+    paths = [path for source in sources if isinstance(source, ImageFiles) for path in source.paths]
+    return ImageFiles(list(dict.fromkeys(paths)))
+
+
+def _open(text: str, max_frames: int | None) -> Source:
     path = Path(text)
     if path.is_dir():
         return _from_folder(path)

@@ -42,13 +42,14 @@ def write_page(
         UserError: the body has no faces.
     """
     faces = require_faces(model)
-    shrink = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
-    drawn = overlay(image, [body.vertices_px for body in bodies], faces)
+    photo = _shown(image)
+    shrink = np.divide(photo.shape[1::-1], image.shape[1::-1])
+    drawn = overlay(photo, [_moved(body.vertices_px, shrink) for body in bodies], faces)
     content = {
         "title": title,
         "size": [image.shape[1], image.shape[0]],
-        "photo": _jpeg_url(_smaller(image, shrink)),
-        "overlay": _jpeg_url(_smaller(drawn, shrink)),
+        "photo": _jpeg_url(photo),
+        "overlay": _jpeg_url(drawn),
         "faces": _base64(faces, "<u2"),
         "bones": [list(bone) for bone in COCOPLUS_BONES],
         "boneColors": [_css(COCOPLUS[a], COCOPLUS[b]) for a, b in COCOPLUS_BONES],
@@ -81,11 +82,19 @@ def _base64(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
 
 
-def _smaller(image: np.ndarray, ratio: float) -> np.ndarray:
-    if ratio == 1.0:
+def _shown(image: np.ndarray) -> np.ndarray:
+    """The picture, made smaller if it is larger than the page needs."""
+    ratio = _LONGEST_SIDE_PX / max(image.shape[:2])
+    if ratio >= 1:
         return image
     size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _moved(vertices_px: np.ndarray, shrink: np.ndarray) -> np.ndarray:
+    """(V, 3) pixels of the picture -> of the smaller one; pixel centres are whole in both."""
+    places = (vertices_px[:, :2] + 0.5) * shrink - 0.5
+    return np.column_stack([places, vertices_px[:, 2] * shrink.min()])
 
 
 def _jpeg_url(image: np.ndarray) -> str:

@@ -21,6 +21,7 @@ from src.imaging.images import write_image, write_whole
 from src.imaging.meshes import rest_body, write_obj
 from src.imaging.page import write_page
 from src.imaging.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack
+from src.imaging.stopwatch import Stopwatch
 
 _IN_JSON = tuple(name for name in ("label", "score", *ARRAY_FIELDS) if name != "vertices_m")
 
@@ -49,7 +50,7 @@ class Picture:
 
 
 def save_npz(path: Path, picture: Picture) -> None:
-    """Every quantity, with a leading axis of people; see `QUANTITIES`."""
+    """Every quantity, with a leading axis of people; `quantities` in the file describes them."""
     arrays: dict[str, Any] = {
         **stack(picture.bodies),
         "image": np.str_(picture.name),
@@ -57,6 +58,7 @@ def save_npz(path: Path, picture: Picture) -> None:
         "request": np.str_(picture.request),
         "problems": np.array(picture.problems, np.str_),
         "frames": np.str_(FRAMES),
+        "quantities": np.str_(json.dumps(QUANTITIES)),
     }
     write_whole(path, lambda file: np.savez_compressed(file, **arrays))
 
@@ -232,12 +234,18 @@ def planned_files(base: Path, num_people: int, kinds: tuple[str, ...]) -> dict[P
     return plan
 
 
+def is_current(path: Path, since_ns: int | None) -> bool:
+    """Whether a file is there, written at that time or later; never if no time is given."""
+    return since_ns is not None and path.is_file() and path.stat().st_mtime_ns >= since_ns
+
+
 def save_picture(
     base: str | os.PathLike,
     picture: Picture,
     model: BodyModel,
     kinds: tuple[str, ...],
-    keep_existing: bool = False,
+    keep_since_ns: int | None = None,
+    watch: Stopwatch | None = None,
 ) -> list[Path]:
     """Writes the files of one picture, each whole or not at all.
 
@@ -246,7 +254,8 @@ def save_picture(
         picture: its bodies.
         model: the body's arrays.
         kinds: among `KINDS`.
-        keep_existing: leave files alone that are there already.
+        keep_since_ns: leave files alone that were written since then (`st_mtime_ns`).
+        watch: is told the time of each kind, as `save <kind>`.
 
     Returns:
         The paths of all files of these kinds.
@@ -255,12 +264,14 @@ def save_picture(
         UserError: a kind needs the body's faces, and it has none; nothing is written.
     """
     check_kinds(kinds, model)
+    watch = watch or Stopwatch()
     plan = planned_files(Path(base), len(picture.bodies), kinds)
     for path, (kind, index) in plan.items():
-        if keep_existing and path.is_file():
+        if is_current(path, keep_since_ns):
             continue
-        if index is None:
-            PICTURE_KINDS[kind][1](path, picture, model)
-        else:
-            PERSON_KINDS[kind](path, picture.bodies[index], model)
+        with watch(f"save {kind}"):
+            if index is None:
+                PICTURE_KINDS[kind][1](path, picture, model)
+            else:
+                PERSON_KINDS[kind](path, picture.bodies[index], model)
     return list(plan)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from src.imaging.render import interpolate, rasterize, vertex_normals
@@ -21,6 +24,7 @@ _EXPOSURE = 1.35
 _VIEWER = np.array([0.0, 0.0, -1.0], np.float32)
 _GAMMA = 2.2
 _SMOOTH_EDGE_UP_TO_PX = 512
+_BAND_PIXELS = 1 << 19
 SKIN_BLUE = (166, 189, 219)
 
 
@@ -46,14 +50,30 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def render_layer(
+class Band(NamedTuple):
+    """Some rows of a drawn mesh.
+
+    Attributes:
+        rows: of the picture.
+        columns: of the picture.
+        color: (h, w, 3) float32 RGB, 0 to 255.
+        coverage: (h, w, 1) float32, the covered part of each pixel, 0 to 1.
+    """
+
+    rows: slice
+    columns: slice
+    color: np.ndarray
+    coverage: np.ndarray
+
+
+def render_bands(
     vertices_px: np.ndarray,
     faces: np.ndarray,
     height: int,
     width: int,
     color: tuple[int, int, int] = SKIN_BLUE,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A closed mesh as a transparent layer.
+) -> Iterator[Band]:
+    """A closed mesh as transparent bands, so that memory stays bounded in large pictures.
 
     Args:
         vertices_px: (V, 3) x right, y down, z away, all in pixels of the picture.
@@ -61,40 +81,36 @@ def render_layer(
         height: of the picture.
         width: of the picture.
         color: RGB, 0 to 255.
-
-    Returns:
-        RGB (H, W, 3) float32 0 to 255, and the covered part of each pixel (H, W, 1), 0 to 1.
     """
     vertices = np.asarray(vertices_px, np.float64)
-    layer = np.zeros((height, width, 3), np.float32)
-    coverage = np.zeros((height, width, 1), np.float32)
     top, bottom, left, right = _covered_window(vertices, height, width)
     if top >= bottom or left >= right:
-        return layer, coverage
-    window = (bottom - top, right - left)
-    supersample = 3 if max(window) <= _SMOOTH_EDGE_UP_TO_PX else 2
-    shifted = vertices - (left, top, 0)
-    mean = _sample_mean(shifted, faces, window, supersample, color)
-    part = mean[..., 3:]
-    linear = mean[..., :3] / np.maximum(part, 1e-6)
-    layer[top:bottom, left:right] = 255 * np.clip(linear, 0, 1) ** (1 / _GAMMA)
-    coverage[top:bottom, left:right] = part
-    return layer, coverage
+        return
+    supersample = 3 if max(bottom - top, right - left) <= _SMOOTH_EDGE_UP_TO_PX else 2
+    lit = shade(vertex_normals(vertices, faces), color)
+    num_rows = max(1, _BAND_PIXELS // (right - left))
+    for first in range(top, bottom, num_rows):
+        last = min(first + num_rows, bottom)
+        shifted = vertices - (left, first, 0)
+        mean = _sample_mean(shifted, faces, lit, (last - first, right - left), supersample)
+        coverage = mean[..., 3:]
+        linear = mean[..., :3] / np.maximum(coverage, 1e-6)
+        bytes_rgb = 255 * np.clip(linear, 0, 1) ** (1 / _GAMMA)
+        yield Band(slice(first, last), slice(left, right), bytes_rgb, coverage)
 
 
 def _sample_mean(
     vertices_px: np.ndarray,
     faces: np.ndarray,
+    lit: np.ndarray,
     window: tuple[int, int],
     supersample: int,
-    color: tuple[int, int, int],
 ) -> np.ndarray:
     """Mean of each pixel's samples: linear RGB times coverage, and coverage, (H, W, 4)."""
     height, width = window
     # Sample k of pixel j lies at j + (k + 1/2) / supersample - 1/2.
     fine = (vertices_px + (0.5, 0.5, 0)) * (supersample, supersample, 1) - (0.5, 0.5, 0)
     raster = rasterize(fine, faces, height * supersample, width * supersample, cull=True)
-    lit = shade(vertex_normals(vertices_px, faces), color)
     samples = interpolate(raster, faces, np.column_stack([lit, np.ones(len(lit), np.float32)]))
     return samples.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
 
@@ -137,7 +153,10 @@ def render_mesh(
         if height is None or width is None:
             raise ValueError("render_mesh needs an image, or a height and a width")
         image = np.full((height, width, 3), 255, np.uint8)
+    canvas = image.copy()
     height, width = image.shape[:2]
-    layer, coverage = render_layer(vertices_px, faces, height, width, color)
-    alpha = coverage * opacity
-    return np.rint(image * (1 - alpha) + layer * alpha).astype(np.uint8)
+    for band in render_bands(vertices_px, faces, height, width, color):
+        behind = canvas[band.rows, band.columns]
+        alpha = band.coverage * opacity
+        behind[:] = np.rint(behind * (1 - alpha) + band.color * alpha)
+    return canvas

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+_END = object()
 
 
 class Stopwatch:
@@ -22,3 +26,13 @@ class Stopwatch:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items; the time that it takes to get them counts, what is done with them does not."""
+        waiting = iter(items)
+        while True:
+            with self(stage):
+                item = next(waiting, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from src.errors import UserError
+from src.imaging.images import partial_path
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0
@@ -48,6 +49,8 @@ class Video:
     """
 
     def __init__(self, source: Path | int, max_frames: int | None = None):
+        if max_frames is not None and max_frames < 1:
+            raise UserError(f"--max_frames must be at least 1, got {max_frames}")
         self.source, self.max_frames = source, max_frames
         self.stem = source.stem if isinstance(source, Path) else f"camera{source}"
         self.problem: str | None = None
@@ -63,14 +66,17 @@ class Video:
         if isinstance(source, Path):
             if not source.is_file() or source.stat().st_size == 0:
                 raise UserError(f"{source}: no such video, or it is empty")
-            capture, kind = cv2.VideoCapture(str(source)), "video"
+            capture = cv2.VideoCapture(str(source))
+            reason = f"{source} cannot be opened as a video: cut short, damaged, or of another kind"
         else:
-            capture, kind = cv2.VideoCapture(source), "camera"
+            capture = cv2.VideoCapture(source)
+            reason = (
+                f"no camera {source} can be opened: none is connected under this number, another "
+                "program holds it, or this user may not use it"
+            )
         if not capture.isOpened():
             capture.release()
-            raise UserError(
-                f"{kind} {source} cannot be opened: damaged, absent, or of another kind"
-            )
+            raise UserError(reason)
         return capture
 
     def __len__(self) -> int:
@@ -120,7 +126,7 @@ class VideoWriter:
     def __init__(self, path: Path, rate: float):
         self.path = path
         self.rate = rate
-        self._partial = path.with_name(f"{path.stem}.partial{os.getpid()}{path.suffix}")
+        self._partial = partial_path(path)
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 

@@ -12,10 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import UserError
-from src.imaging.images import write_whole
+from src.imaging.images import make_folder, remove_abandoned, write_whole
 from src.imaging.inputs import Source
 from src.imaging.people import Detection, Found, PeopleSource, select
-from src.imaging.save import Picture, check_kinds, load_npz, planned_files, save_picture
+from src.imaging.save import (
+    Picture,
+    check_kinds,
+    is_current,
+    load_npz,
+    planned_files,
+    save_picture,
+)
 from src.imaging.video import Frame, Video
 from src.prediction.streams import STREAM_KINDS, VideoStreams
 from src.predictor import Predictor
@@ -23,6 +30,8 @@ from src.predictor import Predictor
 _MOST_LINES_SAID = 20
 _MOST_LINES_KEPT = 10_000
 
+# Pictures that wait for a full batch; whatever their size, memory stays within this and one more.
+_MOST_BYTES_HELD = 200_000_000
 _SUMMARY_FILE = "prediction_summary.json"
 
 
@@ -48,10 +57,10 @@ class Tally:
     def line(self) -> str:
         """The final count in one line."""
         return (
-            f"{self.pictures} pictures: {self.predicted} predicted, "
+            f"pictures {self.pictures}: {self.predicted} predicted, "
             f"{self.finished_before} finished before, {self.failed} failed; "
-            f"{self.people} people, {self.left_out} left out, "
-            f"{self.without_people} pictures without people"
+            f"people {self.people}, {self.left_out} left out; "
+            f"pictures without people {self.without_people}"
         )
 
 
@@ -142,7 +151,12 @@ class PictureRun:
         Args:
             source: the pictures.
             advance: is told how many more pictures are done, for a progress bar.
+
+        Raises:
+            UserError: the output folder cannot be made or written to.
         """
+        make_folder(self.request.output)
+        remove_abandoned(self.request.output)
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
@@ -156,13 +170,13 @@ class PictureRun:
         streamed = tuple(kind for kind in self._kinds if kind in STREAM_KINDS)
         per_frame = tuple(kind for kind in self._kinds if kind not in STREAM_KINDS)
         base = self.request.output / video.stem
-        streams = VideoStreams(base, streamed, self.predictor.body, video.rate)
+        streams = VideoStreams(base, streamed, self.predictor.body, video.rate, self._watch)
         try:
             for index, done in enumerate(self._pictures(video)):
                 self._save(done, per_frame)
                 if done.picture is not None:
-                    with self._watch("draw and write"):
-                        streams.add(done.picture, index)
+                    picture = self._with_image(done) if streams.draws else done.picture
+                    streams.add(picture, index)
                 advance(1)
             streams.close()
         finally:
@@ -173,10 +187,11 @@ class PictureRun:
     def _pictures(self, frames: Iterable[Frame]) -> Iterator[Done]:
         """Finished pictures in the order of the input, computed in common batches."""
         waiting: list[Work] = []
-        for frame in frames:
+        for frame in self._watch.each("read", frames):
             waiting.append(self._prepare(frame))
             num_people = sum(len(work.people) for work in waiting)
-            if max(num_people, len(waiting)) >= self.predictor.batch_size:
+            enough = max(num_people, len(waiting)) >= self.predictor.batch_size
+            if enough or sum(map(_held_bytes, waiting)) >= _MOST_BYTES_HELD:
                 yield from self._finish(waiting)
                 waiting = []
         yield from self._finish(waiting)
@@ -185,7 +200,7 @@ class PictureRun:
         fingerprint = self.request.fingerprint(frame.origin)
         work = Work(frame, fingerprint)
         if fingerprint and not self.request.overwrite:
-            earlier = load_npz(self._base(frame).with_name(f"{frame.target.name}.npz"))
+            earlier = load_npz(_npz_of(self._base(frame)))
             if earlier is not None and earlier.request == fingerprint:
                 work.earlier = earlier
                 return work
@@ -234,18 +249,24 @@ class PictureRun:
         return done
 
     def _save(self, done: Done, kinds: tuple[str, ...]) -> None:
-        """Writes a picture's files; of a resumed one only those that are missing."""
+        """Writes a picture's files; of a resumed one those that are missing or older than it."""
         if done.picture is None:
             return
         base = self._base(done.frame)
         plan = planned_files(base, len(done.picture.bodies), kinds)
-        if done.resumed and all(path.is_file() for path in plan):
+        since_ns = _npz_of(base).stat().st_mtime_ns if done.resumed else None
+        if all(is_current(path, since_ns) for path in plan):
             return
+        body = self.predictor.body
+        save_picture(base, self._with_image(done), body, kinds, since_ns, self._watch)
+
+    def _with_image(self, done: Done) -> Picture:
+        """The picture with its pixels, which a resumed one lacks until they are needed."""
+        assert done.picture is not None
         if done.picture.image is None:
             with self._watch("read"):
                 done.picture = dataclasses.replace(done.picture, image=done.frame.load())
-        with self._watch("draw and write"):
-            save_picture(base, done.picture, self.predictor.body, kinds, done.resumed)
+        return done.picture
 
     def _problem(self, line: str) -> None:
         if len(self.tally.problems) < _MOST_LINES_KEPT:
@@ -269,6 +290,14 @@ class PictureRun:
         content = {**dataclasses.asdict(self.tally), "seconds": seconds}
         text = json.dumps(content, indent=1)
         write_whole(self.request.output / _SUMMARY_FILE, lambda file: file.write(text.encode()))
+
+
+def _npz_of(base: Path) -> Path:
+    return base.with_name(f"{base.name}.npz")
+
+
+def _held_bytes(work: Work) -> int:
+    return 0 if work.image is None else work.image.nbytes
 
 
 def _picture(work: Work, bodies: list, problems: list[str]) -> Picture:

@@ -8,6 +8,7 @@ from pathlib import Path
 from src.body.model_file import BodyModel
 from src.imaging.result import Body
 from src.imaging.save import Picture, Pose, draw_overlay, draw_side, write_motion
+from src.imaging.stopwatch import Stopwatch
 from src.imaging.video import VideoWriter
 
 DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
@@ -22,10 +23,13 @@ class VideoStreams:
         kinds: among `STREAM_KINDS`; others are left to the frames.
         model: the body's arrays.
         rate: frames per second.
+        watch: is told the time of each drawing, as `save <kind>`.
     """
 
-    def __init__(self, base: Path, kinds: tuple[str, ...], model: BodyModel, rate: float):
-        self._base, self._model, self._rate = base, model, rate
+    def __init__(
+        self, base: Path, kinds: tuple[str, ...], model: BodyModel, rate: float, watch: Stopwatch
+    ):
+        self._base, self._model, self._rate, self._watch = base, model, rate, watch
         self._writers = {
             kind: VideoWriter(base.with_name(f"{base.name}_{kind}.mp4"), rate)
             for kind in kinds
@@ -35,10 +39,16 @@ class VideoStreams:
         self._motions: dict[str, list[Pose]] = defaultdict(list)
         self._last_frame: dict[str, int] = {}
 
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are drawn on, so that `add` needs their pixels."""
+        return bool(self._writers)
+
     def add(self, picture: Picture, frame: int) -> None:
         """Appends a frame; its number counts from 0."""
         for kind, writer in self._writers.items():
-            writer.add(DRAWINGS[kind](picture, self._model))
+            with self._watch(f"save {kind}"):
+                writer.add(DRAWINGS[kind](picture, self._model))
         if self._keeps_motion:
             for body in picture.bodies:
                 self._extend_motion(body, frame)

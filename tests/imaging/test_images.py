@@ -52,6 +52,13 @@ def test_sixteen_bits_keep_their_brightness(picture):
     np.testing.assert_array_equal(found[..., 1], picture[..., 0])
 
 
+def test_decimals_from_black_to_white(picture):
+    values = picture[..., 0].astype(np.float32) / 255
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "TIFF")
+    np.testing.assert_array_equal(read_image(file.getvalue())[..., 1], picture[..., 0])
+
+
 def test_thirty_two_bit_values_are_refused(picture):
     deep = Image.fromarray(picture[..., 0].astype(np.int32) * 100_000)
     with pytest.raises(UserError, match="grey values"):

@@ -38,11 +38,11 @@ def names(source):
 
 
 def test_folder_gives_its_pictures_in_order(folder):
-    assert names(open_inputs(str(folder))) == ["a.jpg", "b.png"]
+    assert names(open_inputs([str(folder)])) == ["a.jpg", "b.png"]
 
 
 def test_pattern_reaches_below_and_results_keep_the_folders(folder):
-    source = open_inputs(str(folder / "**" / "*.[jp]*g"))
+    source = open_inputs([str(folder / "**" / "*.[jp]*g")])
     assert names(source) == ["a.jpg", "b.png", "c.png"]
     assert [frame.target for frame in source] == [Path("a"), Path("b"), Path("below/c")]
 
@@ -53,13 +53,13 @@ def test_names_that_clash_keep_their_suffix(tmp_path):
 
 
 def test_single_picture_is_read_when_asked(folder):
-    (frame,) = open_inputs(str(folder / "b.png"))
+    (frame,) = open_inputs([str(folder / "b.png")])
     np.testing.assert_array_equal(frame.load(), flat(90))
 
 
 def test_broken_picture_says_so_when_loaded(folder):
     (folder / "a.jpg").write_bytes(b"broken")
-    first, second = open_inputs(str(folder))
+    first, second = open_inputs([str(folder)])
     with pytest.raises(UserError, match=r"a\.jpg"):
         first.load()
     assert second.load().shape == (48, 64, 3)
@@ -68,16 +68,16 @@ def test_broken_picture_says_so_when_loaded(folder):
 @pytest.mark.parametrize("text", ["absent.jpg", "absent/*.jpg", "absent"])
 def test_nothing_there_is_said(tmp_path, text):
     with pytest.raises(UserError, match="no such file or folder"):
-        open_inputs(str(tmp_path / text))
+        open_inputs([str(tmp_path / text)])
 
 
 def test_folder_without_pictures_is_said(tmp_path):
     with pytest.raises(UserError, match="holds no picture"):
-        open_inputs(str(tmp_path))
+        open_inputs([str(tmp_path)])
 
 
 def test_video_frames_are_named_as_openpose_names_them(clip):
-    video = open_inputs(str(clip))
+    video = open_inputs([str(clip)])
     frames = list(video)
     assert isinstance(video, Video) and len(video) == len(frames) == 10
     assert frames[3].name == "clip_000000000003"
@@ -87,7 +87,7 @@ def test_video_frames_are_named_as_openpose_names_them(clip):
 
 
 def test_video_stops_where_asked(clip):
-    video = open_inputs(str(clip), max_frames=4)
+    video = open_inputs([str(clip)], max_frames=4)
     assert len(video) == len(list(video)) == 4 and video.problem is None
 
 
@@ -120,13 +120,13 @@ def test_file_that_is_no_video_is_refused(tmp_path, content):
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
     with pytest.raises(UserError, match="video"):
-        open_inputs(str(path))
+        open_inputs([str(path)])
 
 
 def test_several_videos_are_refused(tmp_path, clip):
     (tmp_path / "clip2.mp4").write_bytes(clip.read_bytes())
     with pytest.raises(UserError, match="one at a time"):
-        open_inputs(str(tmp_path / "*.mp4"))
+        open_inputs([str(tmp_path / "*.mp4")])
 
 
 def test_written_video_has_its_frames_and_no_leftovers(tmp_path, clip):
@@ -142,3 +142,20 @@ def test_fit_into_keeps_the_shape_of_the_picture():
     assert fit_into(flat(9, 49, 65), 64, 48).shape == (48, 64, 3)
     wide = fit_into(flat(0, 20, 200), 100, 100)
     assert (wide[:40] == 255).all() and (wide[48:52] == 0).all()
+
+
+def test_pictures_that_a_shell_lists_are_taken_together(folder, clip):
+    texts = [str(folder / "b.png"), str(folder), str(folder / "*.jpg")]
+    assert sorted(names(open_inputs(texts))) == ["a.jpg", "b.png"]
+    with pytest.raises(UserError, match=r"one video or camera at a time.*clip"):
+        open_inputs([str(folder), str(clip)])
+
+
+def test_absent_camera_is_named():
+    with pytest.raises(UserError, match="no camera 97 can be opened"):
+        open_inputs(["97"])
+
+
+def test_number_of_frames_must_be_positive(clip):
+    with pytest.raises(UserError, match="max_frames must be at least 1"):
+        open_inputs([str(clip)], max_frames=0)

@@ -3,8 +3,8 @@
 import base64
 import json
 import re
-import shutil
-import subprocess
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +15,9 @@ from src.imaging.images import read_image
 from src.imaging.page import write_page
 from src.imaging.people import Detection
 from src.imaging.result import body_from_outputs
+from tests.browser import picture_of, wait_until, watched_page
 from tests.imaging.shapes import round_body
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-WINDOW = (1200, 760)
-CONTROLS_FROM_ROW = 560
 IMAGE = np.full((300, 400, 3), (30, 120, 60), np.uint8)
 
 
@@ -83,56 +79,60 @@ def test_large_pictures_are_shown_smaller(tmp_path, model):
     assert shown.shape == (960, 1600, 3) and data["size"] == [2500, 1500]
 
 
-def screenshot(folder, page, milliseconds=2000):
-    """What Chromium shows after so much of the page's own time."""
-    picture = folder / f"shot{milliseconds}.png"
-    command = [
-        BROWSER, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-        f"--user-data-dir={folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--window-size={WINDOW[0]},{WINDOW[1]}",
-        f"--virtual-time-budget={milliseconds}", f"--screenshot={picture}", page.as_uri(),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return read_image(picture).astype(int)
+@contextmanager
+def opened(browser, folder, bodies, model):
+    """A tab that shows the page of these bodies."""
+    write_page(folder / "p.html", "photo.jpg", IMAGE, bodies, model)
+    with watched_page(browser) as page:
+        page.goto((folder / "p.html").as_uri())
+        yield page
 
 
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-
-
-@needs_browser
-def test_browser_shows_photo_and_mesh_side_by_side(tmp_path, model):
-    write_page(tmp_path / "p.html", "photo.jpg", IMAGE, [standing(model)], model)
-    shown = screenshot(tmp_path, tmp_path / "p.html")
-    stage = shown[:CONTROLS_FROM_ROW]
-    left, right = stage[:, : WINDOW[0] // 2], stage[:, WINDOW[0] // 2 :]
-    photo = (abs(left - IMAGE[0, 0]) < 12).all(axis=2)
-    assert photo.mean() > 0.2
+@pytest.mark.slow
+def test_browser_shows_photo_and_mesh_side_by_side(browser, tmp_path, model):
+    with opened(browser, tmp_path, [standing(model)], model) as page:
+        wait_until(lambda: bool(colourful(picture_of(page.locator("#mesh"))).any()), "a mesh")
+        photo, mesh = picture_of(page.locator("#photo")), picture_of(page.locator("#mesh"))
+    assert (abs(photo - IMAGE[0, 0]) < 12).all(axis=2).mean() > 0.5
     assert person_color(0)[2] > person_color(0)[0] + 15
-    blue = (right[..., 2] - right[..., 0] > 15) & (right.sum(axis=2) > 120)
-    rows, columns = np.nonzero(blue)
-    assert blue.mean() > 0.05
-    assert abs(np.median(columns) - WINDOW[0] / 4) < 40
+    shown = colourful(mesh)
+    rows, columns = np.nonzero(shown)
+    assert shown.mean() > 0.05
+    assert abs(np.median(columns) - shown.shape[1] / 2) < 40
     # An upright egg is taller than wide.
     assert np.ptp(rows) > 1.5 * np.ptp(columns)
 
 
-@needs_browser
-def test_mesh_turns_by_itself(tmp_path, model):
+def colourful(picture):
+    """Where a picture is of the bluish colour of the first body."""
+    return (picture[..., 2] - picture[..., 0] > 15) & (picture.sum(axis=2) > 120)
+
+
+@pytest.mark.slow
+def test_mesh_turns_by_itself_until_stopped(browser, tmp_path, model):
     body = standing(model)
     bent = body.vertices_m + np.float32([0.4, 0, 0]) * (body.vertices_m[:, 1:2] < -0.2)
-    object.__setattr__(body, "vertices_m", bent)
-    write_page(tmp_path / "p.html", "photo.jpg", IMAGE, [body], model)
-    early, late = (screenshot(tmp_path, tmp_path / "p.html", ms) for ms in (1000, 2500))
-    half = WINDOW[0] // 2
-    assert abs(early[:, :half] - late[:, :half]).mean() < 0.5
-    assert abs(early[:, half:] - late[:, half:]).mean() > 1
+    with opened(browser, tmp_path, [replace(body, vertices_m=bent)], model) as page:
+        photo, mesh = page.locator("#photo"), page.locator("#mesh")
+        photo_before, before = picture_of(photo), picture_of(mesh)
+        wait_until(lambda: differs(mesh, before), "a turned mesh")
+        np.testing.assert_array_equal(picture_of(photo), photo_before)
+        page.get_by_role("button", name="as in the photo").click()
+        front = wait_until(lambda: still(mesh), "a mesh at rest")
+        page.get_by_role("button", name="turn", exact=True).click()
+        wait_until(lambda: differs(mesh, front), "a mesh that turns again")
 
 
-@needs_browser
-def test_page_of_nobody_says_so(tmp_path, model):
-    write_page(tmp_path / "p.html", "empty.jpg", IMAGE, [], model)
-    command = [BROWSER, "--headless=new", "--no-sandbox", f"--user-data-dir={tmp_path}/profile"]
-    command += ["--dump-dom", (tmp_path / "p.html").as_uri()]
-    shown = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
-    assert "Nobody was found in this picture." in shown.stdout.split("<script")[0]
+def differs(shown, picture):
+    return bool(abs(picture_of(shown) - picture).mean() > 1)
+
+
+def still(shown):
+    """The picture of an element when two in a row are the same, else None."""
+    first, second = picture_of(shown), picture_of(shown)
+    return second if np.array_equal(first, second) else None
+
+
+def test_page_of_nobody_says_so(browser, tmp_path, model):
+    with opened(browser, tmp_path, [], model) as page:
+        page.get_by_text("Nobody was found in this picture.").wait_for()
