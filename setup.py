@@ -22,6 +22,9 @@ EXTRAS = {
     "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
     "watch": ["tensorboard>=2.20"],
     "serving": ["tensorflow-serving-api>=2.19"],
+    "tflite": ["ai-edge-litert>=2.0"],
+    "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
+    "web": ["gradio>=6.0"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
     "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
     # Independent implementations that tests compare with, where they are installed.
