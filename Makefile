@@ -128,6 +128,10 @@ predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPO
 export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
 	$(PY) -m src.export --checkpoint "$(CHECKPOINT)" --output "$(or $(OUT),runs/export)" $(FLAGS)
 
+.PHONY: web
+web: $(INSTALLED)  ## a local page, photo in, body out: [CHECKPOINT=] [FLAGS="--port 8080"], needs EXTRAS=web
+	$(PY) -m src.web --checkpoint "$(CHECKPOINT)" $(FLAGS)
+
 # ---------------------------------------------------------------- checking
 
 .PHONY: test
