@@ -28,7 +28,7 @@ try:
     from gradio_image_annotation import image_annotator
 except ImportError as missing:
     raise UserError(
-        f'the web page needs {missing.name}: pip install -e ".[web]" (make install EXTRAS=...,web)'
+        f'the web page needs {missing.name}: pip install -e ".[web]", or make web'
     ) from missing
 
 TITLE = "A body from a photo"
