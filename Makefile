@@ -128,6 +128,14 @@ predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPO
 export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
 	$(PY) -m src.export --checkpoint "$(CHECKPOINT)" --output "$(or $(OUT),runs/export)" $(FLAGS)
 
+$(VENV)/.installed-web: $(INSTALLED)
+	$(PY) -m pip install --constraint requirements.lock --no-build-isolation --editable ".[web]"
+	@touch $@
+
+.PHONY: web
+web: $(VENV)/.installed-web  ## a local page, photo in, body out: [CHECKPOINT=] [FLAGS="--port 8080"]
+	$(PY) -m src.web --checkpoint "$(CHECKPOINT)" $(FLAGS)
+
 # ---------------------------------------------------------------- checking
 
 .PHONY: test

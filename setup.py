@@ -22,6 +22,9 @@ EXTRAS = {
     "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
     "watch": ["tensorboard>=2.20"],
     "serving": ["tensorflow-serving-api>=2.19"],
+    "tflite": ["ai-edge-litert>=2.0"],
+    "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
+    "web": ["gradio>=6.14", "gradio-image-annotation>=0.5.6"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
     "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
     # Independent implementations that tests compare with, where they are installed.
@@ -51,7 +54,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["src", "src.*", "tfrecords_tools", "tfrecords_tools.*"]),
-    package_data={"src.imaging": ["page.html"]},
+    package_data={
+        "src.imaging": ["page.html"],
+        "src.webdemo": ["page.css", "samples/*.jpg"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     classifiers=[

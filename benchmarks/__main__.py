@@ -16,7 +16,7 @@ examples:
 
 Both sides of a row are called in turns; the figures are medians. Close other programs first.
 """
-GROUPS = ("body", "network", "drawing", "input")
+GROUPS = ("body", "network", "drawing", "input", "serving")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,11 +71,20 @@ def _input_rows(options: argparse.Namespace) -> list[Row]:
     return [input_row(options.data, options.images, options.mocap, size, options.repeats)]
 
 
+def _serving_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.serving import serving_rows
+    from src.network.build import ModelSpec
+
+    spec = ModelSpec(options.encoder, options.input_size, body=options.body)
+    return list(serving_rows(spec, options.repeats))
+
+
 MEASURES = {
     "body": _body_rows,
     "network": _network_rows,
     "drawing": _drawing_rows,
     "input": _input_rows,
+    "serving": _serving_rows,
 }
 
 

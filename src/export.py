@@ -1,20 +1,35 @@
-"""Writes a model as a SavedModel for TensorFlow Serving, and runs it again to prove it."""
+"""Writes a model for other programs to run, and runs each export again to prove it."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from src.errors import run_verb
+from src.errors import UserError, run_verb
+
+if TYPE_CHECKING:
+    from src.serving.report import ExportReport
 
 EPILOG = """\
-example:
+examples:
   python -m src.export --checkpoint runs/demo --output runs/export
+  python -m src.export --checkpoint runs/demo --output runs/export --format savedmodel,tflite,onnx
   docker run -p 8501:8501 -v $PWD/runs/export:/models/hmr -e MODEL_NAME=hmr tensorflow/serving
 
-Signatures: from_images (default) takes image_bytes (B,), JPEG or PNG files, and boxes (B, 4) left,
-top, width, height in pixels; from_crops takes crops (B, S, S, 3) float32 in [-1, 1]. Inputs and
-outputs are described in OUTPUT/VERSION/assets.extra/export.json.
+formats, each run again in a fresh process and compared with the Keras model:
+  savedmodel      OUTPUT/N, a folder for TensorFlow Serving, N being the next free version
+  tflite          OUTPUT/hmr.tflite, for LiteRT on phones and small machines; also with rounded
+                  weights: tflite_float16 (half the size), tflite_int8 (a third)
+  onnx            OUTPUT/hmr.onnx, for ONNX Runtime
+A difference above 1e-4 fails (2e-2 and 0.5 where weights are rounded). TFLite and ONNX need the
+extras tflite and onnx: pip install -e ".[tflite,onnx]"
+
+signatures: from_images (default; SavedModel only) takes image_bytes (B,), JPEG or PNG files, and
+boxes (B, 4) left, top, width, height in pixels; from_crops takes crops (B, S, S, 3) float32 in
+[-1, 1]. Inputs and outputs are described in OUTPUT/N/assets.extra/export.json and beside each file.
 """
+SAVED_MODEL = "savedmodel"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,8 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint", default="models/demo_standin", help="model folder (models/demo_standin)"
     )
     parser.add_argument("--body", help="another body file than the model's")
+    parser.add_argument("--output", default="runs/export", help="base folder (runs/export)")
     parser.add_argument(
-        "--output", default="runs/export", help="base folder; the next free version is written"
+        "--format", default=SAVED_MODEL, help=f"comma-separated formats ({SAVED_MODEL})"
     )
     return parser
 
@@ -39,18 +55,43 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from src.network.checkpoint import load_model
+    from src.serving.portable import FORMATS, check_installed, export_portable
     from src.serving.saved_model import export_saved_model
 
+    kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
+    portable = [kind for kind in kinds if kind != SAVED_MODEL]
+    check_installed(portable)
     model = load_model(options.checkpoint, options.body)
-    report = export_saved_model(model, options.output, source=options.checkpoint)
+    if SAVED_MODEL in kinds:
+        report = export_saved_model(model, options.output, source=options.checkpoint)
+        _print(report)
+        count = report.warmup_requests or "none (tensorflow-serving-api is absent)"
+        print(f"  warm-up requests: {count}")
+    if portable:
+        reports = export_portable(model, portable, Path(options.output), source=options.checkpoint)
+        for report in reports.values():
+            _print(report)
+    return 0
+
+
+def _kinds(text: str, known: tuple[str, ...]) -> list[str]:
+    kinds = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = sorted(set(kinds) - set(known))
+    if unknown or not kinds:
+        raise UserError(
+            f"--format knows {', '.join(known)}; received {', '.join(unknown) or 'none'}"
+        )
+    return kinds
+
+
+def _print(report: ExportReport) -> None:
     print(f"wrote {report.path}")
     for signature, outputs in report.differences.items():
         print(f"  {signature}: {', '.join(outputs)}")
-    print(f"largest difference to the Keras model, re-run: {report.export_max_abs_diff:.2g}")
     print(
-        f"warm-up requests: {report.warmup_requests or 'none (tensorflow-serving-api is absent)'}"
+        f"  largest difference to the Keras model, re-run: {report.export_max_abs_diff:.2g}\n"
+        f"  {report.megabytes:.1f} MB, {report.milliseconds:.1f} ms for one crop on this machine"
     )
-    return 0
 
 
 if __name__ == "__main__":

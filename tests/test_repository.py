@@ -12,7 +12,7 @@ from tfrecords_tools.__main__ import CONVERTERS
 ROOT = Path(__file__).parents[1]
 VERBS = (
     "install", "demo", "tfrecords", "train", "evaluate", "predict", "export", "test", "lint",
-    "bench", "doctor", "clean",
+    "bench", "doctor", "clean", "web",
 )  # fmt: skip
 MAX_FILE_BYTES = 5 << 20
 # SMPL's files, mocap and datasets may not be passed on.

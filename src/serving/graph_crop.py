@@ -14,6 +14,8 @@ from src.imaging.images import MAX_PIXELS
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _WEIGHT_BITS = 11
+# Beyond these the outputs in pixels would leave float32's range.
+_DIAGONALS_PX = (1e-3, 1e8)
 
 
 def decode_and_crop(
@@ -30,8 +32,9 @@ def decode_and_crop(
         crops (B, S, S, 3) float32 in [-1, 1]; center_px (B, 2) and scale (B,) float32 of the cut:
         crop_px = (image_px - center_px) * scale + 112 in a crop of 224 px.
 
-    The graph fails with InvalidArgumentError on bytes that are neither JPEG nor PNG, on pictures
-    of more than 120 million pixels, and on boxes without area or with numbers that are not finite.
+    The graph fails with InvalidArgumentError on bytes that are neither JPEG nor PNG or are cut
+    short, on pictures of more than 120 million pixels, and on boxes without area, with numbers that
+    are not finite, or that do not touch their picture.
     """
     tf.debugging.assert_equal(
         tf.shape(image_bytes)[0], tf.shape(boxes)[0], "one box for each picture is needed"
@@ -43,7 +46,8 @@ def decode_and_crop(
     }
 
     def one(pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        crop, center_px, scale = crop_box(decode(pair[0]), pair[1])
+        image = decode(pair[0])
+        crop, center_px, scale = crop_box(image, touching(image, pair[1]))
         return {
             "crops": network_input(crop, input_size),
             "center_px": tf.cast(center_px, tf.float32),
@@ -72,6 +76,17 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(checked, channels=3, dct_method="INTEGER_ACCURATE")
 
 
+def touching(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """The box, of which a part must lie in the picture: elsewhere there is nothing to see."""
+    size_px = tf.cast(tf.shape(image)[1::-1], box.dtype)
+    inside_px = tf.minimum(box[:2] + box[2:], size_px) - tf.maximum(box[:2], 0.0)
+    message = "a box must touch its picture; box, width and height are"
+    # Numbers that are not finite are `crop_box`'s to refuse.
+    touches = tf.reduce_all(inside_px > 0) | tf.reduce_any(~tf.math.is_finite(box))
+    with tf.control_dependencies([tf.debugging.Assert(touches, [message, box, size_px])]):
+        return tf.identity(box)
+
+
 def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`src.imaging.crop.crop_image` of a person box (x, y, w, h), byte for byte.
 
@@ -79,10 +94,12 @@ def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
         crop (224, 224, 3) uint8; centre (2,) and scale () of the cut, float64.
     """
     box = tf.cast(box, tf.float64)
+    diagonal_px = tf.norm(box[2:])
     usable = tf.reduce_all(tf.math.is_finite(box)) & tf.reduce_all(box[2:] > 0)
+    usable &= (diagonal_px >= _DIAGONALS_PX[0]) & (diagonal_px <= _DIAGONALS_PX[1])
     message = "a box is left, top, width, height, finite, with positive width and height; got"
     with tf.control_dependencies([tf.debugging.Assert(usable, [message, box])]):
-        center_px, scale = box[:2] + box[2:] / 2, PERSON_DIAGONAL_PX / tf.norm(box[2:])
+        center_px, scale = box[:2] + box[2:] / 2, PERSON_DIAGONAL_PX / diagonal_px
     size_px = tf.cast(tf.shape(image)[1::-1], tf.float64)
     resized_px = tf.maximum(tf.floor(size_px * scale), 1.0)
     factors = resized_px / size_px

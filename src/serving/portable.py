@@ -1,0 +1,203 @@
+"""Writes a model as TFLite or ONNX files, which need no TensorFlow, and proves each.
+
+The files hold the `from_crops` signature of `src.serving.signatures`: `crops` (B, S, S, 3) in,
+outputs of the same names out. They trust their input: nothing in them refuses bad values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from src.errors import UserError
+from src.network.hmr import HMR
+from src.serving import rerun_portable
+from src.serving.fresh import run_fresh
+from src.serving.report import ExportReport, checked, largest_differences, size_megabytes
+from src.serving.saved_model import MAX_ABS_DIFF, read_answers
+from src.serving.signatures import FROM_CROPS, example_crops, run_model, signatures
+
+# The newest that ONNX Runtime has read since 1.14 (2023).
+ONNX_OPSET = 18
+
+
+@dataclass(frozen=True)
+class PortableFormat:
+    """A kind of file.
+
+    Attributes:
+        ending: of the file's name.
+        write: (folder of a SavedModel with `from_crops`, file to write).
+        packages: that have to be importable.
+        extra: that brings them.
+        max_abs_diff: the largest difference to the Keras model; above 1e-4 where weights are
+            rounded on purpose.
+    """
+
+    ending: str
+    write: Callable[[Path, Path], None]
+    packages: tuple[str, ...]
+    extra: str
+    max_abs_diff: float = MAX_ABS_DIFF
+
+
+def write_tflite(saved_model: Path, file: Path, weights: str = "float32") -> None:
+    """Converts with TFLite's own operations only: no Flex delegate is needed to run it.
+
+    Args:
+        saved_model: folder.
+        file: to write.
+        weights: float32, float16, or int8 (per-channel, computed with in int8 and float32: TFLite's
+            dynamic range).
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved_model), signature_keys=[FROM_CROPS]
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if weights != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    file.write_bytes(converter.convert())
+
+
+def write_onnx(saved_model: Path, file: Path) -> None:
+    """Converts with tf2onnx; Keras's own ONNX export would turn the body's arrays into inputs."""
+    from tf2onnx import convert, tf_loader
+
+    graph, inputs, outputs, names = tf_loader.from_saved_model(
+        str(saved_model), None, None, signatures=[FROM_CROPS], return_tensors_to_rename=True
+    )
+    convert.from_graph_def(
+        graph,
+        name="hmr",
+        input_names=inputs,
+        output_names=outputs,
+        opset=ONNX_OPSET,
+        tensors_to_rename=names,
+        output_path=str(file),
+    )
+
+
+_LITERT = ("ai_edge_litert",)
+FORMATS = {
+    "tflite": PortableFormat(".tflite", write_tflite, _LITERT, "tflite"),
+    "tflite_float16": PortableFormat(
+        "_float16.tflite", partial(write_tflite, weights="float16"), _LITERT, "tflite", 2e-2
+    ),
+    "tflite_int8": PortableFormat(
+        "_int8.tflite", partial(write_tflite, weights="int8"), _LITERT, "tflite", 0.5
+    ),
+    "onnx": PortableFormat(".onnx", write_onnx, ("onnx", "onnxruntime", "tf2onnx"), "onnx"),
+}
+
+
+def check_installed(kinds: Sequence[str]) -> None:
+    """To be called before anything is written.
+
+    Raises:
+        UserError: a package that one of the kinds needs is not installed; it names the extra.
+    """
+    for kind in kinds:
+        wanted = FORMATS[kind]
+        missing = [name for name in wanted.packages if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(
+                f'the format {kind} needs {", ".join(missing)}: pip install -e ".[{wanted.extra}]"'
+            )
+
+
+def export_portable(
+    model: HMR,
+    kinds: Sequence[str],
+    folder: str | os.PathLike,
+    name: str = "hmr",
+    source: str = "",
+) -> dict[str, ExportReport]:
+    """Writes FOLDER/NAME + ending for each kind, and beside it a .json that describes it.
+
+    Each file is run in a fresh process in which TensorFlow cannot be imported, and compared with
+    the Keras model, before it gets its name.
+
+    Args:
+        model: its outputs are compared with the files'.
+        kinds: keys of `FORMATS`.
+        folder: made if missing.
+        name: of the files, without ending.
+        source: where the model comes from, for the .json.
+
+    Returns:
+        kind -> report.
+
+    Raises:
+        UserError: a package is missing, or an output differs by more than the kind allows; that
+            file is not kept.
+    """
+    check_installed(kinds)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    crops = example_crops(model.input_size)
+    expected = [
+        {key: value.numpy() for key, value in run_model(model, tf.constant(batch)).items()}
+        for batch in crops
+    ]
+    reports = {}
+    with tempfile.TemporaryDirectory(prefix=".partial", dir=folder) as partial_name:
+        scratch = Path(partial_name)
+        _write_with_fixed_size(model, scratch / "saved_model")
+        inputs: dict[str, Any] = {str(index): batch for index, batch in enumerate(crops)}
+        np.savez(scratch / rerun_portable.INPUTS_FILE, **inputs)
+        for kind in kinds:
+            target = folder / (name + FORMATS[kind].ending)
+            report = _write_and_check(FORMATS[kind], scratch, target, expected)
+            details = {
+                **asdict(report),
+                "source": source,
+                **signatures(model.input_size)[FROM_CROPS],
+            }
+            target.with_name(target.name + ".json").write_text(json.dumps(details, indent=2) + "\n")
+            reports[kind] = report
+    return reports
+
+
+def _write_with_fixed_size(model: HMR, folder: Path) -> None:
+    """A SavedModel whose crops have their size in the signature, for the converters to rely on."""
+    size = model.input_size
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        FROM_CROPS,
+        lambda crops: run_model(model, crops),
+        input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "crops")],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def _write_and_check(
+    kind: PortableFormat, scratch: Path, target: Path, expected: list[dict[str, np.ndarray]]
+) -> ExportReport:
+    file = scratch / target.name
+    # Both converters report their progress on standard output.
+    with contextlib.redirect_stdout(io.StringIO()):
+        kind.write(scratch / "saved_model", file)
+    run_fresh(rerun_portable.__file__, file, scratch)
+    answers, milliseconds = read_answers(scratch / rerun_portable.OUTPUTS_FILE, len(expected))
+    names = [FROM_CROPS] * len(expected)
+    differences = largest_differences(zip(names, expected, answers, strict=True))
+    largest = checked(differences, kind.max_abs_diff)
+    report = ExportReport(str(target), largest, differences, size_megabytes(file), milliseconds)
+    os.replace(file, target)
+    return report

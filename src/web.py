@@ -1,0 +1,92 @@
+"""Serves a local page: upload a photo, draw a box, look at the body, download its files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.errors import UserError, run_verb
+
+if TYPE_CHECKING:
+    from src.webdemo.bodies import Studio
+
+DEMO_MODEL = "models/demo_standin"
+
+EPILOG = """\
+examples:
+  python -m src.web
+  python -m src.web --checkpoint runs/hmr --port 8080
+
+The page is for this machine alone (127.0.0.1), nothing is shared or sent anywhere, and it works
+without a network: no usage figures, no fonts or scripts from elsewhere. With --host 0.0.0.0 the
+whole local network can open it; there is no password.
+
+On the page: choose a photo or a sample; drag a box around one person, or none if the person fills
+the photo; then compare, turn the mesh, and download npz, json, obj, skinned glb, the overlay and a
+page that opens anywhere. Uploads and results are deleted when the program ends, or after an hour.
+
+Needs the extra web: pip install -e ".[web]"
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.web",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--checkpoint", default=DEMO_MODEL, help=f"model folder ({DEMO_MODEL})")
+    parser.add_argument("--body", help="another body file than the model's")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=7860, help="port to serve at (7860)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+    if not 0 < options.port < 65536:
+        raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
+
+    with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder:
+        # Read by Gradio when the page is built: uploads end with the program too.
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
+
+        from src.webdemo.page import build_page, launch
+
+        page = build_page(_studio(options, folder), _about(options.checkpoint))
+        print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
+        page.block_thread()
+    return 0
+
+
+def _studio(options: argparse.Namespace, folder: str) -> Studio:
+    """Loads the model and runs it once, so that the first visitor does not wait for it."""
+    import numpy as np
+
+    from src.imaging.save import check_kinds
+    from src.predictor import Predictor
+    from src.webdemo.bodies import KINDS, Studio
+
+    predictor = Predictor.load(options.checkpoint, options.body, batch_size=1)
+    check_kinds(KINDS, predictor.body)
+    size = predictor.model.input_size
+    predictor.predict_crops(np.zeros((1, size, size, 3), np.float32))
+    return Studio(predictor, Path(folder))
+
+
+def _about(checkpoint: str) -> str:
+    if Path(checkpoint) == Path(DEMO_MODEL):
+        return (
+            "These weights know stand-in people only: on photographs they show that the steps "
+            "work, not what HMR can do."
+        )
+    return f"Model: {checkpoint}"
+
+
+if __name__ == "__main__":
+    run_verb(main)

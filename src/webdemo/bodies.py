@@ -1,0 +1,148 @@
+"""What the page does behind its buttons, without any of the page's own library."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from src.errors import UserError
+from src.imaging.images import read_image
+from src.imaging.save import Picture, save_picture
+from src.predictor import Predictor
+
+Box = tuple[float, float, float, float]
+
+KINDS = ("npz", "json", "overlay", "page", "obj", "glb")
+# Photos are drawn on as they are shown: a person of a tall photo must fit on the screen.
+SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX = 1280, 560
+SAMPLES_FOLDER = Path(__file__).parent / "samples"
+# Held-out people of the stand-in data, with their boxes: left, top, width, height in pixels.
+SAMPLES: dict[str, Box] = {
+    "striding.jpg": (226, 159, 120, 159),
+    "standing.jpg": (132, 156, 96, 172),
+    "turning.jpg": (265, 169, 88, 160),
+}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An opened photo.
+
+    Attributes:
+        name: of the file, without its folder.
+        image: (H, W, 3) uint8 RGB.
+        shown: the same, within 1280 x 560 px, for the page.
+    """
+
+    name: str
+    image: np.ndarray
+    shown: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        """Shown pixels per photo pixel."""
+        return self.shown.shape[1] / self.image.shape[1]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A person's body.
+
+    Attributes:
+        overlay: the body over the photo, as large as `Photo.shown`.
+        glb: the mesh for the page to turn.
+        files: everything to download, the glb among it.
+    """
+
+    overlay: np.ndarray
+    glb: Path
+    files: list[Path]
+
+
+def open_photo(path: str | Path) -> Photo:
+    """Reads a photo.
+
+    Raises:
+        UserError: it is no picture, damaged, or too large.
+    """
+    path = Path(path)
+    try:
+        image = read_image(path)
+    except UserError as error:
+        # The name is the user's, the folder is not.
+        raise UserError(str(error).replace(str(path), path.name)) from error
+    return Photo(path.name, image, _shrink(image))
+
+
+def box_of_drawing(drawn: Sequence[Mapping[str, float]], photo: Photo) -> Box | None:
+    """The rectangle drawn on `photo.shown` in pixels of the photo; None if nothing is drawn.
+
+    Args:
+        drawn: at most one rectangle as xmin, ymin, xmax, ymax.
+        photo: it was drawn on.
+    """
+    if not drawn:
+        return None
+    left, top, right, bottom = (
+        float(drawn[0][key]) / photo.ratio for key in ("xmin", "ymin", "xmax", "ymax")
+    )
+    return left, top, right - left, bottom - top
+
+
+def drawing_of_box(box: Box, photo: Photo) -> dict[str, int]:
+    """The inverse of `box_of_drawing`, in whole pixels."""
+    left, top, width, height = (value * photo.ratio for value in box)
+    corners = {"xmin": left, "ymin": top, "xmax": left + width, "ymax": top + height}
+    return {key: round(value) for key, value in corners.items()}
+
+
+class Studio:
+    """A loaded model, and the folder of the files that it has made.
+
+    Args:
+        predictor: the loaded model; its body needs faces.
+        folder: of the results; each gets a folder of its own in it.
+    """
+
+    def __init__(self, predictor: Predictor, folder: Path):
+        self._predictor = predictor
+        self._folder = folder
+
+    def estimate(self, photo: Photo, box: Box | None) -> Estimate:
+        """Estimates one person's body and writes its files.
+
+        Args:
+            photo: it is in.
+            box: around the person, pixels of the photo; None for one who fills the photo.
+
+        Raises:
+            UserError: the box is unusable, or the estimated camera shows nothing.
+        """
+        bodies = self._predictor.predict(photo.image, None if box is None else [box])
+        height, width = photo.image.shape[:2]
+        picture = Picture(photo.name, height, width, bodies, photo.image)
+        base = Path(tempfile.mkdtemp(dir=self._folder)) / Path(photo.name).stem
+        files = save_picture(base, picture, self._predictor.body, KINDS)
+        by_ending = {file.name.removeprefix(base.name): file for file in files}
+        overlay = read_image(by_ending["_overlay.png"])
+        return Estimate(_shrink(overlay), by_ending["_0.glb"], files)
+
+    def discard(self, estimate: Estimate | None) -> None:
+        """Removes the files of an estimate that nobody looks at any more."""
+        if estimate is not None:
+            shutil.rmtree(estimate.glb.parent, ignore_errors=True)
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    ratio = min(SHOWN_WIDTH_PX / width, SHOWN_HEIGHT_PX / height)
+    if ratio >= 1:
+        return image
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

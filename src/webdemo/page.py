@@ -1,0 +1,183 @@
+"""The page itself, in Gradio: what is on it and what each action does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from src.errors import UserError
+from src.webdemo.bodies import (
+    SAMPLES,
+    SAMPLES_FOLDER,
+    Box,
+    Estimate,
+    Photo,
+    Studio,
+    box_of_drawing,
+    drawing_of_box,
+    open_photo,
+)
+
+# Read by Gradio when it is imported: no usage figures, no question for newer versions.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+try:
+    import gradio as gr
+    from gradio_image_annotation import image_annotator
+except ImportError as missing:
+    raise UserError(
+        f'the web page needs {missing.name}: pip install -e ".[web]", or make web'
+    ) from missing
+
+TITLE = "A body from a photo"
+STAGE_PX = 480
+BOX_COLOR = (47, 111, 181)
+SECONDS_KEPT = 3600
+# The browser itself refuses to ask anything of any other address.
+CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
+_CSS_FILE = Path(__file__).with_name("page.css")
+_READY = "Drag a box around one person, or leave it out: then the person fills the photo."
+_START = "Begin with a photo of yours, or with a sample."
+
+Shown = tuple[Any, ...]
+
+
+class OnlyThisServer:
+    """ASGI middleware that adds the content policy to every answer."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]):
+        self._app = app
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Callable, send: Callable
+    ) -> None:
+        async def send_with_policy(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                policy = (b"content-security-policy", CONTENT_POLICY.encode())
+                message["headers"] = [*message.get("headers", ()), policy]
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)
+
+
+def build_page(studio: Studio, about: str) -> gr.Blocks:
+    """The page.
+
+    Args:
+        studio: does the work.
+        about: a line on the model, shown below the title.
+    """
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
+    ) as page:
+        photo, result = gr.State(None), gr.State(None, delete_callback=studio.discard)
+        gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
+        with gr.Row():
+            with gr.Column():
+                file = gr.File(
+                    label="Your photo", file_types=["image"], height=130, elem_id="photo-file"
+                )
+                samples = gr.Gallery(
+                    [str(SAMPLES_FOLDER / name) for name in SAMPLES],
+                    label="Or a sample", columns=len(SAMPLES), height=210, allow_preview=False,
+                    object_fit="cover", buttons=[], interactive=False, elem_id="samples",
+                )  # fmt: skip
+                person = image_annotator(
+                    label="The person", sources=[], single_box=True, disable_edit_boxes=True,
+                    boxes_alpha=0.12, box_min_size=4, show_clear_button=False,
+                    show_download_button=False, enable_keyboard_shortcuts=False,
+                    image_type="numpy", visible=False, elem_id="person",
+                )  # fmt: skip
+                notice = gr.Markdown(_START, elem_id="notice")
+                go = gr.Button("Estimate the body", variant="primary", interactive=False)
+                files = gr.File(
+                    label="Files", file_count="multiple", interactive=False, elem_id="files"
+                )
+            with gr.Column():
+                overlay = gr.ImageSlider(
+                    label="Photo and body", format="jpeg", height=STAGE_PX, max_height=STAGE_PX,
+                    buttons=["fullscreen"], interactive=False, elem_id="overlay",
+                )  # fmt: skip
+                mesh = gr.Model3D(
+                    label="The mesh: drag to turn, scroll to zoom", height=STAGE_PX,
+                    camera_position=(90, 80, None), interactive=False, elem_id="mesh",
+                )  # fmt: skip
+        outputs = [result, overlay, mesh, files]
+        opened = [photo, person, notice, go, *outputs]
+
+        def show(path: str | None, box: Box | None, before: Estimate | None) -> Shown:
+            studio.discard(before)
+            return (*_opened(path, box), None, None, None, None)
+
+        def show_upload(path: str | None, before: Estimate | None) -> Shown:
+            return show(path, None, before)
+
+        def show_sample(before: Estimate | None, choice: gr.SelectData) -> Shown:
+            name = list(SAMPLES)[choice.index]
+            return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
+
+        def estimate(photo: Photo, drawn: dict, before: Estimate | None) -> Shown:
+            studio.discard(before)
+            try:
+                made = studio.estimate(photo, box_of_drawing(drawn["boxes"], photo))
+            except UserError as error:
+                return (_error(error), None, None, None, None)
+            return (
+                "Drag the line in the picture to compare.",
+                made,
+                (photo.shown, made.overlay),
+                str(made.glb),
+                [str(file) for file in made.files],
+            )
+
+        private: dict[str, Any] = {"api_visibility": "private"}
+        gr.on([file.upload, file.clear], show_upload, [file, result], opened, **private)
+        samples.select(show_sample, [result], opened, **private)
+        go.click(estimate, [photo, person, result], [notice, *outputs], **private)
+    return page
+
+
+def launch(page: gr.Blocks, host: str, port: int) -> str:
+    """Starts the server in threads of its own, and returns its address.
+
+    Raises:
+        UserError: the port is taken, or the host is not this machine's.
+    """
+    from starlette.middleware import Middleware
+
+    try:
+        _, address, _ = page.queue(default_concurrency_limit=1).launch(
+            server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True,
+            show_error=True, ssr_mode=False, footer_links=[], max_file_size="200mb",
+            theme=gr.themes.Default(primary_hue="blue", font=[gr.themes.Font("sans-serif")]),
+            css_paths=[_CSS_FILE],
+            app_kwargs={"middleware": [Middleware(OnlyThisServer)]},
+        )  # fmt: skip
+    except OSError as error:
+        raise UserError(
+            f"the page cannot be served at {host}:{port} ({error}). Another program may use the "
+            f"port: --port {port + 1}"
+        ) from error
+    return address
+
+
+def _opened(path: str | None, box: Box | None) -> Shown:
+    """Photo, drawing, notice and button after a file was chosen, or taken away."""
+    if path is None:
+        return None, gr.update(value=None, visible=False), _START, gr.update(interactive=False)
+    try:
+        photo = open_photo(path)
+    except UserError as error:
+        hidden, off = gr.update(value=None, visible=False), gr.update(interactive=False)
+        return None, hidden, _error(error), off
+    boxes = [{**drawing_of_box(box, photo), "color": BOX_COLOR}] if box else []
+    drawing = gr.update(value={"image": photo.shown, "boxes": boxes}, visible=True)
+    return photo, drawing, _READY, gr.update(interactive=True)
+
+
+def _error(error: UserError) -> str:
+    """Text from outside is shown as text: nothing in it is markup."""
+    text = str(error).replace("&", "&amp;").replace("<", "&lt;")
+    return f'<span class="error">{text}</span>'

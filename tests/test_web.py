@@ -1,0 +1,211 @@
+"""The page in Chromium, from a photo to the downloaded files, without a network."""
+
+import json
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from src import web
+from src.body.model_file import save_body
+from src.errors import UserError
+from src.imaging.images import read_image
+from src.network.build import ModelSpec, build_model
+from src.network.checkpoint import save_model
+from src.webdemo.bodies import SAMPLES, SAMPLES_FOLDER
+from tests.browser import chromium, picture_of, wait_until, watched_page
+from tests.imaging.shapes import round_body
+
+pytest.importorskip("gradio_image_annotation", reason="needs the extra web")
+
+# Runs the verb, and notes every address that the process connects to or looks up.
+WATCHED_VERB = """
+import sys
+def note(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        address = arguments[1] if event == "socket.connect" else arguments
+        print("network", address[0] if isinstance(address, tuple) else address, flush=True)
+sys.addaudithook(note)
+from src.web import main
+main(sys.argv[1:])
+"""
+LOCAL = {"127.0.0.1", "localhost", "::1"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_body(folder / "egg.npz", round_body())
+    body = str(folder / "egg.npz")
+    spec = ModelSpec("resnet14_v2_narrow", input_size=64, hidden_units=32, body=body)
+    save_model(build_model(spec, seed=5), spec, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint, tmp_path_factory):
+    """The page's address, and the file of what the process printed."""
+    port = 7860 + hash(str(checkpoint)) % 1000
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [sys.executable, "-c", WATCHED_VERB]
+    command += ["--checkpoint", str(checkpoint), "--port", str(port)]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        found = wait_until(
+            lambda: re.search(r"(http\S+) \(Ctrl-C", log.read_text()) or process.poll(),
+            "the server starts",
+            120,
+        )
+        assert isinstance(found, re.Match), log.read_text()[-2000:]
+        yield found[1], log
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser, server):
+    allowed = (server[0], "data:", "blob:")
+    with watched_page(browser, allowed, width=1280, height=1000) as opened:
+        # Without a graphics card Chromium offers WebGPU and then has none.
+        opened.add_init_script("delete Navigator.prototype.gpu")
+        opened.goto(server[0])
+        opened.get_by_text("Begin with a photo").wait_for()
+        yield opened
+
+
+def upload(page, path):
+    page.locator("#photo-file input[type=file]").set_input_files(path)
+
+
+def estimate(page):
+    page.get_by_role("button", name="Estimate the body").click()
+    page.get_by_text("Drag the line in the picture").wait_for()
+
+
+def downloads(page, folder):
+    """File name -> path of everything that the page offers."""
+    files = {}
+    for link in page.locator("#files a[download]").all():
+        with page.expect_download() as waiting:
+            link.click()
+        files[waiting.value.suggested_filename] = folder / waiting.value.suggested_filename
+        waiting.value.save_as(files[waiting.value.suggested_filename])
+    return files
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Taller than the page shows it: 900 x 1400 px."""
+    noise = np.random.default_rng(0).integers(60, 200, (1400, 900, 3)).astype(np.uint8)
+    path = tmp_path / "my photo.jpg"
+    cv2.imwrite(str(path), cv2.GaussianBlur(noise, (0, 0), 5))
+    return path
+
+
+@pytest.mark.slow
+def test_from_upload_over_a_drawn_box_to_the_files(page, photo, tmp_path):
+    upload(page, photo)
+    canvas = page.locator("#person canvas")
+    canvas.wait_for()
+    page.wait_for_timeout(1000)
+    place = canvas.bounding_box()
+    shown_width = place["height"] * 900 / 1400
+    left = place["x"] + (place["width"] - shown_width) / 2
+    page.mouse.move(left + 0.2 * shown_width, place["y"] + 0.1 * place["height"])
+    page.mouse.down()
+    page.mouse.move(left + 0.5 * shown_width, place["y"] + 0.5 * place["height"], steps=4)
+    page.mouse.move(left + 0.7 * shown_width, place["y"] + 0.9 * place["height"], steps=4)
+    page.mouse.up()
+    estimate(page)
+    files = downloads(page, tmp_path)
+    assert {name.rpartition(".")[2] for name in files} == {
+        "npz",
+        "json",
+        "png",
+        "html",
+        "obj",
+        "glb",
+    }
+    (described,) = (json.loads(files[name].read_text()) for name in files if name.endswith("json"))
+    box = described["people"][0]["rectangle_px"]
+    np.testing.assert_allclose(box, [180, 140, 450, 1120], atol=12)
+    (drawn,) = (read_image(files[name]) for name in files if name.endswith("_overlay.png"))
+    assert drawn.shape == (1400, 900, 3)
+    (glb,) = (files[name].read_bytes() for name in files if name.endswith("glb"))
+    assert glb[:4] == b"glTF"
+
+
+@pytest.mark.slow
+def test_a_sample_with_its_box_shows_a_mesh_that_turns(page, tmp_path):
+    page.locator("#samples button").first.click()
+    page.locator("#person canvas").wait_for()
+    estimate(page)
+    name, box = next(iter(SAMPLES.items()))
+    files = downloads(page, tmp_path)
+    described = json.loads(files[name.replace(".jpg", ".json")].read_text())
+    np.testing.assert_allclose(described["people"][0]["rectangle_px"], box, atol=1)
+
+    mesh = page.locator("#mesh canvas")
+
+    def of_the_mesh():
+        shown = picture_of(mesh)
+        return shown if (shown.max(axis=2) - shown.min(axis=2) > 15).mean() > 0.005 else None
+
+    before = wait_until(of_the_mesh, "the mesh is shown")
+    place = mesh.bounding_box()
+    page.mouse.move(place["x"] + 200, place["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 350, place["y"] + 200, steps=5)
+    page.mouse.up()
+    wait_until(lambda: abs(picture_of(mesh) - before).mean() > 0.2, "the mesh turns")
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(page, photo, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"<html><script>alert(1)</script></html>")
+    upload(page, bad)
+    page.get_by_text("bad.jpg is not a picture that can be read").wait_for()
+    assert str(tmp_path) not in page.locator("#notice").inner_text()
+    assert page.get_by_role("button", name="Estimate the body").is_disabled()
+    page.locator("#photo-file button[aria-label*=lear]").click()
+    page.get_by_text("Begin with a photo").wait_for()
+    upload(page, photo)
+    page.locator("#person canvas").wait_for()
+    estimate(page)
+    (described,) = (
+        json.loads(path.read_text())
+        for name, path in downloads(page, tmp_path).items()
+        if name.endswith("json")
+    )
+    # No box: the person fills the photo.
+    assert described["people"][0]["rectangle_px"] == [0, 0, 900, 1400]
+
+
+@pytest.mark.slow
+def test_the_server_stays_on_this_machine(page, server):
+    """Runs last, when the process has done all of its work."""
+    answer = page.request.get(server[0])
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    addresses = set(re.findall(r"^network (\S+)", server[1].read_text(), re.MULTILINE))
+    assert addresses and addresses <= LOCAL
+
+
+def test_samples_are_there():
+    assert {path.name for path in SAMPLES_FOLDER.iterdir()} == set(SAMPLES)
+
+
+def test_a_port_that_is_none():
+    with pytest.raises(UserError, match="1 to 65535"):
+        web.main(["--port", "0"])

@@ -1,0 +1,65 @@
+"""Photos, boxes and files behind the page."""
+
+import cv2
+import numpy as np
+import pytest
+
+from src.body.model_file import save_body
+from src.errors import UserError
+from src.imaging.save import load_npz
+from src.network.build import ModelSpec, build_model
+from src.predictor import Predictor
+from src.webdemo.bodies import (
+    KINDS,
+    SHOWN_HEIGHT_PX,
+    Studio,
+    box_of_drawing,
+    drawing_of_box,
+    open_photo,
+)
+from tests.imaging.shapes import round_body
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    body = tmp_path_factory.mktemp("body") / "egg.npz"
+    save_body(body, round_body())
+    spec = ModelSpec("resnet14_v2_narrow", input_size=64, hidden_units=32, body=str(body))
+    return Predictor(build_model(spec, seed=5))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1680, 800, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "tall.png"), cv2.GaussianBlur(noise, (0, 0), 4))
+    return open_photo(tmp_path / "tall.png")
+
+
+def test_a_large_photo_is_shown_smaller_and_boxes_follow(photo):
+    assert photo.image.shape == (1680, 800, 3) and photo.shown.shape[0] == SHOWN_HEIGHT_PX
+    drawn = {"xmin": 20, "ymin": 40, "xmax": 120, "ymax": 340}
+    box = box_of_drawing([drawn], photo)
+    np.testing.assert_allclose(box, [60, 120, 300, 900], rtol=2e-3)
+    assert drawing_of_box(box, photo) == drawn
+    assert box_of_drawing([], photo) is None
+
+
+def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
+    studio = Studio(predictor, tmp_path)
+    made = studio.estimate(photo, (60, 120, 300, 900))
+    assert len(made.files) == len(KINDS) and all(file.is_file() for file in made.files)
+    assert made.overlay.shape == photo.shown.shape and made.glb in made.files
+    (npz,) = (file for file in made.files if file.suffix == ".npz")
+    saved = load_npz(npz)
+    assert saved.name == "tall.png"
+    np.testing.assert_array_equal(saved.bodies[0].rectangle_px, [60, 120, 300, 900])
+    studio.discard(made)
+    assert not any(file.exists() for file in made.files)
+
+
+def test_bad_photos_and_boxes_are_named_without_their_folder(predictor, photo, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(cv2.imencode(".jpg", photo.image)[1].tobytes()[:5000])
+    with pytest.raises(UserError, match=r"^cut\.jpg is damaged or cut short"):
+        open_photo(tmp_path / "cut.jpg")
+    with pytest.raises(UserError, match="positive width and height"):
+        Studio(predictor, tmp_path).estimate(photo, (60, 120, 0, 900))
