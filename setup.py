@@ -50,7 +50,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["src", "src.*", "tfrecords_tools", "tfrecords_tools.*"]),
-    package_data={"src.imaging": ["page.html"]},
+    package_data={"src.imaging": ["page.html"], "src.evaluation": ["page.html"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     classifiers=[
