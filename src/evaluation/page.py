@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from src.evaluation.measures import MEASURES
-from src.evaluation.pictures import Extreme
+from src.evaluation.pictures import Drawn
 from src.evaluation.report import group_table, main_table
 from src.evaluation.scoring import Scores
 from src.imaging.images import write_whole
@@ -23,7 +23,7 @@ _QUALITY = 88
 
 
 def write_page(
-    path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[Extreme]]
+    path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[Drawn]]
 ) -> Path:
     """Writes the page, which needs no other file.
 
@@ -73,7 +73,7 @@ def _choice(key: str, text: str) -> str:
     return f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>"
 
 
-def _figure(sample: Extreme) -> str:
+def _figure(sample: Drawn) -> str:
     numbers = "".join(
         f"<span>{html.escape(MEASURES[name].label)} {value:.1f}</span>"
         for name, value in sample.numbers.items()

@@ -53,8 +53,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Extreme:
-    """One of the best or worst samples, drawn.
+class Drawn:
+    """A sample with its numbers and pictures.
 
     Attributes:
         record: number among the records of the split.
@@ -69,42 +69,45 @@ class Extreme:
     views: dict[str, np.ndarray]
 
 
-def find_extremes(
+def find_extremes(scores: Scores, count: int = 6) -> dict[str, list[int]]:
+    """Indices of the "best" and the "worst" samples by the first measure, most extreme first."""
+    name, samples = next(iter(scores.measures.items()))
+    sign = -1.0 if MEASURES[name].higher_is_better else 1.0
+    counted = np.flatnonzero(samples.weights > 0)
+    order = np.argsort(sign * samples.values[counted], kind="stable")
+    ordered = counted[order].tolist()
+    return {"best": ordered[:count], "worst": ordered[::-1][:count]}
+
+
+def draw_samples(
+    indices: Sequence[int],
     scores: Scores,
     prediction: Prediction,
     truth: Truth,
     paths: Sequence[str],
     faces: np.ndarray | None = None,
-    count: int = 6,
-) -> dict[str, list[Extreme]]:
-    """The best and the worst samples by the protocol's first measure, drawn.
+) -> list[Drawn]:
+    """Draws samples.
 
     Args:
-        scores: of the samples.
-        prediction, truth: the samples behind them.
-        paths: the shards.
+        indices: which.
+        scores, prediction, truth: of all samples.
+        paths: the shards that they come from.
         faces: (F, 3) of the predicted meshes; None or empty leaves bodies out.
-        count: samples of each kind.
-
-    Returns:
-        "best" and "worst" -> the samples, most extreme first.
     """
-    ordered = _from_best_to_worst(scores)
-    chosen = {"best": ordered[:count], "worst": ordered[::-1][:count]}
-    wanted = {int(truth.records[index]) for indices in chosen.values() for index in indices}
-    records = _read_records(paths, wanted)
+    records = _read_records(paths, {int(truth.records[index]) for index in indices})
 
-    def extreme(index: int) -> Extreme:
+    def drawn(index: int) -> Drawn:
         record = int(truth.records[index])
         case = _case(index, records[record], prediction, truth)
         numbers = {name: float(s.values[index]) for name, s in scores.measures.items()}
         name = " ".join(filter(None, (str(truth.names[index]), str(truth.sequences[index]))))
-        return Extreme(record, name, numbers, draw_case(case, faces))
+        return Drawn(record, name, numbers, draw_case(case, faces))
 
-    return {name: [extreme(index) for index in indices] for name, indices in chosen.items()}
+    return [drawn(index) for index in indices]
 
 
-def write_extremes(folder: Path, extremes: dict[str, list[Extreme]]) -> list[Path]:
+def write_extremes(folder: Path, extremes: dict[str, list[Drawn]]) -> list[Path]:
     """Writes best.jpg and worst.jpg: a row of views for each sample."""
     files = []
     for name, samples in extremes.items():
@@ -113,15 +116,20 @@ def write_extremes(folder: Path, extremes: dict[str, list[Extreme]]) -> list[Pat
     return files
 
 
-def captioned_row(sample: Extreme) -> np.ndarray:
+def captioned_row(sample: Drawn) -> np.ndarray:
     """A sample's views side by side, (224, N * 224, 3) uint8 RGB, with number and errors."""
-    row = np.concatenate(list(sample.views.values()), axis=1)
     numbers = ", ".join(f"{value:.1f}" for value in sample.numbers.values())
-    row[:_CAPTION_PX, :CROP_SIZE] //= 3
+    first, *others = sample.views.values()
+    return np.concatenate([captioned(first, f"#{sample.record}: {numbers}"), *others], axis=1)
+
+
+def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """A copy of a picture (H, W, 3) uint8 with white text on its darkened upper edge."""
+    picture = np.ascontiguousarray(picture).copy()
+    picture[:_CAPTION_PX] //= 3
     font, place = cv2.FONT_HERSHEY_SIMPLEX, (6, _CAPTION_PX - 6)
-    text = f"#{sample.record}: {numbers}"
-    cv2.putText(row, text, place, font, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
-    return row
+    cv2.putText(picture, text, place, font, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
 
 
 def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -148,13 +156,6 @@ def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
         if pale:
             picture = 255 - (255 - picture) // 3
     return picture
-
-
-def _from_best_to_worst(scores: Scores) -> list[int]:
-    name, samples = next(iter(scores.measures.items()))
-    sign = -1.0 if MEASURES[name].higher_is_better else 1.0
-    counted = np.flatnonzero(samples.weights > 0)
-    return counted[np.argsort(sign * samples.values[counted], kind="stable")].tolist()
 
 
 def _read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from src.data.shards import find_shards
 from src.errors import UserError
 from src.evaluation.groups import select
 from src.evaluation.page import PAGE_FILE, write_page
-from src.evaluation.pictures import find_extremes, write_extremes
+from src.evaluation.pictures import Drawn, draw_samples, find_extremes, write_extremes
 from src.evaluation.predictions_file import read_predictions
 from src.evaluation.protocols import Protocol, choices, find_protocol
 from src.evaluation.references import FLAGS, open_reference
@@ -86,6 +87,11 @@ class Outcome:
         """The protocol's choices and numbers, for people."""
         return table(self.scores, self.choices)
 
+    def draw(self, indices: Sequence[int]) -> list[Drawn]:
+        """The samples of these indices, drawn."""
+        faces = self.body.faces if self.body else None
+        return draw_samples(indices, self.scores, self.prediction, self.truth, self.paths, faces)
+
 
 def evaluate(evaluation: Evaluation) -> Outcome:
     """Scores a model or a file of predictions.
@@ -119,10 +125,7 @@ def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -
     """Writes metrics.json, sequences.csv, samples.csv, best.jpg, worst.jpg and index.html."""
     folder = Path(folder)
     files = write_report(folder, outcome.scores, outcome.truth, asdict(evaluation), outcome.choices)
-    faces = outcome.body.faces if outcome.body else None
-    extremes = find_extremes(
-        outcome.scores, outcome.prediction, outcome.truth, outcome.paths, faces
-    )
+    extremes = {name: outcome.draw(found) for name, found in find_extremes(outcome.scores).items()}
     files += write_extremes(folder, extremes)
     return [*files, write_page(folder / PAGE_FILE, outcome.scores, outcome.choices, extremes)]
 

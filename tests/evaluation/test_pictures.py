@@ -8,6 +8,7 @@ from src.evaluation.pictures import (
     captioned_row,
     draw_case,
     draw_from_side,
+    draw_samples,
     find_extremes,
     write_extremes,
 )
@@ -85,7 +86,11 @@ def evaluated(tmp_path_factory):
     noise_m = np.array([0.3, 0.01, 0.2, 0.1])[:, None, None] * rng.normal(size=(4, 14, 3))
     prediction = Prediction(truth.joints3d_m + noise_m, truth.keypoints2d)
     scores = score(find_protocol("stand_in"), prediction, truth)
-    return file, scores, find_extremes(scores, prediction, truth, [str(file)], count=2)
+    extremes = {
+        name: draw_samples(indices, scores, prediction, truth, [str(file)])
+        for name, indices in find_extremes(scores, count=2).items()
+    }
+    return file, scores, extremes
 
 
 def test_the_rows_are_the_best_and_the_worst_records(evaluated, tmp_path):
