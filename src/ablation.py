@@ -25,7 +25,7 @@ KEYS = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
 RESULT_FILE, PICTURE_FILE = "ablation.json", "ablation.jpg"
 # (c) counts as good as (b) in 2D up to this factor.
 _AS_GOOD = 1.05
-_PEOPLE = 8
+PEOPLE = 8
 _VIEWS = ("body", "from the left")
 
 
@@ -121,7 +121,7 @@ def draw(workdir: Path, data: str, path: Path) -> None:
     columns: list[list[np.ndarray]] = []
     for run, title in RUNS.items():
         outcome = evaluate(Evaluation("stand_in", data, checkpoint=str(workdir / run)))
-        chosen = np.linspace(0, len(outcome.truth) - 1, _PEOPLE).astype(int).tolist()
+        chosen = np.linspace(0, len(outcome.truth) - 1, PEOPLE).astype(int).tolist()
         people = outcome.draw(chosen)
         if not columns:
             columns.append([captioned(person.views["labels"], "labels") for person in people])

@@ -1,7 +1,8 @@
 """Section 4.3 in small, (c): without paired 3D labels and without discriminators.
 
 Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_no_prior.py
-Needs:    as `ablation_paired.py`.
+          --workdir runs/ablation/no_prior
+Needs:    as `ablation_paired.py`; cost and result likewise.
 """
 
 from ml_collections import ConfigDict

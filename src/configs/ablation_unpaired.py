@@ -1,7 +1,8 @@
 """Section 4.3 in small, (b): without paired 3D labels, with discriminators.
 
 Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_unpaired.py
-Needs:    as `ablation_paired.py`.
+          --workdir runs/ablation/unpaired
+Needs:    as `ablation_paired.py`; cost and result likewise.
 """
 
 from ml_collections import ConfigDict

@@ -140,18 +140,19 @@ def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarr
     if case.vertices_m is not None and faces is not None and len(faces):
         views |= _body_views(case, faces)
     if case.joints3d_m is not None:
-        views["3D from the side, labels pale"] = draw_from_side(*case.joints3d_m)
+        views["from the left, labels pale"] = draw_from_side(*case.joints3d_m)
     return views
 
 
 def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
-    """Both 3D skeletons (14, 3), hips together, seen from the picture's left, the true one pale.
+    """Both 3D skeletons (14, 3), hips together, the true one pale.
 
-    The viewer of the photograph stands to the left of this picture.
+    The viewer of the photograph stands to the right of this picture, as in "from the left".
     """
     picture = np.full((CROP_SIZE, CROP_SIZE, 3), 255, np.uint8)
     for joints_m, pale in ((true_m, True), (predicted_m, False)):
-        points = centre(joints_m[None])[0][:, [2, 1]] * _SIDE_PX_PER_M + CROP_SIZE / 2
+        centred = centre(joints_m[None])[0]
+        points = centred[:, [2, 1]] * (-_SIDE_PX_PER_M, _SIDE_PX_PER_M) + CROP_SIZE / 2
         picture = draw_skeleton(picture, points, names=LSP14, bones=_LSP_BONES)
         if pale:
             picture = 255 - (255 - picture) // 3

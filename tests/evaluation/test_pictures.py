@@ -59,11 +59,11 @@ def test_a_camera_that_shows_no_body_leaves_the_crop(faces):
     assert (draw_case(_case(camera=(-0.3, 0, 0)), faces)["body"] == 90).all()
 
 
-def test_from_the_side_the_viewer_of_the_photograph_stands_at_the_left():
+def test_from_the_side_the_viewer_of_the_photograph_stands_at_the_right():
     joints = np.zeros((14, 3))
     joints[12:] = [0.0, -0.5, -0.8]  # neck and head top towards the viewer, upwards
     painted = np.argwhere((draw_from_side(joints, joints) != 255).any(axis=-1))
-    assert painted[:, 1].min() < 112 - 70 and painted[:, 1].max() < 112 + 10
+    assert painted[:, 1].max() > 112 + 70 and painted[:, 1].min() > 112 - 10
     assert painted[:, 0].min() < 112 - 40 and painted[:, 0].max() < 112 + 10
 
 
