@@ -87,6 +87,22 @@ demo: $(INSTALLED)  ## all of it in 10 minutes: data, training, evaluation, expo
 demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,src/configs/demo_long.py,$(DEMO_LONG_FLAGS))
 
+RUNS_OF_ABLATION := paired unpaired no_prior
+
+.PHONY: ablation
+ablation: $(INSTALLED)  ## section 4.3 again, under an hour: with and without 3D labels and discriminators
+	@test -f data/standin/mpi_inf_3dhp/val_manifest.json || { \
+		$(MAKE) --no-print-directory standin && \
+		$(MAKE) --no-print-directory tfrecords OUT=data/standin LSP=data/standin_raw/lsp \
+			COCO=data/standin_raw/coco MPI_INF_3DHP=data/standin_raw/mpi_inf_3dhp \
+			AMASS=data/standin_raw/amass; }
+	@for run in $(RUNS_OF_ABLATION); do \
+		$(PY) -m src.main --config src/configs/ablation_$$run.py --workdir runs/ablation/$$run; \
+		$(PY) -m src.evaluate --protocol stand_in --checkpoint runs/ablation/$$run \
+			--data data/standin --output runs/ablation/$$run/evaluation; \
+	done
+	$(PY) -m src.ablation
+
 # ---------------------------------------------------------------- files to begin with
 
 .PHONY: smpl

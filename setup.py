@@ -55,6 +55,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["src", "src.*", "tfrecords_tools", "tfrecords_tools.*"]),
     package_data={
+        "src.evaluation": ["page.html"],
         "src.imaging": ["page.html"],
         "src.webdemo": ["page.css", "samples/*.jpg"],
     },

@@ -10,12 +10,27 @@ from src.errors import run_verb
 EPILOG = """\
 examples:
   python -m src.evaluate --protocol stand_in --checkpoint runs/demo --data data/standin
-  python -m src.evaluate --protocol mpi_inf_3dhp_val --predictions theirs.npz --data data/tfrecords
+  python -m src.evaluate --protocol h36m_p1 --checkpoint runs/hmr
+  python -m src.evaluate --protocol lsp_segmentation --checkpoint runs/hmr \\
+      --segmentation /data/upi-s1h
+  python -m src.evaluate --protocol 3dpw --checkpoint runs/hmr \\
+      --male models/smpl_male.npz --female models/smpl_female.npz
+  python -m src.evaluate --protocol mpi_inf_3dhp_val --predictions theirs.npz
 
-Predictions are an .npz with one row for each record, in the records' order (samples.csv of an
-earlier evaluation lists it): joints3d (N, 14 or 19, 3), metres, camera's axes (x right, y down, z
-away), and/or keypoints2d (N, 19, 2), -1 to 1 over the crop. With filename (N,) the order is
-checked.
+what is written: metrics.json (numbers and every choice), sequences.csv, samples.csv (a row for each
+sequence, each sample), index.html (all of it, with the best and worst cases drawn), best.jpg and
+worst.jpg.
+
+predictions: an .npz with one row for each record, in the records' order (samples.csv of an earlier
+evaluation lists it), float32 or float64. A protocol scores what its measures find:
+  joints3d     (N, 14 or 19, 3)  LSP's 14 or cocoplus' 19 joints, metres, camera's axes (x right,
+                                 y down, z away): MPJPE, PA-MPJPE, PCK, AUC
+  keypoints2d  (N, 19, 2)        cocoplus, -1 to 1 over the crop, y down: 2D errors
+  vertices     (N, 6890, 3)      SMPL's vertices, metres, camera's axes: PVE, segmentation
+  pose, beta   (N, 72), (N, 10)  in the place of vertices, with --body: axis-angles in radians, root
+                                 first and in the camera's frame
+  camera       (N, 3)            s, tx, ty of the crop: x = s (X + tx): segmentation, drawn bodies
+  filename     (N,)              checked against the records' names, if given
 """
 
 
@@ -31,10 +46,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default="data/tfrecords", help="records (data/tfrecords)")
     parser.add_argument("--checkpoint", help="model folder or training folder, such as runs/demo")
     parser.add_argument("--predictions", metavar="FILE.npz", help="another method's predictions")
-    parser.add_argument("--body", help="another body file than the model's")
+    parser.add_argument("--body", help="another body file than the model's, or the predictions'")
     parser.add_argument("--output", help="folder for the files (runs/evaluation/PROTOCOL)")
     parser.add_argument("--batch_size", type=_positive, default=64, help="images at a time (64)")
     parser.add_argument("--limit", type=_positive, help="score the first records only")
+    files = parser.add_argument_group("files of single protocols")
+    files.add_argument(
+        "--segmentation", metavar="DIR", help="UPi-S1h's folder, holds data/lsp (lsp_segmentation)"
+    )
+    files.add_argument(
+        "--parts",
+        metavar="FILE",
+        help="part of every vertex: .npy of 6890 labels 1 to 6 (head, torso, right arm, left arm, "
+        "right leg, left leg) or UP's template-bodyparts.ply; else the skinning weights decide",
+    )
+    files.add_argument("--male", metavar="BODY", help="SMPL's male body file (3dpw)")
+    files.add_argument("--female", metavar="BODY", help="SMPL's female body file (3dpw)")
+    files.add_argument(
+        "--joint_regressor",
+        metavar="FILE.npy",
+        help="J_regressor_h36m.npy, (17, 6890) (3dpw_h36m_joints)",
+    )
     return parser
 
 

@@ -59,8 +59,9 @@ def test_a_model(data, checkpoint, tmp_path, capsys):
     assert mean == pytest.approx(numbers["metrics"]["mpjpe_mm"], abs=1e-3)
     assert [row["filename"] for row in rows] == [f"{index}.jpg" for index in range(5)]
     assert not list(tmp_path.glob("*partial*"))
-    for name in ("best.jpg", "worst.jpg"):  # true and predicted skeleton of five people
-        assert read_image(tmp_path / name).shape == (5 * 224, 2 * 224, 3)
+    for name in ("best.jpg", "worst.jpg"):  # skeletons of five people: true, predicted, in 3D
+        assert read_image(tmp_path / name).shape == (5 * 224, 3 * 224, 3)
+    assert "hip_midpoint" in (tmp_path / "index.html").read_text()
 
 
 def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoint, tmp_path):

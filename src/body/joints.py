@@ -49,6 +49,12 @@ H36M32 = (
     "right_shoulder_chain", "right_shoulder", "right_elbow", "right_wrist", "right_thumb",
     "right_thumb_site", "right_wrist_end", "right_wrist_site",
 )  # fmt: skip
+# Rows of the public regressor from SMPL's mesh to Human3.6M's joints.
+H36M17_REGRESSED = (
+    "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle",
+    "spine", "neck", "jaw", "head_top", "left_shoulder", "left_elbow", "left_wrist",
+    "right_shoulder", "right_elbow", "right_wrist",
+)  # fmt: skip
 MPI_INF_3DHP28 = (
     "spine3", "spine4", "spine2", "spine", "pelvis", "neck", "head", "head_top",
     "left_clavicle", "left_shoulder", "left_elbow", "left_wrist", "left_hand", "right_clavicle",

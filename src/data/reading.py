@@ -58,6 +58,7 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     Returns:
         the keys of `parse_person`, and
         camera: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
+        size_px: (2,) int64, rows and columns of the stored image.
         scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
         crop_origin_px: (2,) float32.
         sequence, activity, gender, dataset: string, empty where absent.
@@ -67,6 +68,7 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         **_person_tensors(raw),
         "camera": raw["image/cam"],
+        "size_px": tf.concat([raw["image/height"], raw["image/width"]], 0),
         "scale_factors": raw["meta/scale_factors"],
         "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
         "sequence": raw["meta/sequence"][0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -92,6 +92,12 @@ def divide(division: str, sequences: np.ndarray, activities: np.ndarray) -> np.n
 def select(selection: str, sequences: np.ndarray) -> np.ndarray:
     """Which samples a protocol scores, (N,) bool."""
     return _by_sequence(SELECTIONS[selection], sequences).astype(bool)
+
+
+def in_order(groups: Iterable[str]) -> list[str]:
+    """Human3.6M's actions as the paper's table has them; all else by name."""
+    place = {action: index for index, action in enumerate(H36M_ACTIONS)}
+    return sorted(groups, key=lambda group: (place.get(group, len(place)), group))
 
 
 def _by_sequence(function: Callable, sequences: np.ndarray) -> np.ndarray:

@@ -19,10 +19,15 @@ from src.errors import UserError
 
 ROOTS: dict[str, tuple[int, ...]] = {
     "hip_midpoint": (joints.RIGHT_HIP, joints.LEFT_HIP),
+    "pelvis_h36m17": (len(joints.LSP14),),
     "pelvis_mpi_inf_3dhp17": (joints.MPI_INF_3DHP17.index("pelvis"),),
     "none": (),
 }
-"""Name of a root -> the joints whose mean it is. `hip_midpoint` counts in LSP's 14 joints."""
+"""Name of a root -> the joints whose mean it is.
+
+`hip_midpoint` counts in LSP's 14 joints; `pelvis_h36m17` is the 15th behind those, the pelvis of
+Human3.6M's regressor.
+"""
 
 AUC_THRESHOLDS_MM = np.arange(0.0, 151.0, 5.0)
 """The 31 thresholds of MPI-INF-3DHP, zero included: a perfect score is 30/31."""
@@ -59,10 +64,13 @@ def centre(points: np.ndarray, root: str | tuple[int, ...] = "hip_midpoint") -> 
         UserError: for a name that is not in `ROOTS`.
     """
     points = np.asarray(points, np.float64)
-    indices = _root_indices(root)
-    if not indices:
-        return points
-    return points - points[:, list(indices)].mean(axis=1, keepdims=True)
+    return points - root_points(points, root)[:, None]
+
+
+def root_points(points: np.ndarray, root: str | tuple[int, ...]) -> np.ndarray:
+    """The root (N, 3) of `points` (N, J, 3), see `centre`; the origin for "none"."""
+    points, indices = np.asarray(points, np.float64), list(_root_indices(root))
+    return points[:, indices].mean(axis=1) if indices else np.zeros((len(points), 3))
 
 
 def procrustes_align(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -6,16 +6,18 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
+from src.body.joints import COCOPLUS_BONES, LSP14
 from src.data.augment import no_jitter, prepare_person
 from src.data.reading import parse_person, read_shard
 from src.errors import UserError
+from src.evaluation.measures import MEASURES
+from src.evaluation.metrics import centre
 from src.evaluation.samples import Prediction, Truth
-from src.evaluation.scoring import MEASURES, Scores
+from src.evaluation.scoring import Scores
 from src.imaging.camera import weak_perspective_px
 from src.imaging.crop import CROP_SIZE, CropBox, from_normalized
 from src.imaging.draw import draw_skeleton, stack_rows, turned_view
@@ -25,6 +27,8 @@ from src.imaging.shade import render_mesh
 _WHOLE_CROP = CropBox(np.array([CROP_SIZE / 2, CROP_SIZE / 2]), 1.0)
 _TURNS_DEG = (-90.0, 90.0)
 _CAPTION_PX = 20
+_LSP_BONES = [bone for bone in COCOPLUS_BONES if max(bone) < len(LSP14)]
+_SIDE_PX_PER_M = 100.0
 
 
 @dataclass(frozen=True)
@@ -32,77 +36,127 @@ class Case:
     """One sample to draw.
 
     Attributes:
-        caption: written into the first picture.
         image: (224, 224, 3) uint8, the crop.
         true_px, visible: (19, 2) crop pixels and (19,) bool.
         predicted_px: (19, 2) crop pixels, or None.
-        outputs: of the model for this sample, with vertices; None without a model.
+        vertices_m, camera: (6890, 3) camera's axes and (3,) s, tx, ty, or None.
+        joints3d_m: true and predicted (14, 3), or None.
     """
 
-    caption: str
     image: np.ndarray
     true_px: np.ndarray
     visible: np.ndarray
-    predicted_px: np.ndarray | None
-    outputs: dict[str, np.ndarray] | None
+    predicted_px: np.ndarray | None = None
+    vertices_m: np.ndarray | None = None
+    camera: np.ndarray | None = None
+    joints3d_m: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def draw_extremes(
-    folder: Path,
+@dataclass(frozen=True)
+class Drawn:
+    """A sample with its numbers and pictures.
+
+    Attributes:
+        record: number among the records of the split.
+        name: the record's file name, and its sequence if it has one.
+        numbers: measure -> value.
+        views: title -> picture (224, 224, 3) uint8 RGB.
+    """
+
+    record: int
+    name: str
+    numbers: dict[str, float]
+    views: dict[str, np.ndarray]
+
+
+def find_extremes(scores: Scores, count: int = 6) -> dict[str, list[int]]:
+    """Indices of the "best" and the "worst" samples by the first measure, most extreme first."""
+    name, samples = next(iter(scores.measures.items()))
+    sign = -1.0 if MEASURES[name].higher_is_better else 1.0
+    counted = np.flatnonzero(samples.weights > 0)
+    order = np.argsort(sign * samples.values[counted], kind="stable")
+    ordered = counted[order].tolist()
+    return {"best": ordered[:count], "worst": ordered[::-1][:count]}
+
+
+def draw_samples(
+    indices: Sequence[int],
     scores: Scores,
     prediction: Prediction,
     truth: Truth,
     paths: Sequence[str],
-    model: Any = None,
-    count: int = 6,
-) -> list[Path]:
-    """Writes best.jpg and worst.jpg: a row for each case.
-
-    The crop with the true keypoints, with the predicted ones, and of a model the body over the crop
-    and from both sides.
+    faces: np.ndarray | None = None,
+) -> list[Drawn]:
+    """Draws samples.
 
     Args:
-        folder: where the pictures go.
-        scores: their first measure decides.
-        prediction, truth: the samples behind them.
-        paths: the shards.
-        model: `src.network.hmr.HMR`, or None.
-        count: rows in each picture.
-
-    Returns:
-        the files.
+        indices: which.
+        scores, prediction, truth: of all samples.
+        paths: the shards that they come from.
+        faces: (F, 3) of the predicted meshes; None or empty leaves bodies out.
     """
-    ordered = _from_best_to_worst(scores)
-    chosen = {"best": ordered[:count], "worst": ordered[::-1][:count]}
-    wanted = {int(truth.records[index]) for indices in chosen.values() for index in indices}
-    records = _read_records(paths, wanted)
+    records = _read_records(paths, {int(truth.records[index]) for index in indices})
+
+    def drawn(index: int) -> Drawn:
+        record = int(truth.records[index])
+        case = _case(index, records[record], prediction, truth)
+        numbers = {name: float(s.values[index]) for name, s in scores.measures.items()}
+        name = " ".join(filter(None, (str(truth.names[index]), str(truth.sequences[index]))))
+        return Drawn(record, name, numbers, draw_case(case, faces))
+
+    return [drawn(index) for index in indices]
+
+
+def write_extremes(folder: Path, extremes: dict[str, list[Drawn]]) -> list[Path]:
+    """Writes best.jpg and worst.jpg: a row of views for each sample."""
     files = []
-    for name, indices in chosen.items():
-        cases = [
-            _case(index, records[int(truth.records[index])], scores, prediction, truth, model)
-            for index in indices
-        ]
+    for name, samples in extremes.items():
         files.append(folder / f"{name}.jpg")
-        write_image(files[-1], stack_rows([draw_case(case, model) for case in cases]))
+        write_image(files[-1], stack_rows([captioned_row(sample) for sample in samples]))
     return files
 
 
-def draw_case(case: Case, model: Any = None) -> np.ndarray:
-    """One row, (224, N * 224, 3) uint8 RGB."""
-    cells = [draw_skeleton(case.image, case.true_px, case.visible)]
-    _write(cells[0], case.caption)
+def captioned_row(sample: Drawn) -> np.ndarray:
+    """A sample's views side by side, (224, N * 224, 3) uint8 RGB, with number and errors."""
+    numbers = ", ".join(f"{value:.1f}" for value in sample.numbers.values())
+    first, *others = sample.views.values()
+    return np.concatenate([captioned(first, f"#{sample.record}: {numbers}"), *others], axis=1)
+
+
+def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """A copy of a picture (H, W, 3) uint8 with white text on its darkened upper edge."""
+    picture = np.ascontiguousarray(picture).copy()
+    picture[:_CAPTION_PX] //= 3
+    font, place = cv2.FONT_HERSHEY_SIMPLEX, (6, _CAPTION_PX - 6)
+    cv2.putText(picture, text, place, font, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
+
+
+def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Views of a sample: title -> (224, 224, 3) uint8 RGB."""
+    views = {"labels": draw_skeleton(case.image, case.true_px, case.visible)}
     if case.predicted_px is not None:
-        cells.append(draw_skeleton(case.image, case.predicted_px))
-    if case.outputs is not None and len(model.smpl.body.faces):
-        cells += _body_cells(case, model.smpl.body.faces)
-    return np.concatenate(cells, axis=1)
+        views["prediction"] = draw_skeleton(case.image, case.predicted_px)
+    if case.vertices_m is not None and faces is not None and len(faces):
+        views |= _body_views(case, faces)
+    if case.joints3d_m is not None:
+        views["from the left, labels pale"] = draw_from_side(*case.joints3d_m)
+    return views
 
 
-def _from_best_to_worst(scores: Scores) -> list[int]:
-    name, values = next(iter(scores.measures.items()))
-    sign = -1.0 if MEASURES[name].higher_is_better else 1.0
-    counted = np.flatnonzero(values.weights > 0)
-    return counted[np.argsort(sign * values.values[counted], kind="stable")].tolist()
+def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
+    """Both 3D skeletons (14, 3), hips together, the true one pale.
+
+    The viewer of the photograph stands to the right of this picture, as in "from the left".
+    """
+    picture = np.full((CROP_SIZE, CROP_SIZE, 3), 255, np.uint8)
+    for joints_m, pale in ((true_m, True), (predicted_m, False)):
+        centred = centre(joints_m[None])[0]
+        points = centred[:, [2, 1]] * (-_SIDE_PX_PER_M, _SIDE_PX_PER_M) + CROP_SIZE / 2
+        picture = draw_skeleton(picture, points, names=LSP14, bones=_LSP_BONES)
+        if pale:
+            picture = 255 - (255 - picture) // 3
+    return picture
 
 
 def _read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
@@ -111,42 +165,32 @@ def _read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
     return {index: record for index, record in enumerate(needed) if index in wanted}
 
 
-def _case(
-    index: int, record: bytes, scores: Scores, prediction: Prediction, truth: Truth, model: Any
-) -> Case:
-    person = parse_person(record)
-    image = np.asarray(prepare_person(person, no_jitter(), CROP_SIZE)["images"])
-    numbers = [f"{values.values[index]:.1f}" for values in scores.measures.values()]
-    predicted = prediction.keypoints2d
+def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Case:
+    image = np.asarray(prepare_person(parse_person(record), no_jitter(), CROP_SIZE)["images"])
+    keypoints, meshes, cameras = prediction.keypoints2d, prediction.meshes, prediction.cameras
+    vertices = camera = joints = None
+    if meshes is not None and cameras is not None:
+        vertices, camera = meshes.vertices_m(slice(index, index + 1))[0], cameras[index]
+    if prediction.joints3d_m is not None and truth.has_joints3d[index]:
+        lsp = slice(len(LSP14))
+        joints = (truth.joints3d_m[index][lsp], prediction.joints3d_m[index][lsp])
     return Case(
-        caption=f"#{truth.records[index]}: {', '.join(numbers[:3])}",
         image=np.rint((image + 1.0) * 127.5).astype(np.uint8),
         true_px=from_normalized(truth.keypoints2d[index]),
         visible=truth.visibility[index],
-        predicted_px=None if predicted is None else from_normalized(predicted[index]),
-        outputs=None if model is None else _outputs(model, person),
+        predicted_px=None if keypoints is None else from_normalized(keypoints[index]),
+        vertices_m=vertices,
+        camera=camera,
+        joints3d_m=joints,
     )
 
 
-def _outputs(model: Any, person: dict) -> dict[str, np.ndarray]:
-    image = prepare_person(person, no_jitter(), model.input_size)["images"]
-    outputs = model(np.asarray(image)[None], vertices=True)
-    return {name: np.asarray(outputs[name])[0] for name in ("vertices", "camera")}
-
-
-def _body_cells(case: Case, faces: np.ndarray) -> list[np.ndarray]:
-    assert case.outputs is not None
-    vertices_m = case.outputs["vertices"]
+def _body_views(case: Case, faces: np.ndarray) -> dict[str, np.ndarray]:
+    assert case.vertices_m is not None and case.camera is not None
     try:
-        placed = weak_perspective_px(case.outputs["camera"], _WHOLE_CROP).project(vertices_m)
+        placed = weak_perspective_px(case.camera, _WHOLE_CROP).project(case.vertices_m)
         body = render_mesh(placed, faces, case.image)
     except UserError:  # a camera turned inside out shows no body: that is the case's picture
         body = case.image
-    views = [turned_view(vertices_m, faces, angle, CROP_SIZE, CROP_SIZE) for angle in _TURNS_DEG]
-    return [body, *views]
-
-
-def _write(image: np.ndarray, text: str) -> None:
-    image[:_CAPTION_PX] //= 3
-    font, place = cv2.FONT_HERSHEY_SIMPLEX, (6, _CAPTION_PX - 6)
-    cv2.putText(image, text, place, font, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    turned = (turned_view(case.vertices_m, faces, turn, *body.shape[:2]) for turn in _TURNS_DEG)
+    return {"body": body, **dict(zip(("from the left", "from the right"), turned, strict=True))}

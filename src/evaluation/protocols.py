@@ -1,11 +1,12 @@
 """Evaluation protocols by name: one row each, and nothing about them decided elsewhere.
 
 Numbers of this field differ by protocol more than by method, so every choice is a field here, and
-`describe` prints them all above the numbers.
+`choices` puts them all above the numbers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from src.errors import UserError
@@ -32,6 +33,8 @@ class Protocol:
             result stands beside the average over samples. "" for none.
         perspective: turn each prediction by the ray through its crop's centre before 3D measures
             (Mehta et al. 2017): a weak-perspective crop is seen as from the front.
+        reference: key of `src.evaluation.references.REFERENCES`: where ground truth comes from that
+            records do not hold.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Protocol:
     divisions: tuple[str, ...] = ()
     mean_over: str = ""
     perspective: bool = False
+    reference: str = ""
 
 
 _BODY_MEASURES = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
@@ -68,6 +72,21 @@ def _h36m(name: str, title: str, measures: tuple[str, ...], selection: str = "")
         selection=selection,
         divisions=("action",),
         mean_over="action",
+    )
+
+
+def _3dpw(name: str, joints: str, root: str, reference: str) -> Protocol:
+    return Protocol(
+        name=name,
+        title=f"3DPW, the later benchmark; {joints}",
+        dataset="3dpw",
+        split="test",
+        measures=("mpjpe_mm", "pa_mpjpe_mm", "pve_mm"),
+        joints=f"{joints}; ground truth from gendered bodies",
+        root=root,
+        frames="every person with a valid camera and 6 keypoints or more",
+        averaging="every person in every picture counts alike; PVE about the same root",
+        reference=reference,
     )
 
 
@@ -123,6 +142,25 @@ _ROWS = (
         root="none",
         averaging="every visible keypoint counts alike",
     ),
+    Protocol(
+        name="lsp_segmentation",
+        title="LSP test images, foreground and six parts, the paper's table 4",
+        dataset="lsp",
+        split="test",
+        measures=("parts_accuracy", "parts_f1", "foreground_accuracy", "foreground_f1"),
+        joints="none: meshes are drawn by this project's z-buffer and compared in whole pictures",
+        root="none",
+        averaging="pixels of all pictures pooled; F1 over 2 and 7 classes, background included; "
+        "255 is background in accuracy, left out of F1",
+        reference="segmentation",
+    ),
+    _3dpw("3dpw", "LSP's 14 by the bodies' own regressors", "hip_midpoint", "gendered bodies"),
+    _3dpw(
+        "3dpw_h36m_joints",
+        "LSP's 14 by Human3.6M's regressor, as in SPIN",
+        "pelvis_h36m17",
+        "gendered bodies, Human3.6M's joints",
+    ),
 )
 PROTOCOLS: dict[str, Protocol] = {row.name: row for row in _ROWS}
 
@@ -140,8 +178,8 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def describe(protocol: Protocol, num_samples: int) -> str:
-    """Every choice of a protocol, one a line, to stand above its numbers."""
+def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> dict[str, str]:
+    """Every choice of a protocol, and what its reference adds: what stands above the numbers."""
     lines = {
         "protocol": f"{protocol.name}: {protocol.title}",
         "samples": f"{num_samples} of {protocol.dataset}/{protocol.split}; {protocol.frames}",
@@ -149,9 +187,14 @@ def describe(protocol: Protocol, num_samples: int) -> str:
         "joints": protocol.joints,
         "root": protocol.root,
         "averaging": protocol.averaging,
+        "alignment": "PA: scale, rotation, translation by Procrustes, no reflection",
+        "rotation": "predictions turned by the ray through the crop's centre",
+        "constant": f"mean body and keypoints of {protocol.baseline_split}",
     }
-    if protocol.perspective:
-        lines["rotation"] = "predictions turned by the ray through the crop's centre"
-    if protocol.baseline_split:
-        lines["constant"] = f"mean body and keypoints of {protocol.baseline_split}"
-    return "\n".join(f"{key:<10} {text}" for key, text in lines.items())
+    aligned = any(name.startswith("pa_") for name in protocol.measures)
+    applies = {
+        "alignment": aligned,
+        "rotation": protocol.perspective,
+        "constant": bool(protocol.baseline_split),
+    }
+    return {key: text for key, text in lines.items() if applies.get(key, True)} | dict(notes)

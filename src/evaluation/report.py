@@ -13,45 +13,63 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.protocols import describe
+from src.evaluation.measures import MEASURES
 from src.evaluation.samples import Truth
-from src.evaluation.scoring import MEASURES, Scores, group_means
+from src.evaluation.scoring import Scores, group_means
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
 _NO_SEQUENCE = "(single pictures)"
 
 
-def table(scores: Scores, num_samples: int) -> str:
-    """The protocol's choices, then its numbers."""
-    lines = [describe(scores.protocol, num_samples), "", _row("", "mean", "median", "constant", "")]
-    for name, values in scores.measures.items():
+def table(scores: Scores, choices: dict[str, str]) -> str:
+    """The choices, see `src.evaluation.protocols.choices`, then the numbers."""
+    tables = [main_table(scores), *(group_table(*pair) for pair in scores.groups.items())]
+    lines = [f"{key:<11}{text}" for key, text in choices.items()]
+    return "\n".join([*lines, *(line for rows in tables for line in ["", *_aligned(rows)])])
+
+
+def main_table(scores: Scores) -> list[list[str]]:
+    """Rows of cells, the heading first: each measure's mean, median and what it compares with."""
+    group = f"mean of {scores.protocol.mean_over}s" if scores.group_mean else ""
+    rows = [["", "mean", "median", "constant", "", group]]
+    for name, samples in scores.measures.items():
         constant = scores.constant.get(name)
-        lines.append(
-            _row(
-                MEASURES[name].label,
-                f"{values.mean():.2f}",
-                f"{values.median():.2f}",
-                f"{constant.mean():.2f}" if constant else "-",
-                _compared(values.mean(), constant.mean()) if constant else "",
-            )
-        )
-        if name in scores.group_mean:
-            label = f"  mean over {scores.protocol.mean_over}s"
-            lines.append(_row(label, f"{scores.group_mean[name]:.2f}", "", "", ""))
-    lines += [_group_table(division, rows) for division, rows in scores.groups.items()]
-    return "\n".join(lines)
+        cells = [f"{samples.mean():.2f}", f"{samples.median():.2f}", "-", ""]
+        if constant:
+            cells[2:] = f"{constant.mean():.2f}", _compared(samples.mean(), constant.mean())
+        over_groups = scores.group_mean.get(name)
+        rows.append([MEASURES[name].label, *cells, f"{over_groups:.2f}" if over_groups else ""])
+    return _without_empty_columns(rows)
 
 
-def _group_table(division: str, rows: dict[str, dict[str, float]]) -> str:
-    """One line for each group, one column for each measure."""
-    names = [name for name in next(iter(rows.values())) if name != "samples"]
-    lines = ["", f"{division:<22}" + "".join(f"{MEASURES[n].label:>15}" for n in names)]
-    for group, row in rows.items():
-        lines.append(f"{group or '(none)':<22}" + "".join(f"{row[n]:>15.2f}" for n in names))
-    return "\n".join(lines)
+def group_table(division: str, groups: dict[str, dict[str, float]]) -> list[list[str]]:
+    """Rows of cells, the heading first: one for each group, mean and median of each measure."""
+    names = [name for name in next(iter(groups.values())) if name in MEASURES]
+    heading = [cell for name in names for cell in (MEASURES[name].label, "median")]
+    rows = [[division, "samples", *heading]]
+    for group, numbers in groups.items():
+        cells = [f"{numbers[key]:.2f}" for name in names for key in (name, f"median_{name}")]
+        rows.append([group or "(none)", f"{numbers['samples']:.0f}", *cells])
+    return rows
 
 
-def write_report(folder: Path, scores: Scores, truth: Truth, source: dict[str, Any]) -> list[Path]:
+def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    kept = [i for i in range(len(rows[0])) if any(row[i].strip("-") for row in rows[1:])]
+    return [[row[i] for i in kept] for row in rows]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
+def write_report(
+    folder: Path, scores: Scores, truth: Truth, source: dict[str, Any], choices: dict[str, str]
+) -> list[Path]:
     """Writes metrics.json, sequences.csv and samples.csv.
 
     Args:
@@ -59,6 +77,7 @@ def write_report(folder: Path, scores: Scores, truth: Truth, source: dict[str, A
         scores: of the protocol.
         truth: the samples that were scored.
         source: what was evaluated, such as checkpoint and data folder; goes into metrics.json.
+        choices: the same for people, and everything else that was decided.
 
     Returns:
         the files.
@@ -68,6 +87,7 @@ def write_report(folder: Path, scores: Scores, truth: Truth, source: dict[str, A
     numbers = {
         "protocol": asdict(scores.protocol),
         "source": source,
+        "choices": choices,
         "samples": len(truth),
         "metrics": scores.summary(),
         "groups": scores.groups,
@@ -78,10 +98,6 @@ def write_report(folder: Path, scores: Scores, truth: Truth, source: dict[str, A
         _write(folder / SEQUENCES_FILE, _sequences_csv(group_means(scores.measures, sequences))),
         _write(folder / SAMPLES_FILE, _samples_csv(scores, truth)),
     ]
-
-
-def _row(label: str, *cells: str) -> str:
-    return f"{label:<22}" + "".join(f"{cell:>10}" for cell in cells[:-1]) + f"  {cells[-1]}"
 
 
 def _compared(value: float, constant: float) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from src.body.library import open_body
+from src.body.model_file import BodyModel
+from src.body.smpl import SMPL
 from src.data.shards import find_shards
 from src.errors import UserError
 from src.evaluation.groups import select
-from src.evaluation.pictures import draw_extremes
-from src.evaluation.protocols import Protocol, find_protocol
+from src.evaluation.page import PAGE_FILE, write_page
+from src.evaluation.pictures import Drawn, draw_samples, find_extremes, write_extremes
+from src.evaluation.predictions_file import read_predictions
+from src.evaluation.protocols import Protocol, choices, find_protocol
+from src.evaluation.references import FLAGS, open_reference
 from src.evaluation.report import table, write_report
-from src.evaluation.samples import (
-    Prediction,
-    Truth,
-    predict_split,
-    read_predictions,
-    read_truth,
-)
+from src.evaluation.samples import Prediction, Truth, predict_split, read_truth
 from src.evaluation.scoring import Scores, score
 
 
@@ -36,6 +37,10 @@ class Evaluation:
         body: another body file than the checkpoint's.
         batch_size: images at a time.
         limit: how many records, from the first; None for all.
+        segmentation: UPi-S1h's folder, for `lsp_segmentation`.
+        parts: file with the part of every vertex; the skinning weights decide if None.
+        male, female: bodies of 3DPW's ground truth.
+        joint_regressor: Human3.6M's, for `3dpw_h36m_joints`.
     """
 
     protocol: str
@@ -45,6 +50,11 @@ class Evaluation:
     body: str | None = None
     batch_size: int = 64
     limit: int | None = None
+    segmentation: str | None = None
+    parts: str | None = None
+    male: str | None = None
+    female: str | None = None
+    joint_regressor: str | None = None
 
     def __post_init__(self) -> None:
         if bool(self.checkpoint) == bool(self.predictions):
@@ -62,54 +72,70 @@ class Outcome:
         scores: the protocol's numbers.
         prediction, truth: the samples.
         paths: the shards that these come from.
-        model: `src.network.hmr.HMR`; None where predictions were given.
+        choices: everything that was decided, by name, for people.
+        body: of the predicted meshes; None where only joints or keypoints were given.
     """
 
     scores: Scores
     prediction: Prediction
     truth: Truth
     paths: list[str]
-    model: Any = None
+    choices: dict[str, str]
+    body: BodyModel | None = None
 
     def table(self) -> str:
         """The protocol's choices and numbers, for people."""
-        return table(self.scores, len(self.truth))
+        return table(self.scores, self.choices)
+
+    def draw(self, indices: Sequence[int]) -> list[Drawn]:
+        """The samples of these indices, drawn."""
+        faces = self.body.faces if self.body else None
+        return draw_samples(indices, self.scores, self.prediction, self.truth, self.paths, faces)
 
 
 def evaluate(evaluation: Evaluation) -> Outcome:
     """Scores a model or a file of predictions.
 
     Raises:
-        UserError: protocol, records, model or predictions are missing or do not fit.
+        UserError: protocol, records, model, predictions or other files are missing or do not fit.
     """
     protocol = find_protocol(evaluation.protocol)
+    reference = open_reference(
+        protocol.reference, protocol.name, {flag: getattr(evaluation, flag) for flag in FLAGS}
+    )
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     model = _model(evaluation)
     if model is None:
-        prediction, truth = _given(evaluation, protocol, paths)
+        smpl = SMPL(open_body(evaluation.body)) if evaluation.body else None
+        prediction, truth = _given(evaluation, protocol, paths, smpl)
     else:
+        smpl = model.smpl
         prediction, truth = predict_split(
             model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
         )
+    body = smpl.body if smpl else None
+    prediction, truth = reference.complete(prediction, truth, body)
     train = _constant_source(protocol, evaluation.data)
     scores = score(protocol, prediction, truth, train)
-    return Outcome(scores, prediction, truth, paths, model)
+    notes = {**_source(evaluation), **reference.notes()}
+    return Outcome(scores, prediction, truth, paths, choices(protocol, len(truth), notes), body)
 
 
 def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -> list[Path]:
-    """Writes metrics.json, sequences.csv, samples.csv, best.jpg and worst.jpg."""
+    """Writes metrics.json, sequences.csv, samples.csv, best.jpg, worst.jpg and index.html."""
     folder = Path(folder)
-    return [
-        *write_report(folder, outcome.scores, outcome.truth, asdict(evaluation)),
-        *draw_extremes(
-            folder,
-            outcome.scores,
-            outcome.prediction,
-            outcome.truth,
-            outcome.paths,
-            outcome.model,
-        ),
-    ]
+    files = write_report(folder, outcome.scores, outcome.truth, asdict(evaluation), outcome.choices)
+    extremes = {name: outcome.draw(found) for name, found in find_extremes(outcome.scores).items()}
+    files += write_extremes(folder, extremes)
+    return [*files, write_page(folder / PAGE_FILE, outcome.scores, outcome.choices, extremes)]
+
+
+def _source(evaluation: Evaluation) -> dict[str, str]:
+    given = {"checkpoint": evaluation.checkpoint, "predicted": evaluation.predictions}
+    texts = {key: str(path) for key, path in given.items() if path}
+    if evaluation.limit:
+        texts["limit"] = f"the first {evaluation.limit} records only"
+    return texts
 
 
 def _model(evaluation: Evaluation) -> Any:
@@ -121,11 +147,11 @@ def _model(evaluation: Evaluation) -> Any:
 
 
 def _given(
-    evaluation: Evaluation, protocol: Protocol, paths: list[str]
+    evaluation: Evaluation, protocol: Protocol, paths: list[str], body: SMPL | None
 ) -> tuple[Prediction, Truth]:
     """Predictions of a file, which has a row for every record, selected or not."""
     truth = read_truth(paths, evaluation.limit)
-    prediction = read_predictions(str(evaluation.predictions), truth)
+    prediction = read_predictions(str(evaluation.predictions), truth, body)
     chosen = np.flatnonzero(select(protocol.selection, truth.sequences))
     if not len(chosen):
         raise UserError(

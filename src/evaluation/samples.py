@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from src.body.joints import COCOPLUS, LSP14
-from src.body.safe_npz import load_npz
+from src.body.joints import LSP14
+from src.body.smpl import SMPL
 from src.data.batches import evaluation_batches
 from src.errors import UserError
 from src.evaluation.groups import select
+from src.evaluation.meshes import Meshes, posed
+from src.evaluation.pixels import PixelCounts
 
 # The smallest image from which labels can be read along: the JPEGs are decoded at an eighth.
 _LABELS_ONLY_PX = 28
@@ -27,12 +28,19 @@ class Truth:
 
     Attributes:
         records: (N,) int, the record's number among those of the split.
-        joints3d_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent.
+        joints3d_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. A 15th
+            is the pelvis, where the protocol's root is that.
         has_joints3d: (N,) bool.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         visibility: (N, 19) bool.
         rays: (N, 3) unit ray through the crop's centre, camera's axes; NaN without a camera.
+        centers_px: (N, 2) x, y of the crop's centre in the stored picture.
+        sizes_px: (N, 2) rows, columns of the stored picture.
+        whole: (N,) bool, the stored picture is the dataset's own, neither scaled nor cut.
+        poses, shapes: (N, 72) and (N, 10) SMPL parameters; zero where absent.
+        genders: (N,) str, the body that these belong to; empty where absent.
         names, sequences, activities: (N,) str, the record's own; empty where absent.
+        meshes: the true bodies, where the protocol has them.
     """
 
     records: np.ndarray
@@ -41,16 +49,23 @@ class Truth:
     keypoints2d: np.ndarray
     visibility: np.ndarray
     rays: np.ndarray
+    centers_px: np.ndarray
+    sizes_px: np.ndarray
+    whole: np.ndarray
+    poses: np.ndarray
+    shapes: np.ndarray
+    genders: np.ndarray
     names: np.ndarray
     sequences: np.ndarray
     activities: np.ndarray
+    meshes: Meshes | None = None
 
     def __len__(self) -> int:
         return len(self.joints3d_m)
 
     def take(self, chosen: np.ndarray) -> Truth:
         """The chosen samples, by mask or indices."""
-        return Truth(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        return _take(self, chosen)
 
 
 @dataclass(frozen=True)
@@ -58,17 +73,33 @@ class Prediction:
     """Estimates for N samples; what a method does not give is None.
 
     Attributes:
-        joints3d_m: (N, 14, 3) LSP joints, metres, camera's axes (y down).
+        joints3d_m: (N, 14, 3) LSP joints, metres, camera's axes (y down); a 15th as in `Truth`.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
+        cameras: (N, 3) weak perspective s, tx, ty of the crop.
+        meshes: bodies in the camera's axes.
+        pixels: how the drawn bodies compare with annotations, see `src.evaluation.segmentation`.
     """
 
-    joints3d_m: np.ndarray | None
-    keypoints2d: np.ndarray | None
+    joints3d_m: np.ndarray | None = None
+    keypoints2d: np.ndarray | None = None
+    cameras: np.ndarray | None = None
+    meshes: Meshes | None = None
+    pixels: PixelCounts | None = None
 
     def take(self, chosen: np.ndarray) -> Prediction:
         """The chosen samples, by mask or indices."""
-        parts = (self.joints3d_m, self.keypoints2d)
-        return Prediction(*(None if part is None else part[chosen] for part in parts))
+        return _take(self, chosen)
+
+
+def _take(samples: Any, chosen: np.ndarray) -> Any:
+    """Every field's chosen samples: arrays are indexed, others have a `take` of their own."""
+
+    def part(value: Any) -> Any:
+        if value is None:
+            return None
+        return value[chosen] if isinstance(value, np.ndarray) else value.take(chosen)
+
+    return replace(samples, **{f.name: part(getattr(samples, f.name)) for f in fields(samples)})
 
 
 _TRUTH_KEYS = {
@@ -78,6 +109,12 @@ _TRUTH_KEYS = {
     "keypoints2d": "keypoints2d",
     "visibility": "visibility",
     "rays": "ray",
+    "centers_px": "center_px",
+    "sizes_px": "size_px",
+    "whole": "whole",
+    "poses": "pose",
+    "shapes": "beta",
+    "genders": "gender",
     "names": "filename",
     "sequences": "sequence",
     "activities": "activity",
@@ -114,42 +151,26 @@ def predict_split(
         UserError: there is no such record.
     """
     batches = _numbered(evaluation_batches(paths, model.input_size, batch_size, limit))
-    joints, keypoints, labels = [], [], []
+    outputs, labels = [], []
     for batch in tqdm(_selected(batches, selection), desc="predicting", unit="batch"):
-        outputs = model.predict_on_batch(batch.pop("images"))
-        joints.append(outputs["joints3d"][:, : len(LSP14)])
-        keypoints.append(outputs["keypoints2d"])
+        predicted = model.predict_on_batch(batch.pop("images"))
+        outputs.append({key: predicted[key] for key in _MODEL_KEYS})
         labels.append(batch)
     truth = _truth(labels, paths)
-    return Prediction(np.concatenate(joints), np.concatenate(keypoints)), truth
+    columns = {key: np.concatenate([part[key] for part in outputs]) for key in _MODEL_KEYS}
+    return _of_model(columns, model.smpl), truth
 
 
-def read_predictions(path: str | Path, truth: Truth) -> Prediction:
-    """Any method's predictions, one row for each record in the records' order.
+_MODEL_KEYS = ("joints3d", "keypoints2d", "camera", "pose", "beta")
 
-    Args:
-        path: an .npz with `joints3d` (N, 14 or 19, 3) in metres, camera's axes, and/or
-            `keypoints2d` (N, 19, 2) normalised to the crop; with `filename` (N,) the order is
-            checked.
-        truth: of the same records.
 
-    Raises:
-        UserError: keys, shapes, values or names do not fit.
-    """
-    arrays = load_npz(path)
-    known = {"joints3d": (len(COCOPLUS), 3), "keypoints2d": (len(COCOPLUS), 2)}
-    if not known.keys() & arrays.keys():
-        raise UserError(
-            f"{path} needs joints3d (N, 14 or 19, 3) and/or keypoints2d (N, 19, 2). "
-            f"Received: {', '.join(sorted(arrays))}"
-        )
-    if "filename" in arrays:
-        _check_names(path, arrays["filename"], truth)
-    joints, keypoints = (
-        _prediction_array(path, name, arrays.get(name), (len(truth), *shape))
-        for name, shape in known.items()
+def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
+    return Prediction(
+        joints3d_m=outputs["joints3d"][:, : len(LSP14)],
+        keypoints2d=outputs["keypoints2d"],
+        cameras=outputs["camera"],
+        meshes=posed(smpl, outputs["pose"], outputs["beta"]),
     )
-    return Prediction(None if joints is None else joints[:, : len(LSP14)], keypoints)
 
 
 def _numbered(batches: Iterable[dict]) -> Iterator[dict]:
@@ -178,47 +199,19 @@ def _truth(batches: Iterable[dict], paths: Sequence[str]) -> Truth:
     columns: dict[str, list] = {field: [] for field in _TRUTH_KEYS}
     for batch in batches:
         batch["ray"] = crop_rays(batch["camera"], batch["center_px"])
+        unscaled = (batch["scale_factors"] == 1).all(axis=1)
+        batch["whole"] = unscaled & (batch["crop_origin_px"] == 0).all(axis=1)
         for field, key in _TRUTH_KEYS.items():
             columns[field].append(batch[key])
     if not columns["names"]:
         raise UserError(f"{Path(paths[0]).parent} holds no record that the protocol scores.")
-    arrays = {field: np.concatenate(parts) for field, parts in columns.items()}
+    arrays: dict[str, Any] = {field: np.concatenate(parts) for field, parts in columns.items()}
     for field in ("has_joints3d", "visibility"):
         arrays[field] = arrays[field] > 0
-    for field in ("names", "sequences", "activities"):
+    for field in ("genders", "names", "sequences", "activities"):
         arrays[field] = _decoded(arrays[field])
     return Truth(**arrays)
 
 
 def _decoded(texts: np.ndarray) -> np.ndarray:
     return np.array([text.decode(errors="replace") for text in texts])
-
-
-def _check_names(path: str | Path, received: np.ndarray, truth: Truth) -> None:
-    pairs = itertools.zip_longest(received.tolist(), truth.names.tolist())
-    for index, (got, expected) in enumerate(pairs):
-        name = got.decode(errors="replace") if isinstance(got, bytes) else got
-        if name != expected:
-            raise UserError(
-                f"{path}: filename must follow the records' order. Row {index}: expected "
-                f"{expected!r}. Received: {name!r}"
-            )
-
-
-def _prediction_array(
-    path: str | Path, name: str, array: np.ndarray | None, shape: tuple[int, ...]
-) -> np.ndarray | None:
-    if array is None:
-        return None
-    allowed = [shape]
-    if name == "joints3d":
-        allowed.append((shape[0], len(LSP14), 3))
-    if array.shape not in allowed or array.dtype.kind != "f":
-        raise UserError(
-            f"{path}: {name} must be floats of shape {' or '.join(map(str, allowed))}, one row for "
-            f"each record. Received: {array.dtype} {array.shape}"
-        )
-    if not np.isfinite(array).all():
-        row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise UserError(f"{path}: {name} is not finite, first in row {row}.")
-    return array

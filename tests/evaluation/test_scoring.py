@@ -5,9 +5,10 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation.groups import select
-from src.evaluation.protocols import PROTOCOLS, describe, find_protocol
+from src.evaluation.measures import MEASURES
+from src.evaluation.protocols import PROTOCOLS, choices, find_protocol
 from src.evaluation.samples import Prediction, Truth, crop_rays
-from src.evaluation.scoring import MEASURES, group_means, score
+from src.evaluation.scoring import group_means, score
 
 STAND_IN = find_protocol("stand_in")
 
@@ -21,6 +22,12 @@ def make_truth(count=6, seed=0):
         visibility=rng.random((count, 19)) < 0.7,
         records=np.arange(count),
         rays=np.tile([0.0, 0.0, 1.0], (count, 1)),
+        centers_px=np.tile([112.0, 112.0], (count, 1)),
+        sizes_px=np.tile([224, 224], (count, 1)),
+        whole=np.ones(count, bool),
+        poses=np.zeros((count, 72)),
+        shapes=np.zeros((count, 10)),
+        genders=np.array([""] * count),
         names=np.array([f"{index}.jpg" for index in range(count)]),
         sequences=np.array(["S8/Seq1"] * (count // 2) + ["S8/Seq2"] * (count - count // 2)),
         activities=np.array([""] * count),
@@ -120,7 +127,9 @@ def test_groups():
     assert groups["S8/Seq1"] == {
         "samples": 3,
         "mpjpe_mm": pytest.approx(1.0),
+        "median_mpjpe_mm": pytest.approx(1.0),
         "pa_mpjpe_mm": pytest.approx(scores.measures["pa_mpjpe_mm"].values[:3].mean()),
+        "median_pa_mpjpe_mm": pytest.approx(np.median(scores.measures["pa_mpjpe_mm"].values[:3])),
     }
     assert groups["S8/Seq2"]["mpjpe_mm"] == 0
 
@@ -144,7 +153,17 @@ def test_h36m_averages_over_frames_and_over_actions():
     assert numbers["median_mpjpe_mm"] == pytest.approx(20)
     actions = scores.groups["action"]
     assert actions["Directions"]["mpjpe_mm"] == pytest.approx(70 / 4)
+    assert actions["Directions"]["median_mpjpe_mm"] == pytest.approx(20)
     assert actions["Eating"]["samples"] == 2
+
+
+def test_actions_stand_in_the_papers_order():
+    truth = make_truth(4)
+    actions = ("WalkTogether", "WakingDog", "Walking", "Directions")
+    sequences = np.array([f"S9_{action}_0_cam0" for action in actions])
+    truth = replace(truth, sequences=sequences)
+    scores = score(find_protocol("h36m_p1"), perfect(truth), truth)
+    assert list(scores.groups["action"]) == ["Directions", "WalkDog", "Walking", "WalkTogether"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +226,7 @@ def test_rays_through_the_crops_centre():
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 def test_every_protocol_names_measures_that_exist_and_says_its_choices(protocol):
     assert set(protocol.measures) <= MEASURES.keys()
-    text = describe(protocol, 12)
+    text = str(choices(protocol, 12, {}))
     for choice in (protocol.name, protocol.dataset, protocol.joints, protocol.root):
         assert choice in text
 

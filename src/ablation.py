@@ -1,0 +1,136 @@
+"""Compares three trainings as section 4.3 of the paper does: python -m src.ablation
+
+(a) with paired 3D labels, (b) without them, (c) without them and without discriminators. Without
+both, 2D keypoints fit as well and the bodies are "monsters". Reads what `make ablation` left in
+runs/ablation/paired, unpaired and no_prior, prints the table, and writes ablation.json and
+ablation.jpg: the same held-out people by all three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from src.errors import UserError, run_verb
+
+RUNS = {
+    "paired": "(a) paired 3D, discriminators",
+    "unpaired": "(b) no paired 3D, discriminators",
+    "no_prior": "(c) no paired 3D, none",
+}
+KEYS = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
+RESULT_FILE, PICTURE_FILE = "ablation.json", "ablation.jpg"
+# (c) counts as good as (b) in 2D up to this factor.
+_AS_GOOD = 1.05
+PEOPLE = 8
+_VIEWS = ("body", "from the left")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.ablation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/ablation"), help="(runs/ablation)"
+    )
+    parser.add_argument("--data", default="data/standin", help="records (data/standin)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the verb."""
+    options = _parser().parse_args(arguments)
+    results = read_results(options.workdir)
+    claims = check_claims(results)
+    content = {"runs": results, "claims": claims}
+    (options.workdir / RESULT_FILE).write_text(json.dumps(content, indent=2) + "\n")
+    print(table(results))
+    print()
+    print("\n".join(f"{'yes' if holds else 'NO':<5}{claim}" for claim, holds in claims.items()))
+    picture = options.workdir / PICTURE_FILE
+    draw(options.workdir, options.data, picture)
+    print(f"\nthe same people by all three: {picture}")
+    return 0
+
+
+def read_results(workdir: Path) -> dict[str, dict[str, float]]:
+    """Run -> the keys of `KEYS` and of training.json, on people and poses never seen.
+
+    Raises:
+        UserError: a run has not been trained or evaluated.
+    """
+    return {run: {**_metrics(workdir / run), **_training(workdir / run)} for run in RUNS}
+
+
+def _metrics(folder: Path) -> dict[str, float]:
+    metrics = _read(folder / "evaluation" / "metrics.json")["metrics"]
+    constant = {f"mean_body_{key}": metrics[f"mean_body_{key}"] for key in KEYS}
+    return {key: metrics[key] for key in KEYS} | constant
+
+
+def _training(folder: Path) -> dict[str, float]:
+    summary = _read(folder / "training.json")
+    return {key: summary[key] for key in ("steps", "seconds")}
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run the whole with make ablation.")
+    return json.loads(path.read_text())
+
+
+def check_claims(results: dict[str, dict[str, float]]) -> dict[str, bool]:
+    """What section 4.3 says -> whether the measured numbers say it, too."""
+    paired, unpaired, no_prior = (results[run] for run in RUNS)
+
+    def rises(key: str) -> bool:
+        return paired[key] < unpaired[key] < no_prior[key]
+
+    as_good = no_prior["keypoint_error_px"] <= _AS_GOOD * unpaired["keypoint_error_px"]
+    return {
+        "MPJPE: a < b < c": rises("mpjpe_mm"),
+        "PA-MPJPE: a < b < c": rises("pa_mpjpe_mm"),
+        "2D error: c is as good as b": as_good,
+    }
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """The three runs, and the best constant answers, for people."""
+    columns = (*KEYS, "steps", "seconds")
+    heads = ("MPJPE mm", "PA-MPJPE mm", "2D px of 224", "steps", "seconds")
+    lines = [f"{'unseen people and poses':<36}" + "".join(f"{head:>14}" for head in heads)]
+    for run, title in RUNS.items():
+        cells = (f"{results[run][key]:>14.{1 if key in KEYS else 0}f}" for key in columns)
+        lines.append(f"{title:<36}" + "".join(cells))
+    constant = next(iter(results.values()))
+    cells = (f"{constant[f'mean_body_{key}']:>14.1f}" for key in KEYS)
+    return "\n".join([*lines, f"{'best constant answer':<36}" + "".join(cells)])
+
+
+def draw(workdir: Path, data: str, path: Path) -> None:
+    """Held-out people, evenly from the split: each run's body over the crop and from the side."""
+    from src.evaluation.pictures import captioned
+    from src.evaluation.run import Evaluation, evaluate
+    from src.imaging.images import write_image
+
+    columns: list[list[np.ndarray]] = []
+    for run, title in RUNS.items():
+        outcome = evaluate(Evaluation("stand_in", data, checkpoint=str(workdir / run)))
+        chosen = np.linspace(0, len(outcome.truth) - 1, PEOPLE).astype(int).tolist()
+        people = outcome.draw(chosen)
+        if not columns:
+            columns.append([captioned(person.views["labels"], "labels") for person in people])
+        for view in _VIEWS:
+            caption = f"{title[:3]} {view}"
+            columns.append([captioned(person.views[view], caption) for person in people])
+    rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
+    write_image(path, np.concatenate(rows, axis=0))
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,223 @@
+"""Ground truth that records do not hold: annotations and bodies from files of the user's.
+
+A protocol names its reference; a reference opens its files before anything is predicted, and then
+completes prediction and ground truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from src.body.joints import H36M17_REGRESSED, LSP14, joint_map
+from src.body.library import open_body
+from src.body.model_file import NUM_VERTICES, BodyModel, require_faces
+from src.body.smpl import SMPL
+from src.errors import UserError
+from src.evaluation.meshes import Meshes, PosedBodies, regress
+from src.evaluation.parts import vertex_parts
+from src.evaluation.samples import Prediction, Truth
+from src.evaluation.segmentation import FOLDER, Drawing, count_pixels
+
+Completed = tuple[Prediction, Truth]
+
+
+class Reference:
+    """What records hold is enough.
+
+    Attributes:
+        flags: the verb's flags that it reads.
+        required: those of them that it cannot do without.
+    """
+
+    flags: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+    def __init__(self, files: Mapping[str, str | None]):
+        self.files = files
+
+    def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
+        """Both, with what the protocol's measures need.
+
+        Args:
+            prediction, truth: of the same samples.
+            body: of the predictions, if known.
+
+        Raises:
+            UserError: files or records do not fit.
+        """
+        return prediction, truth
+
+    def notes(self) -> dict[str, str]:
+        """Its choices, to stand above the numbers."""
+        return {}
+
+
+class Segmentation(Reference):
+    """UPi-S1h's foreground and part annotations of LSP pictures."""
+
+    flags = ("segmentation", "parts")
+    required = ("segmentation",)
+
+    def __init__(self, files: Mapping[str, str | None]):
+        super().__init__(files)
+        self._root = Path(str(files["segmentation"]))
+        if not (self._root / FOLDER).is_dir():
+            raise UserError(
+                f"--segmentation {self._root} must be the folder of upi-s1h.zip, which holds "
+                f"{FOLDER}/im1001_segmentation.png and so on. Received: no folder "
+                f"{self._root / FOLDER}"
+            )
+        self._notes = {"annotated": str(self._root / FOLDER)}
+
+    def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
+        """See `Reference`."""
+        if body is None or prediction.meshes is None or prediction.cameras is None:
+            raise UserError(
+                "lsp_segmentation draws meshes: predictions need camera, and vertices or pose and "
+                "beta, and --body the body file with their faces."
+            )
+        if not truth.whole.all():
+            raise UserError(
+                f"lsp_segmentation needs whole pictures, but {(~truth.whole).sum()} of "
+                f"{len(truth)} records hold a scaled or cut one. Convert LSP again: make tfrecords "
+                "LSP=/path/to/lsp_dataset"
+            )
+        parts = vertex_parts(body, self.files["parts"])
+        drawing = Drawing(self._root, require_faces(body), parts.labels)
+        pixels = count_pixels(prediction.meshes, prediction.cameras, truth, drawing)
+        self._notes |= {"parts": f"labels of vertices from {parts.source}"}
+        if pixels.notes:
+            self._notes["sizes"] = "; ".join(pixels.notes)
+        return replace(prediction, pixels=pixels), truth
+
+    def notes(self) -> dict[str, str]:
+        """See `Reference`."""
+        return self._notes
+
+
+class GenderedBodies(Reference):
+    """3DPW's bodies: the records' pose and shape on the male and the female SMPL model."""
+
+    flags: tuple[str, ...] = ("male", "female")
+    required: tuple[str, ...] = flags
+
+    def __init__(self, files: Mapping[str, str | None]):
+        super().__init__(files)
+        paths = {"m": files["male"], "f": files["female"]}
+        self.bodies = {gender: SMPL(open_body(str(path))) for gender, path in paths.items()}
+
+    def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
+        """See `Reference`."""
+        known = np.isin(truth.genders, list(self.bodies))
+        if not known.all():
+            raise UserError(
+                f"gendered bodies need records with SMPL parameters and the gender m or f, but "
+                f"{(~known).sum()} of {len(truth)} lack them. Convert the dataset again: make "
+                "tfrecords PW3D=/path/to/3DPW"
+            )
+        meshes = PosedBodies(self.bodies, truth.genders, truth.poses, truth.shapes)
+        truth = replace(truth, meshes=meshes, has_joints3d=np.ones(len(truth), bool))
+        return self.with_joints(prediction, truth, meshes)
+
+    def with_joints(self, prediction: Prediction, truth: Truth, meshes: PosedBodies) -> Completed:
+        """The true joints, by each body's own keypoint regressor; the prediction's as they are."""
+        joints = np.zeros((len(truth), len(LSP14), 3))
+        for gender, layer in self.bodies.items():
+            rows = np.flatnonzero(truth.genders == gender)
+            if len(rows):
+                regressor = layer.body.cocoplus_regressor[: len(LSP14)]
+                joints[rows] = regress(meshes.take(rows), regressor, "true joints")
+        return prediction, replace(truth, joints3d_m=joints)
+
+    def notes(self) -> dict[str, str]:
+        """See `Reference`."""
+        return {"true bodies": f"male {self.files['male']}, female {self.files['female']}"}
+
+
+class GenderedBodiesH36M(GenderedBodies):
+    """The same with the joints of Human3.6M's regressor, on both sides."""
+
+    flags = (*GenderedBodies.flags, "joint_regressor")
+    required = flags
+
+    def __init__(self, files: Mapping[str, str | None]):
+        super().__init__(files)
+        self._regressor = read_regressor(str(files["joint_regressor"]))
+
+    def with_joints(self, prediction: Prediction, truth: Truth, meshes: PosedBodies) -> Completed:
+        """14 LSP joints and the pelvis, regressed from both meshes."""
+        if prediction.meshes is None:
+            raise UserError(
+                "Human3.6M's joints are regressed from meshes: predictions need vertices, or pose "
+                "and beta with --body."
+            )
+
+        def joints(side: Meshes, what: str) -> np.ndarray:
+            return regress(side, self._regressor, what)
+
+        predicted, true = joints(prediction.meshes, "joints"), joints(meshes, "true joints")
+        return replace(prediction, joints3d_m=predicted), replace(truth, joints3d_m=true)
+
+    def notes(self) -> dict[str, str]:
+        """See `Reference`."""
+        return {**super().notes(), "regressor": str(self.files["joint_regressor"])}
+
+
+def read_regressor(path: str | Path) -> np.ndarray:
+    """LSP's 14 joints and the pelvis (15, 6890) of Human3.6M's regressor, an .npy (17, 6890).
+
+    Raises:
+        UserError: the file is missing or holds something else.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no joint regressor at {path}. It is SPIN's J_regressor_h36m.npy.")
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as an array ({error}).") from error
+    if rows.shape != (len(H36M17_REGRESSED), NUM_VERTICES) or not np.isfinite(rows).all():
+        raise UserError(
+            f"{path} must be finite, of shape ({len(H36M17_REGRESSED)}, {NUM_VERTICES}). "
+            f"Received: {rows.shape}"
+        )
+    return np.asarray(rows, np.float64)[joint_map(H36M17_REGRESSED, (*LSP14, "pelvis"))]
+
+
+REFERENCES: dict[str, type[Reference]] = {
+    "": Reference,
+    "segmentation": Segmentation,
+    "gendered bodies": GenderedBodies,
+    "gendered bodies, Human3.6M's joints": GenderedBodiesH36M,
+}
+"""Name in a protocol -> where its ground truth comes from."""
+
+FLAGS = tuple(dict.fromkeys(flag for kind in REFERENCES.values() for flag in kind.flags))
+
+
+def open_reference(name: str, protocol: str, files: Mapping[str, str | None]) -> Reference:
+    """The reference of a name.
+
+    Args:
+        name: key of `REFERENCES`.
+        protocol: for messages.
+        files: flag -> path, of all `FLAGS`; None where it was not given.
+
+    Raises:
+        UserError: a flag is missing, or given though the protocol does not read it, or its file
+            does not fit.
+    """
+    kind = REFERENCES[name]
+    missing = [flag for flag in kind.required if not files[flag]]
+    if missing:
+        raise UserError(
+            f"{protocol} needs {', '.join(f'--{flag}' for flag in missing)}: see python -m "
+            "src.evaluate --help."
+        )
+    unread = [flag for flag in FLAGS if files[flag] and flag not in kind.flags]
+    if unread:
+        raise UserError(f"{protocol} does not read {', '.join(f'--{flag}' for flag in unread)}.")
+    return kind(files)
