@@ -32,12 +32,12 @@ def get_config() -> ConfigDict:
     )
     config.loss.joints3d = 1000.0
     config.loss.adversarial = 0.05
-    config.optimizer.encoder_learning_rate = 1e-3
+    config.optimizer.encoder_learning_rate = 2e-3
     config.optimizer.discriminator_learning_rate = 1e-4
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 100
     config.train.batch_size = 32
-    config.train.epochs = 18.0
+    config.train.epochs = 22.0
     config.train.checkpoint_every_steps = 500
     config.train.log_every_steps = 20
     return config
