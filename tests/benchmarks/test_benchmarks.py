@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.serving import BATCH_SIZES, installed_formats
 from benchmarks.timing import Row, compare, table
 from src.errors import UserError
 
@@ -23,7 +24,10 @@ def test_both_sides_are_called_in_turns():
 def test_every_row_in_small(body_path, records_root, capsys):
     flags = ["--encoder=resnet14_v2_narrow", "--input-size=32", "--batch=2", "--repeats=1"]
     assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert sum(row.startswith("SavedModel") for row in rows) == len(BATCH_SIZES)
+    assert sum(row.startswith(("tflite", "onnx")) for row in rows) == len(installed_formats())
+    assert len(rows) == 6 + len(BATCH_SIZES) + len(installed_formats())
 
 
 def test_no_repeats():
