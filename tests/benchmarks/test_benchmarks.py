@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.__main__ import main
 from benchmarks import serving
+from benchmarks.__main__ import main
 from benchmarks.serving import BATCH_SIZES
 from benchmarks.timing import Row, compare, table
 from src.errors import UserError
