@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 
@@ -48,7 +49,8 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(checkpoint, tmp_path_factory):
     """The page's address, and the file of what the process printed."""
-    port = 7860 + hash(str(checkpoint)) % 1000
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [sys.executable, "-c", WATCHED_VERB]
     command += ["--checkpoint", str(checkpoint), "--port", str(port)]
@@ -58,7 +60,7 @@ def server(checkpoint, tmp_path_factory):
         found = wait_until(
             lambda: re.search(r"(http\S+) \(Ctrl-C", log.read_text()) or process.poll(),
             "the server starts",
-            120,
+            240,
         )
         assert isinstance(found, re.Match), log.read_text()[-2000:]
         yield found[1], log

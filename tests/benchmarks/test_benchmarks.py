@@ -2,7 +2,9 @@
 
 import pytest
 
+from benchmarks import serving
 from benchmarks.__main__ import main
+from benchmarks.serving import BATCH_SIZES
 from benchmarks.timing import Row, compare, table
 from src.errors import UserError
 
@@ -20,10 +22,15 @@ def test_both_sides_are_called_in_turns():
 
 
 @pytest.mark.slow
-def test_every_row_in_small(body_path, records_root, capsys):
+def test_every_row_in_small(body_path, records_root, capsys, monkeypatch):
+    formats = [kind for kind in serving.installed_formats() if kind == "tflite"]
+    monkeypatch.setattr(serving, "installed_formats", lambda: formats)
     flags = ["--encoder=resnet14_v2_narrow", "--input-size=32", "--batch=2", "--repeats=1"]
     assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert sum(row.startswith("SavedModel") for row in rows) == len(BATCH_SIZES)
+    assert sum(row.startswith("tflite") for row in rows) == len(formats)
+    assert len(rows) == 6 + len(BATCH_SIZES) + len(formats)
 
 
 def test_no_repeats():

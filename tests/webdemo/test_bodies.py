@@ -44,6 +44,7 @@ def test_a_large_photo_is_shown_smaller_and_boxes_follow(photo):
     assert box_of_drawing([], photo) is None
 
 
+@pytest.mark.slow
 def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
     studio = Studio(predictor, tmp_path)
     made = studio.estimate(photo, (60, 120, 300, 900))
