@@ -22,8 +22,9 @@ def test_both_sides_are_called_in_turns():
 @pytest.mark.slow
 def test_every_row_in_small(body_path, records_root, capsys):
     flags = ["--encoder=resnet14_v2_narrow", "--input-size=32", "--batch=2", "--repeats=1"]
+    flags += ["--poses=50"]
     assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert len(capsys.readouterr().out.splitlines()) == 8
 
 
 def test_no_repeats():
