@@ -16,7 +16,7 @@ examples:
 
 Both sides of a row are called in turns; the figures are medians. Close other programs first.
 """
-GROUPS = ("body", "network", "drawing", "input", "serving")
+GROUPS = ("body", "network", "drawing", "metrics", "input", "serving")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")
     parser.add_argument("--batch", type=int, default=16, help="images in a training step (16)")
     parser.add_argument("--repeats", type=int, default=7, help="calls of each side (7)")
+    parser.add_argument("--poses", type=int, default=100_000, help="poses measured (100000)")
     parser.add_argument("--body", default="models/standin_body.npz", help="body file")
     parser.add_argument("--data", default="data/standin", help="records for the input row")
     parser.add_argument("--images", default="mpi_inf_3dhp", help="dataset of pictures in --data")
@@ -61,6 +62,12 @@ def _network_rows(options: argparse.Namespace) -> list[Row]:
     return [training_row(spec, options.batch, options.repeats), *rows]
 
 
+def _metrics_rows(options: argparse.Namespace) -> list[Row]:
+    from benchmarks.metrics import metrics_row
+
+    return [metrics_row(options.poses, options.repeats)]
+
+
 def _input_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.records import input_row
 
@@ -83,6 +90,7 @@ MEASURES = {
     "body": _body_rows,
     "network": _network_rows,
     "drawing": _drawing_rows,
+    "metrics": _metrics_rows,
     "input": _input_rows,
     "serving": _serving_rows,
 }
