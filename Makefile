@@ -172,6 +172,31 @@ lint: $(INSTALLED)  ## formatting, likely mistakes, types
 bench: $(INSTALLED)  ## speed of body, network, input and drawing on this machine
 	$(PY) -m benchmarks $(FLAGS)
 
+# The old packages need Python 3.10, or 3.11 as the next best. PYTHON310 names one.
+LEGACY_VENV := .venv-legacy
+LEGACY_REFERENCE := $(LEGACY_VENV)/reference
+
+$(LEGACY_VENV)/.installed: tests/legacy/requirements.txt
+	@found=; for python in $(or $(PYTHON310),python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python) python3.11); do \
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' \
+			2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "error: $(or $(PYTHON310),no python3.10 or python3.11) is not a Python 3.10 or 3.11 with the venv module." >&2; \
+		echo "Name one: make legacy-check PYTHON310=/path/to/python3.10" >&2; \
+		exit 2; \
+	fi; \
+	echo "old packages in $(LEGACY_VENV), with $$("$$found" --version) ($$found)"; \
+	"$$found" -m venv --clear $(LEGACY_VENV)
+	$(LEGACY_VENV)/bin/python -m pip install --requirement tests/legacy/requirements.txt
+	$(LEGACY_VENV)/bin/python -m pip install --no-build-isolation --no-deps chumpy==0.70
+	@touch $@
+
+.PHONY: legacy-check
+legacy-check: $(INSTALLED) $(LEGACY_VENV)/.installed  ## compare with chumpy, TF-Addons, TF-Slim themselves [PYTHON310=/path]
+	$(LEGACY_VENV)/bin/python -W ignore -m tests.legacy.reference $(LEGACY_REFERENCE)
+	LEGACY_REFERENCE=$(LEGACY_REFERENCE) $(PY) -m pytest -m legacy -rP $(FLAGS) tests/legacy
+
 # The lock holds every extra, for every supported Python and platform; it needs uv (pip install uv).
 .PHONY: lock
 lock:  ## renew requirements.lock to the newest versions that fit

@@ -6,10 +6,12 @@ import pytest
 
 from src.body.smpl import SMPL
 from src.network.camera import project
+from src.network.encoder import build_encoder
 from src.network.hmr import HMR
 from src.network.regressor import Regressor, initial_theta
-from src.network.tf1_names import regressor_sources
-from tests.golden_inputs import made_body, made_weight
+from src.network.tf1_names import encoder_sources, regressor_sources
+from src.training.experiment import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
+from tests.golden_inputs import golden, made_body, made_weight
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +67,27 @@ def test_the_model_is_encoder_regressor_body_and_camera(weights):
     np.testing.assert_allclose(outputs["keypoints2d"], projected, atol=2e-5)
 
 
+@pytest.mark.slow
+def test_the_whole_network_gives_the_originals_figures():
+    """The authors' RunModel with the same weights, 2 images."""
+    encoder, regressor = build_encoder("resnet50_v2", 224), Regressor(2048, np.zeros(85))
+    for source in [*encoder_sources(encoder), *regressor_sources(regressor)]:
+        source.variable.assign(made_weight(source.names[0], source.shape))
+    rng, figures = np.random.default_rng(0), golden("network")
+    images = np.array([rng.uniform(-1, 1, (224, 224, 3)) for _ in range(2)], np.float32)
+    outputs = HMR(encoder, regressor, SMPL(made_body()))(images, vertices=True)
+    outputs["vertices"] = outputs["vertices"][:, ::41]
+    for name, expected in figures.items():
+        bound = 2e-5 if name in ("vertices", "features") else 1e-5
+        np.testing.assert_allclose(outputs[name], expected, atol=bound, err_msg=name)
+
+
 def test_adam_moves_as_tf1s():
     """lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + 1e-8), gradients of many sizes."""
     rng = np.random.default_rng(6)
     gradients = rng.normal(size=(6, 50)) * 10.0 ** rng.uniform(-9, 1, 50)
     variable = keras.Variable(np.zeros(50, np.float32))
-    adam = keras.optimizers.Adam(1e-3, epsilon=1e-8)
+    adam = keras.optimizers.Adam(1e-3, ADAM_BETA_1, ADAM_BETA_2, epsilon=ADAM_EPSILON)
     position, m, v = np.zeros(50), np.zeros(50), np.zeros(50)
     for step, gradient in enumerate(gradients, start=1):
         adam.apply([keras.ops.convert_to_tensor(gradient.astype(np.float32))], [variable])

@@ -64,6 +64,9 @@ def get_config() -> ConfigDict:
             "train": {
                 "batch_size": 64,
                 "epochs": 55.0,
+                # What batch norm's moving variance is fed: "biased", as TensorFlow 1.3 did, or
+                # "corrected" by N / (N - 1), as TF-Slim does since.
+                "batch_norm_variance": "biased",
                 "checkpoint_every_steps": 1000,
                 "checkpoints_kept": 3,
                 "log_every_steps": 50,

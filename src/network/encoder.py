@@ -7,10 +7,12 @@ first), BatchNorm's epsilon is 1e-5 and its decay 0.997.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from src.body.tensor import Tensor
 
@@ -48,6 +50,50 @@ ENCODERS = {
     # Small ones for demos and tests on a CPU: channels in multiples of 16, which its kernels like.
     "resnet14_v2_narrow": ResNetSpec(units=(1, 1, 1, 1), width=32, stem=16, expansion=2),
 }
+
+
+BATCH_VARIANCES = ("biased", "corrected")
+
+
+class BatchNormalization(layers.BatchNormalization):
+    """Batch norm of TF-Slim's ResNet, under Keras's own name, as weight files have it.
+
+    Attributes:
+        batch_variance: which variance of a batch the moving average is fed: "biased", that of
+            TF 1.3 and Keras 3, or "corrected", N / (N - 1) of it, that of the fused kernel which
+            TF-Slim uses from TF 1.4 on. Outputs in training are the same.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, **kwargs)
+        self.batch_variance = BATCH_VARIANCES[0]
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        """As Keras's layer."""
+        if self.batch_variance == "biased" or not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        before = ops.copy(self.moving_variance)
+        outputs = super().call(inputs, training=training, mask=mask)
+        fed = self.moving_variance - self.momentum * before
+        batch, *sizes = ops.shape(inputs)[:-1]
+        count = ops.cast(batch, "float32") * math.prod(sizes)
+        self.moving_variance.assign(self.moving_variance + fed / (count - 1.0))
+        return outputs
+
+
+def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
+    """Chooses what the moving variances of an encoder are fed, see `BatchNormalization`.
+
+    Raises:
+        ValueError: it is not one of `BATCH_VARIANCES`.
+    """
+    if batch_variance not in BATCH_VARIANCES:
+        raise ValueError(
+            f"batch_variance must be one of {BATCH_VARIANCES}. Received: {batch_variance!r}."
+        )
+    for layer in encoder.layers:
+        if isinstance(layer, BatchNormalization):
+            layer.batch_variance = batch_variance
 
 
 def build_encoder(name: str, input_size: int) -> keras.Model:
@@ -95,9 +141,7 @@ def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: s
 
 
 def _norm_relu(inputs: Tensor, name: str) -> Tensor:
-    norm = layers.BatchNormalization(
-        momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, name=name
-    )(inputs)
+    norm = BatchNormalization(name=name)(inputs)
     return layers.ReLU(name=f"{name}_relu")(norm)
 
 

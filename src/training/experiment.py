@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from ml_collections import ConfigDict
 
 from src.body.mean_params import read_mean_params
@@ -17,6 +18,7 @@ from src.data.pipeline import PipelineSettings, Source, find_sources, mean_body,
 from src.errors import UserError
 from src.network.build import ModelSpec, build_model
 from src.network.checkpoint import load_model, save_model
+from src.network.encoder import set_batch_variance
 from src.network.hmr import HMR
 from src.network.regressor import initial_theta
 from src.training.callbacks import ProgressLine, ScalarLog
@@ -28,6 +30,8 @@ from src.training.start import load_start
 CONFIG_FILE, SUMMARY_FILE = "config.json", "training.json"
 # TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
 ADAM_EPSILON = 1e-8
+# TF1 rounds its betas to float32 before it takes 1 - beta; that makes 1.3e-5 of the second moment.
+ADAM_BETA_1, ADAM_BETA_2 = float(np.float32(0.9)), float(np.float32(0.999))
 # What may differ between a checkpoint's configuration and the one that resumes it.
 _FREE_TO_CHANGE = (
     "train.checkpoint_every_steps",
@@ -95,6 +99,7 @@ def _build(config: ConfigDict, spec: ModelSpec, mocap: Sequence[Source]) -> HMR:
     else:
         pose, shape = read_mean_params(config.mean_params)
     model = build_model(spec, initial_theta(pose, shape), with_discriminator=True, seed=config.seed)
+    _set_batch_variance(model.encoder, config.train.batch_norm_variance)
     if config.initial_encoder:
         _load_encoder(model.encoder, config.initial_encoder)
     if config.initial_model:
@@ -102,6 +107,13 @@ def _build(config: ConfigDict, spec: ModelSpec, mocap: Sequence[Source]) -> HMR:
         _copy_weights(start.encoder, model.encoder, config.initial_model)
         _copy_weights(start.regressor, model.regressor, config.initial_model)
     return model
+
+
+def _set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
+    try:
+        set_batch_variance(encoder, batch_variance)
+    except ValueError as error:
+        raise UserError(f"config.train.batch_norm_variance: {error}") from error
 
 
 def _load_encoder(encoder: keras.Model, path: str) -> None:
@@ -151,7 +163,9 @@ def _adam(rate: float, optimizer: ConfigDict, total_steps: int) -> keras.optimiz
             f"config.optimizer.schedule must be one of {sorted(schedules)}. "
             f"Received: {optimizer.schedule!r}."
         )
-    return keras.optimizers.Adam(schedules[optimizer.schedule](), epsilon=ADAM_EPSILON)
+    return keras.optimizers.Adam(
+        schedules[optimizer.schedule](), ADAM_BETA_1, ADAM_BETA_2, epsilon=ADAM_EPSILON
+    )
 
 
 def _cosine(
