@@ -2,7 +2,7 @@
 
 For each dataset that is given: pictures (or bodies) a second with one worker and with all, beside
 the rate at which one process only decodes and encodes the same files with OpenCV, which is the
-least that scaling and cutting a picture needs.
+least that scaling and cutting a picture needs. All are measured in turns; the figures are medians.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import shutil
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,30 +73,37 @@ def conversion_rate(jobs: list[Job], workers: int) -> float:
         shutil.rmtree(folder)
 
 
-def measure(converter: Converter, folder: Path, workers: int, count: int) -> Rates:
-    """All rates of one dataset."""
-    args = build_parser(converter).parse_args(["--input", str(folder)])
+def measure(converter: Converter, folder: Path, workers: int, count: int, repeats: int) -> Rates:
+    """All rates of one dataset: medians of `repeats` rounds."""
+    args = build_parser(converter).parse_args(["--input", str(folder), "--workers", str(workers)])
     started = time.perf_counter()
     jobs = converter.plan(args).jobs
     planning_s = time.perf_counter() - started
-    one, every = (conversion_rate(jobs, number) for number in (1, workers))
+    rounds = [
+        (conversion_rate(jobs, 1), conversion_rate(jobs, workers), bare_rate(folder, count) or 0.0)
+        for _ in range(repeats)
+    ]
+    one, every, bare = (statistics.median(rates) for rates in zip(*rounds, strict=True))
     samples = sum(job.samples for job in jobs)
-    return Rates(converter.name, samples, planning_s, one, every, bare_rate(folder, count))
+    return Rates(converter.name, samples, planning_s, one, every, bare or None)
 
 
-def table(rates: list[Rates], workers: int) -> Iterator[str]:
-    """The lines to print."""
+def heading(workers: int) -> str:
+    """The columns' names."""
     every = f"{workers} workers"
-    yield (
+    return (
         f"{'dataset':<14} {'samples':>8} {'planning':>9} {'1 worker':>11} {every:>11} {'gain':>5} "
         f"{'bare decode + encode':>21}"
     )
-    for rate in rates:
-        bare = f"{rate.bare:,.0f}/s" if rate.bare else "no pictures"
-        yield (
-            f"{rate.name:<14} {rate.samples:>8,} {rate.planning_s:>7.2f} s {rate.one:>9,.0f}/s "
-            f"{rate.all_workers:>9,.0f}/s {rate.all_workers / rate.one:>5.2f} {bare:>21}"
-        )
+
+
+def line(rate: Rates) -> str:
+    """One dataset's figures."""
+    bare = f"{rate.bare:,.0f}/s" if rate.bare else "no pictures"
+    return (
+        f"{rate.name:<14} {rate.samples:>8,} {rate.planning_s:>7.2f} s {rate.one:>9,.0f}/s "
+        f"{rate.all_workers:>9,.0f}/s {rate.all_workers / rate.one:>5.2f} {bare:>21}"
+    )
 
 
 def main() -> None:
@@ -106,12 +113,15 @@ def main() -> None:
         parser.add_argument(f"--{converter.name}", type=Path, metavar="FOLDER")
     parser.add_argument("--workers", type=int, default=2, help="compared with one (%(default)s)")
     parser.add_argument("--bare", type=int, default=500, help="pictures of the bare rate (500)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds (%(default)s)")
     args = parser.parse_args()
     given = [c for c in CONVERTERS if getattr(args, c.name) is not None]
     if not given:
         raise UserError("name a dataset, such as --coco /data/coco.")
-    rates = [measure(c, getattr(args, c.name), args.workers, args.bare) for c in given]
-    print("\n".join(table(rates, args.workers)))
+    print(heading(args.workers), flush=True)
+    for converter in given:
+        folder = getattr(args, converter.name)
+        print(line(measure(converter, folder, args.workers, args.bare, args.repeats)), flush=True)
 
 
 if __name__ == "__main__":
