@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.body.joints import COCOPLUS
+from src.body.measurements import DEFINITIONS
 from src.body.model_file import NO_FACES, save_body
 from src.errors import UserError
 from src.imaging.camera import PinholeCamera
@@ -85,6 +87,20 @@ def test_quantities_have_the_documented_shapes(predictor, image):
             assert value.shape == tuple(int(part) for part in shape.split(",") if part.strip())
         else:
             assert value.shape == ()
+
+
+def test_page_of_the_docs_tells_every_kind_quantity_and_figure():
+    text = Path("docs/prediction.md").read_text()
+    described = {**QUANTITIES, **DEFINITIONS}
+    missing = [name for name in described if f"| `{name}` | {described[name]} |" not in text]
+    assert not missing
+    assert not [kind for kind in KINDS if f"| {kind} | `" not in text]
+
+
+def test_measurements_of_a_body(predictor, image):
+    (body,) = predictor.predict(image, boxes=BOXES[:1])
+    figures = predictor.measure(body, height_m=1.8)
+    assert list(figures) == list(DEFINITIONS) and figures["height"] == pytest.approx(1.8)
 
 
 def test_keypoints_mesh_and_cameras_agree_in_the_picture(predictor, image):
