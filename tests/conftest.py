@@ -108,4 +108,5 @@ def tiny_config(body_path, records_root):
     config.train.batch_size = 4
     config.train.epochs = 0.5
     config.optimizer.warmup_steps = 2
+    config.validation.dataset = ""
     return config

@@ -10,7 +10,7 @@ from src.network.encoder import build_encoder
 from src.network.hmr import HMR
 from src.network.regressor import Regressor, initial_theta
 from src.network.tf1_names import encoder_sources, regressor_sources
-from src.training.experiment import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
+from src.training.assemble import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
 from tests.golden_inputs import golden, made_body, made_weight
 
 

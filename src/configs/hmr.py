@@ -16,6 +16,10 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
+            # Of encoder and regressor: "float32" or "mixed_bfloat16". Body and losses are float32.
+            "precision": "float32",
+            # "none": one device; "mirrored": all of this machine; "multi_worker": see TF_CONFIG.
+            "strategy": "none",
             "model": {
                 "encoder": "resnet50_v2",
                 "input_size": 224,
@@ -46,6 +50,10 @@ def get_config() -> ConfigDict:
                 # Part of each batch that carries 3D labels, where both kinds of datasets are given.
                 "share_3d": 0.5,
                 "shuffle_buffer": 2000,
+                # Part of all records that may be unreadable; those are left out and named.
+                "max_bad_share": 0.001,
+                # Address of a tf.data service that prepares batches elsewhere: grpc://host:5000.
+                "service": "",
                 "augmentation": {
                     "shift_px": 20,
                     "scale_min": 0.8,
@@ -70,6 +78,18 @@ def get_config() -> ConfigDict:
                 "checkpoint_every_steps": 1000,
                 "checkpoints_kept": 3,
                 "log_every_steps": 50,
+            },
+            "validation": {
+                # Scored while training: a dataset of data.root, "" for none, and its split.
+                "dataset": "mpi_inf_3dhp",
+                "split": "val",
+                "every_steps": 5000,
+                # How many records, from the first; 0 for all.
+                "limit": 2000,
+                # The lowest is kept in best/: mpjpe_mm, pa_mpjpe_mm or keypoint_error_px.
+                "best_by": "pa_mpjpe_mm",
+                # How many of the records are drawn for TensorBoard.
+                "pictures": 4,
             },
         }
     )

@@ -22,4 +22,4 @@ def evaluation_batches(
         dataset = evaluation_dataset(paths, input_size, batch_size, limit)
         yield from dataset.as_numpy_iterator()
     except tf.errors.OpError as error:
-        raise explain_input_error([Source("records", paths, examples=0)], error) from error
+        raise explain_input_error([Source("records", paths, counts=())], error) from error

@@ -6,7 +6,7 @@ saved in a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,13 +15,16 @@ import tensorflow as tf
 from src.body.tensor import Tensor
 from src.data.augment import Augmentation, draw_jitter, no_jitter, prepare_person
 from src.data.reading import (
+    check_record,
     check_shard,
     parse_mocap,
     parse_person,
     parse_person_for_evaluation,
     read_shard,
 )
-from src.data.shards import count_examples, find_shards, is_mocap_path
+from src.data.schema import PERSON_KEYS
+from src.data.shards import count_by_shard, find_shards, is_mocap_path
+from src.data.unreadable import identified, records_of_shard, with_stream
 from src.errors import UserError
 
 _OPEN_SHARDS = 4
@@ -34,16 +37,21 @@ class Source:
     Attributes:
         name: dataset name.
         paths: its shards.
-        examples: how many records they hold.
+        counts: how many records each of them holds.
         weight: how often each of its records is seen, relative to those of the other datasets.
         has_3d: whether its records carry 3D joints or SMPL parameters.
     """
 
     name: str
     paths: Sequence[str]
-    examples: int
+    counts: Sequence[int]
     weight: float = 1.0
     has_3d: bool = False
+
+    @property
+    def examples(self) -> int:
+        """How many records the shards hold together."""
+        return sum(self.counts)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,11 @@ class PipelineSettings:
         shuffle_buffer: records from which each draw is made.
         share_3d: part of each batch that carries 3D labels, where both kinds are given.
         augmentation: the jitter.
+        service: address of a tf.data service that prepares the batches, such as
+            grpc://host:5000; "" for this process. Its workers draw orders of their own: the seed
+            is not used.
+        parts, part: how many processes share each batch evenly, and which of them this is. All
+            read the same order and decode their own part.
     """
 
     input_size: int
@@ -67,6 +80,14 @@ class PipelineSettings:
     shuffle_buffer: int = 2000
     share_3d: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
+    service: str = ""
+    parts: int = 1
+    part: int = 0
+
+    @property
+    def order(self) -> int | None:
+        """The seed of the order; None draws another order in every process."""
+        return None if self.service else self.seed
 
 
 def find_sources(root: str, weights: Mapping[str, float], split: str = "train") -> list[Source]:
@@ -83,8 +104,8 @@ def find_sources(root: str, weights: Mapping[str, float], split: str = "train") 
     for name, weight in weights.items():
         if weight > 0:
             paths = find_shards(root, name, split)
-            examples = count_examples(root, name, split)
-            sources.append(Source(name, paths, examples, weight, _carries_3d(paths[0])))
+            counts = count_by_shard(root, name, split)
+            sources.append(Source(name, paths, counts, weight, _carries_3d(paths[0])))
     return sources
 
 
@@ -103,23 +124,25 @@ def training_dataset(
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
         visibility (B, 19); joints3d (B, 14, 3) m; has_joints3d (B,); pose (B, 72); beta (B, 10);
-        has_smpl (B,); real_pose (N, 72); real_beta (N, 10).
+        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and `src.data.unreadable`'s
+        IDENTITY_KEYS, which tell the records that could not be read and were left out.
     """
     kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
     people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
-    seeds = tf.data.Dataset.random(settings.seed, rerandomize_each_iteration=False).batch(2)
+    seeds = tf.data.Dataset.random(settings.order, rerandomize_each_iteration=False).batch(2)
+    people = tf.data.Dataset.zip(people, seeds).map(lambda record, seed: (*record, seed))
 
     def prepare(serialized: Tensor, seed: Tensor) -> dict[str, Tensor]:
         jitter = draw_jitter(seed, settings.augmentation)
         return prepare_person(parse_person(serialized), jitter, settings.input_size)
 
-    people = tf.data.Dataset.zip(people, seeds)
-    people = people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    people = people.batch(settings.batch_size, drop_remainder=True)
-    bodies = _mix(mocap, settings).map(parse_mocap)
-    bodies = bodies.batch(settings.real_bodies, drop_remainder=True)
-    joined = tf.data.Dataset.zip(people, bodies).map(_join)
+    people = _batches("people", people, prepare, settings.batch_size, settings)
+    bodies = _batches("bodies", _mix(mocap, settings), _body, settings.real_bodies, settings)
+    joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
+    if settings.service:
+        service = tf.data.experimental.service
+        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, settings.service))
     return joined.prefetch(tf.data.AUTOTUNE)
 
 
@@ -171,15 +194,10 @@ def _check_pictures(path: str) -> None:
     if is_mocap_path(path):
         return
     for index, serialized in enumerate(read_shard(path)):
-        person = parse_person(tf.constant(serialized))
         try:
-            tf.io.decode_jpeg(person["image_bytes"], channels=3)
-        except tf.errors.InvalidArgumentError as error:
-            name = person["filename"].numpy().decode(errors="replace")
-            raise UserError(
-                f"record {index} of {path}: the picture ({name or 'unnamed'}) is no readable JPEG. "
-                "Delete the shard and its manifest, then run make tfrecords again."
-            ) from error
+            check_record(serialized, PERSON_KEYS)
+        except UserError as error:
+            raise UserError(f"record {index} of {path}: {error}") from error
 
 
 def _carries_3d(path: str) -> bool:
@@ -193,20 +211,48 @@ def _carries_3d(path: str) -> bool:
 
 
 def _mix(sources: Sequence[Source], settings: PipelineSettings) -> tf.data.Dataset:
-    streams = [_shuffled(source, settings.seed + i, settings) for i, source in enumerate(sources)]
+    orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
+    streams = [_shuffled(*each, settings) for each in zip(sources, orders, strict=True)]
     if len(streams) == 1:
         return streams[0]
     shares = np.array([source.examples * source.weight for source in sources], float)
     return tf.data.Dataset.sample_from_datasets(
-        streams, (shares / shares.sum()).tolist(), settings.seed, rerandomize_each_iteration=False
+        streams, (shares / shares.sum()).tolist(), settings.order, rerandomize_each_iteration=False
     )
 
 
-def _shuffled(source: Source, seed: int, settings: PipelineSettings) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices(list(source.paths))
-    paths = paths.shuffle(len(source.paths), seed=seed)
-    records = paths.interleave(tf.data.TFRecordDataset, cycle_length=_OPEN_SHARDS)
+def _shuffled(source: Source, seed: int | None, settings: PipelineSettings) -> tf.data.Dataset:
+    shards = (list(source.paths), np.asarray(source.counts, np.int64))
+    paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
+    records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
+
+
+def _batches(
+    stream: str,
+    records: tf.data.Dataset,
+    prepare: Callable[..., dict[str, Tensor]],
+    size: int,
+    settings: PipelineSettings,
+) -> tf.data.Dataset:
+    """This process's part of batches of what `prepare` makes of each record that can be read."""
+    share = size // settings.parts
+    # Behind a service every process has an order of its own, and nothing to divide.
+    part = 0 if settings.service else settings.part
+    mine = slice(part * share, (part + 1) * share)
+
+    def prepared(serialized: Tensor, rest: tuple, identity: dict) -> dict[str, Tensor]:
+        return with_stream(stream, prepare(serialized, *rest), identity)
+
+    samples = identified(records, size, mine).map(
+        prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return samples.ignore_errors().batch(share, drop_remainder=True)
+
+
+def _body(serialized: Tensor) -> dict[str, Tensor]:
+    pose, beta = parse_mocap(serialized)
+    return {"real_pose": pose, "real_beta": beta}
 
 
 def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
@@ -216,6 +262,3 @@ def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) 
     turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(list(streams), turns)
 
-
-def _join(people: dict, bodies: tuple) -> dict:
-    return {**people, "real_pose": bodies[0], "real_beta": bodies[1]}

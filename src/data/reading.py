@@ -188,3 +188,36 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
         raise UserError(f"no shard at {path}.") from error
     except tf.errors.DataLossError as error:
         raise UserError(truncated_message(Path(path), index)) from error
+
+
+def why_unreadable(name: str) -> str:
+    """What is wrong with a record of a name like "record 7 of data/lsp/train_00000.tfrecord"."""
+    number, _, path = name.removeprefix("record ").partition(" of ")
+    keys = MOCAP_KEYS if is_mocap_path(path) else PERSON_KEYS
+    try:
+        for index, serialized in enumerate(read_shard(path)):
+            if str(index) == number:
+                check_record(serialized, keys)
+    except UserError as error:
+        return f"{name}: {error}"
+    return f"{name}: the file ends before it, or has changed since."
+
+
+def check_record(serialized: bytes, keys: tuple[Key, ...]) -> None:
+    """Checks a record's keys as `validate_record` does, and that its picture can be decoded.
+
+    Raises:
+        UserError: saying what is wrong and what to do.
+    """
+    validate_record(serialized, keys)
+    if keys is not PERSON_KEYS:
+        return
+    person = parse_person(tf.constant(serialized))
+    try:
+        tf.io.decode_jpeg(person["image_bytes"], channels=3)
+    except tf.errors.InvalidArgumentError as error:
+        name = person["filename"].numpy().decode(errors="replace")
+        raise UserError(
+            f"the picture ({name or 'unnamed'}) is no readable JPEG. "
+            "Delete the shard and its manifest, then run make tfrecords again."
+        ) from error

@@ -151,14 +151,22 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
 
 
 def count_examples(root: str | Path, dataset: str, split: str) -> int:
-    """Number of records: from the manifest, else by walking the shards' record headers.
+    """Number of records of a dataset's split, see `count_by_shard`."""
+    return sum(count_by_shard(root, dataset, split))
+
+
+def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
+    """Number of records in each shard of `find_shards`: from the manifest, else by walking the
+    shards' record headers.
 
     Raises:
         UserError: as `find_shards`, and if a shard without manifest is truncated.
     """
     paths = find_shards(root, dataset, split)
     manifest = read_manifest(root, dataset, split)
-    return manifest.examples if manifest else sum(count_records(path) for path in paths)
+    if manifest is None:
+        return [count_records(path) for path in paths]
+    return [manifest.shards[Path(path).name] for path in paths]
 
 
 def count_records(path: str | Path) -> int:

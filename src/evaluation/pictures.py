@@ -95,7 +95,7 @@ def draw_samples(
         paths: the shards that they come from.
         faces: (F, 3) of the predicted meshes; None or empty leaves bodies out.
     """
-    records = _read_records(paths, {int(truth.records[index]) for index in indices})
+    records = read_records(paths, {int(truth.records[index]) for index in indices})
 
     def drawn(index: int) -> Drawn:
         record = int(truth.records[index])
@@ -159,7 +159,26 @@ def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
+def body_over_crop(
+    image: np.ndarray, vertices_m: np.ndarray, camera: np.ndarray, faces: np.ndarray
+) -> np.ndarray:
+    """A body over its 224-pixel crop; the crop alone where the camera's scale is not positive.
+
+    Args:
+        image: (224, 224, 3) uint8 RGB.
+        vertices_m: (6890, 3) camera's axes.
+        camera: (3,) s, tx, ty of the crop.
+        faces: (F, 3).
+    """
+    try:
+        placed = weak_perspective_px(camera, _WHOLE_CROP).project(vertices_m)
+    except UserError:  # a camera turned inside out shows no body: that is the case's picture
+        return image
+    return render_mesh(placed, faces, image)
+
+
+def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
+    """The serialised records of these numbers, counted through all shards."""
     records = itertools.chain.from_iterable(map(read_shard, paths))
     needed = itertools.islice(records, max(wanted, default=-1) + 1)
     return {index: record for index, record in enumerate(needed) if index in wanted}
@@ -187,10 +206,6 @@ def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Ca
 
 def _body_views(case: Case, faces: np.ndarray) -> dict[str, np.ndarray]:
     assert case.vertices_m is not None and case.camera is not None
-    try:
-        placed = weak_perspective_px(case.camera, _WHOLE_CROP).project(case.vertices_m)
-        body = render_mesh(placed, faces, case.image)
-    except UserError:  # a camera turned inside out shows no body: that is the case's picture
-        body = case.image
+    body = body_over_crop(case.image, case.vertices_m, case.camera, faces)
     turned = (turned_view(case.vertices_m, faces, turn, *body.shape[:2]) for turn in _TURNS_DEG)
     return {"body": body, **dict(zip(("from the left", "from the right"), turned, strict=True))}

@@ -137,6 +137,7 @@ def predict_split(
     batch_size: int,
     limit: int | None = None,
     selection: str = "",
+    quiet: bool = False,
 ) -> tuple[Prediction, Truth]:
     """Runs a model over the records.
 
@@ -146,13 +147,15 @@ def predict_split(
         batch_size: images at a time.
         limit: how many records are read, all by default.
         selection: key of `src.evaluation.groups.SELECTIONS`: of these, which are predicted.
+        quiet: show no progress.
 
     Raises:
         UserError: there is no such record.
     """
     batches = _numbered(evaluation_batches(paths, model.input_size, batch_size, limit))
     outputs, labels = [], []
-    for batch in tqdm(_selected(batches, selection), desc="predicting", unit="batch"):
+    chosen = _selected(batches, selection)
+    for batch in tqdm(chosen, desc="predicting", unit="batch", disable=quiet):
         predicted = model.predict_on_batch(batch.pop("images"))
         outputs.append({key: predicted[key] for key in _MODEL_KEYS})
         labels.append(batch)

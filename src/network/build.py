@@ -15,6 +15,8 @@ from src.network.encoder import ENCODERS, build_encoder
 from src.network.hmr import HMR
 from src.network.regressor import Regressor, initial_theta
 
+PRECISIONS = ("float32", "mixed_bfloat16")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -44,6 +46,8 @@ def build_model(
     theta0: np.ndarray | None = None,
     with_discriminator: bool = False,
     seed: int = 0,
+    precision: str = "float32",
+    synchronized_norm: bool = False,
 ) -> HMR:
     """A model with fresh weights.
 
@@ -52,13 +56,18 @@ def build_model(
         theta0: (85,) start of the iteration; a zero pose and shape if None.
         with_discriminator: True for training.
         seed: of the initial weights and the dropout masks.
+        precision: of encoder and regressor, one of `PRECISIONS`; Theta, body and discriminators
+            are float32 throughout.
+        synchronized_norm: take batch statistics over all replicas (TensorFlow only).
     Raises:
-        UserError: the body cannot be opened or the encoder is unknown.
+        UserError: the body cannot be opened, or the encoder or the precision is unknown.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision must be one of {PRECISIONS}. Received: {precision!r}.")
     if spec.encoder not in ENCODERS:
         raise UserError(f"encoder must be one of {sorted(ENCODERS)}. Received: {spec.encoder!r}.")
     keras.utils.set_random_seed(seed)
-    encoder = build_encoder(spec.encoder, spec.input_size)
+    encoder = build_encoder(spec.encoder, spec.input_size, precision, synchronized_norm)
     regressor = Regressor(
         ENCODERS[spec.encoder].num_features,
         initial_theta(np.zeros(72), np.zeros(10)) if theta0 is None else theta0,
@@ -66,6 +75,7 @@ def build_model(
         spec.hidden_units,
         spec.dropout,
         seed,
+        dtype=precision,
     )
     discriminator = Discriminator(spec.discriminator_units) if with_discriminator else None
     return HMR(encoder, regressor, SMPL(open_body(spec.body)), discriminator)

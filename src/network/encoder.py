@@ -96,18 +96,34 @@ def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
             layer.batch_variance = batch_variance
 
 
-def build_encoder(name: str, input_size: int) -> keras.Model:
+def build_encoder(
+    name: str, input_size: int, precision: str = "float32", synchronized_norm: bool = False
+) -> keras.Model:
     """The image encoder (paper section 3): images (B, S, S, 3) in [-1, 1] to features phi (B, F).
 
     Args:
         name: a key of `ENCODERS`; the paper's is "resnet50_v2" with F = 2048.
         input_size: S, pixels.
+        precision: Keras's dtype policy of every layer.
+        synchronized_norm: take batch statistics over all replicas (TensorFlow only).
     Raises:
         ValueError: `name` is not in the table.
     """
     if name not in ENCODERS:
         raise ValueError(f"encoder must be one of {sorted(ENCODERS)}. Received: {name!r}.")
-    spec = ENCODERS[name]
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        encoder = _resnet(ENCODERS[name], input_size)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    for layer in encoder.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.synchronized = synchronized_norm
+    return encoder
+
+
+def _resnet(spec: ResNetSpec, input_size: int) -> keras.Model:
     images = keras.Input((input_size, input_size, 3), name="images")
     net = _conv_same(images, spec.stem, 7, 2, "conv1", use_bias=True)
     net = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(net)

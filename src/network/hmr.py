@@ -49,7 +49,8 @@ class HMR(keras.Model):
         discriminator: Discriminator | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=kwargs.pop("name", "hmr"), **kwargs)
+        # Encoder and regressor compute in their own precision; what is made of Theta is float32.
+        super().__init__(name=kwargs.pop("name", "hmr"), dtype="float32", **kwargs)
         self.encoder = encoder
         self.regressor = regressor
         self.smpl = smpl
@@ -165,6 +166,11 @@ class HMR(keras.Model):
         """One step of both Adams, from gradients of the same forward pass (TensorFlow only).
 
         Neither optimiser sees the other's update: both gradients are taken first, then applied.
+
+        Returns:
+            dict of scalars: those of the criterion, and the norms of the gradients. Several
+            replicas return parts that sum up to the global batch's; of the norms, the sum is an
+            upper bound.
         """
         import tensorflow as tf
 
@@ -176,7 +182,13 @@ class HMR(keras.Model):
         del tape
         self.encoder_optimizer.apply(encoder_gradients, self.encoder_variables)
         self.discriminator_optimizer.apply(critic_gradients, critic_variables)
-        return logs
+        split = len(self.encoder.trainable_variables)
+        norms = {
+            "gradient_norm/encoder": tf.linalg.global_norm(encoder_gradients[:split]),
+            "gradient_norm/regressor": tf.linalg.global_norm(encoder_gradients[split:]),
+            "gradient_norm/discriminator": tf.linalg.global_norm(critic_gradients),
+        }
+        return {**logs, **norms}
 
     def test_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch in inference mode."""

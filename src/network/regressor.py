@@ -39,6 +39,7 @@ class Regressor(keras.layers.Layer):
         hidden_units: width of the two hidden layers.
         dropout: rate after each of them; a new mask in every iteration.
         seed: of the dropout masks.
+        dtype: of Keras's layers; Theta itself is always float32.
     """
 
     def __init__(
@@ -52,19 +53,23 @@ class Regressor(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=kwargs.pop("name", "regressor"), **kwargs)
+        policy = self.dtype_policy
         self.iterations = iterations
-        self.fc1 = _dense(hidden_units, "fc1", "glorot_uniform", "relu")
-        self.fc2 = _dense(hidden_units, "fc2", "glorot_uniform", "relu")
+        self.fc1 = _dense(hidden_units, "fc1", policy, "glorot_uniform", "relu")
+        self.fc2 = _dense(hidden_units, "fc2", policy, "glorot_uniform", "relu")
         small = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
-        self.fc3 = _dense(NUM_THETA, "fc3", small)
-        self.dropout1 = layers.Dropout(dropout, seed=seed)
-        self.dropout2 = layers.Dropout(dropout, seed=None if seed is None else seed + 1)
+        self.fc3 = _dense(NUM_THETA, "fc3", policy, small)
+        self.dropout1 = layers.Dropout(dropout, seed=seed, dtype=policy)
+        self.dropout2 = layers.Dropout(
+            dropout, seed=None if seed is None else seed + 1, dtype=policy
+        )
         start = np.asarray(theta0, np.float32).reshape(1, NUM_THETA)
         self.mean_theta = self.add_weight(
             shape=(1, NUM_THETA),
             initializer=lambda shape, dtype=None: ops.cast(start, dtype or "float32"),
             name="mean_theta",
             dtype="float32",
+            autocast=False,
         )
         for layer, width in (
             (self.fc1, num_features + NUM_THETA),
@@ -97,5 +102,7 @@ class Regressor(keras.layers.Layer):
         return ops.cast(self.fc3(hidden), "float32")
 
 
-def _dense(units: int, name: str, initializer: Any, activation: str | None = None) -> layers.Dense:
-    return layers.Dense(units, activation, kernel_initializer=initializer, name=name)
+def _dense(
+    units: int, name: str, policy: Any, initializer: Any, activation: str | None = None
+) -> layers.Dense:
+    return layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=policy)

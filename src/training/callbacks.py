@@ -1,14 +1,14 @@
-"""What watches a training: the progress line, TensorBoard, and a table of the logged scalars."""
+"""What watches a training's steps: the progress line and the means of the logged scalars."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import keras
-import tensorflow as tf
 from tqdm import tqdm
 
+from src.training.journal import Journal
+
+# Seconds of a step that the loop adds to its scalars: waiting for a batch, and altogether.
+WAITED, TOOK = "seconds/waited", "seconds/step"
 _SHOWN = {
     "loss": "loss",
     "loss/keypoints2d": "2D",
@@ -40,20 +40,21 @@ class ProgressLine(keras.callbacks.Callback):
 
 
 class ScalarLog(keras.callbacks.Callback):
-    """Means of every scalar over `every` steps, to TensorBoard and to `metrics.jsonl`.
+    """Means of every scalar over `every` steps.
 
     A loss term without a supervised sample in the interval is left out rather than logged as 0.
 
     Args:
-        folder: of the event files; `metrics.jsonl` lies beside it.
+        journal: where they go.
         every: steps between two entries.
+        batch_size: images a step, of all devices together.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, journal: Journal, every: int, batch_size: int) -> None:
         super().__init__()
-        self._writer = tf.summary.create_file_writer(str(folder))
-        self._table = folder.parent / "metrics.jsonl"
+        self._journal = journal
         self._every = every
+        self._batch_size = batch_size
         self._sums: dict[str, float] = {}
         self._count = 0
 
@@ -64,18 +65,17 @@ class ScalarLog(keras.callbacks.Callback):
         if (batch + 1) % self._every == 0:
             self._flush(batch + 1)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._writer.close()
-
     def _flush(self, step: int) -> None:
         means = {name: total / self._count for name, total in self._sums.items()}
+        means |= self._speed(means.pop(WAITED, 0.0), means.pop(TOOK, 0.0))
         means = {name: mean for name, mean in means.items() if not _unsupervised(name, means)}
-        with self._writer.as_default(step):
-            for name, mean in means.items():
-                tf.summary.scalar(name, mean)
-        with self._table.open("a") as table:
-            table.write(json.dumps({"step": step, **means}) + "\n")
+        self._journal.scalars(step, means)
         self._sums, self._count = {}, 0
+
+    def _speed(self, waited: float, took: float) -> dict[str, float]:
+        if not took:
+            return {}
+        return {"speed/images_per_s": self._batch_size / took, "speed/waiting_share": waited / took}
 
 
 def _unsupervised(name: str, means: dict[str, float]) -> bool:

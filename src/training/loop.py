@@ -13,7 +13,10 @@ import tensorflow as tf
 from src.body.tensor import Tensor
 from src.data.pipeline import Source, explain_input_error
 from src.network.hmr import HMR
+from src.training.bad_records import BadRecords
+from src.training.callbacks import TOOK, WAITED
 from src.training.checkpoints import TrainingState
+from src.training.devices import Devices
 from src.training.stopping import StopSignal, check_finite
 
 
@@ -23,15 +26,17 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long to train and how often to save.
+    """How long to train, how often to save, and what to put up with.
 
     Attributes:
         total_steps: steps of the whole training, counted from its very beginning.
         checkpoint_every_steps: steps between two checkpoints.
+        max_bad_share: part of all records that may be unreadable.
     """
 
     total_steps: int
     checkpoint_every_steps: int
+    max_bad_share: float
 
 
 def train(
@@ -39,6 +44,7 @@ def train(
     batches: Iterator,
     state: TrainingState,
     settings: LoopSettings,
+    devices: Devices,
     callbacks: Sequence[keras.callbacks.Callback],
     folder: Path,
     sources: Sequence[Source],
@@ -53,14 +59,16 @@ def train(
         batches: iterator of training batches, part of `state`.
         state: restored already if the run is resumed.
         settings: see there.
+        devices: what the steps run on.
         callbacks: Keras callbacks; batch numbers count from the very beginning.
         folder: working directory, for the batch of a non-finite loss.
         sources: the datasets behind `batches`, to explain unreadable records.
     Raises:
-        UserError: a loss is not finite or a record cannot be read.
+        UserError: a loss is not finite, a shard is damaged or too many records cannot be read.
         Interrupted: Ctrl-C or SIGTERM; everything so far is saved.
     """
-    step_function = tf.function(model.train_step, jit_compile=model.jit_compile)
+    bad_records = BadRecords(sources, settings.max_bad_share, folder)
+    take_step = devices.step_function(model)
     hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
     hooks.on_train_begin()
     try:
@@ -68,15 +76,20 @@ def train(
             for step in range(int(state.step), settings.total_steps):
                 started = time.monotonic()
                 batch = _next(batches, sources)
+                bad_records.note(batch)
+                waited = time.monotonic() - started
                 hooks.on_train_batch_begin(step)
-                logs = {name: float(value) for name, value in step_function(batch).items()}
+                logs = take_step(batch)
                 check_finite(step + 1, logs, batch, folder)
+                took = time.monotonic() - started
                 state.step.assign(step + 1)
-                state.seconds.assign_add(time.monotonic() - started)
+                state.seconds.assign_add(took)
+                logs |= {WAITED: waited, TOOK: took, "input/unreadable_records": len(bad_records)}
                 hooks.on_train_batch_end(step, logs)
-                if (step + 1) % settings.checkpoint_every_steps == 0 or stop.received:
+                stopping = devices.agree(bool(stop.received))
+                if (step + 1) % settings.checkpoint_every_steps == 0 or stopping:
                     state.save()
-                if stop.received:
+                if stopping:
                     raise Interrupted(
                         f"stopped after step {step + 1}; run the same command to resume."
                     )

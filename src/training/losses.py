@@ -6,6 +6,7 @@ element is 0 with zero gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras import ops
@@ -13,29 +14,37 @@ from keras import ops
 from src.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
 from src.body.rotations import rodrigues
 from src.body.tensor import Tensor
+from src.network.discriminator import OUTPUTS
 
 
-def keypoint_loss(predicted: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
+def keypoint_loss(
+    predicted: Tensor, target: Tensor, visibility: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Mean absolute error over the coordinates of visible keypoints (paper equation 1).
 
     Args:
         predicted, target: (B, K, 2) normalised coordinates.
         visibility: (B, K) weights. The sum of weighted errors is divided by twice the number of
             weights that are not zero, as TF1's `absolute_difference` does.
+        count: of those weights in the global batch, if this is a part of one.
     """
     errors = ops.sum(ops.abs(predicted - target), axis=-1) * visibility
-    return ops.sum(errors) / ops.maximum(2.0 * _count(visibility), 1.0)
+    count = _count(visibility) if count is None else count
+    return ops.sum(errors) / ops.maximum(2.0 * count, 1.0)
 
 
-def weighted_squared_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def weighted_squared_loss(
+    predicted: Tensor, target: Tensor, weights: Tensor, count: Tensor | None = None
+) -> Tensor:
     """0.5 * mean squared error over the rows with a non-zero weight.
 
     Args:
         predicted, target: (B, D).
         weights: (B,), usually 0 or 1.
+        count: of weights that are not zero in the global batch, if this is a part of one.
     """
     errors = ops.sum(ops.square(predicted - target), axis=-1) * weights
-    elements = _count(weights) * predicted.shape[-1]
+    elements = (_count(weights) if count is None else count) * predicted.shape[-1]
     return 0.5 * ops.sum(errors) / ops.maximum(elements, 1.0)
 
 
@@ -45,15 +54,22 @@ def centre_on_hips(joints3d: Tensor) -> Tensor:
     return joints3d - middle[:, None]
 
 
-def joints3d_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def joints3d_loss(
+    predicted: Tensor, target: Tensor, weights: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Squared error of (B, 14, 3) joints in metres, both sides centred on the hips."""
     size = len(LSP14) * 3
     difference = ops.reshape(centre_on_hips(predicted) - centre_on_hips(target), (-1, size))
-    return weighted_squared_loss(difference, ops.zeros_like(difference), weights)
+    return weighted_squared_loss(difference, ops.zeros_like(difference), weights, count)
 
 
 def smpl_parameter_loss(
-    rotations: Tensor, beta: Tensor, target_rotations: Tensor, target_beta: Tensor, weights: Tensor
+    rotations: Tensor,
+    beta: Tensor,
+    target_rotations: Tensor,
+    target_beta: Tensor,
+    weights: Tensor,
+    count: Tensor | None = None,
 ) -> Tensor:
     """Squared error of 24 rotation matrices (root included) and 10 shape parameters."""
 
@@ -61,7 +77,7 @@ def smpl_parameter_loss(
         return ops.concatenate([ops.reshape(matrices, (-1, 24 * 9)), shape], axis=1)
 
     predicted, target = flatten(rotations, beta), flatten(target_rotations, target_beta)
-    return weighted_squared_loss(predicted, target, weights)
+    return weighted_squared_loss(predicted, target, weights, count)
 
 
 def adversarial_encoder_loss(fake_scores: Tensor) -> Tensor:
@@ -77,6 +93,10 @@ def adversarial_discriminator_losses(
     return real, ops.mean(ops.sum(ops.square(fake_scores), axis=1))
 
 
+def _of_this_replica(value: Tensor) -> Tensor:
+    return value
+
+
 @dataclass(frozen=True)
 class Criterion:
     """Weighs the losses; the defaults are the released recipe's.
@@ -86,12 +106,17 @@ class Criterion:
         joints3d: weight of the 3D joint loss.
         smpl: weight of the SMPL parameter loss.
         adversarial: weight of both adversarial losses.
+        parts: how many replicas share a global batch. Losses and log entries are then a replica's
+            parts, which sum up to the global batch's.
+        total: sums a tensor over the replicas.
     """
 
     keypoints2d: float = 60.0
     joints3d: float = 60.0
     smpl: float = 60.0
     adversarial: float = 1.0
+    parts: int = 1
+    total: Callable[[Tensor], Tensor] = _of_this_replica
 
     def supervised(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
@@ -109,14 +134,20 @@ class Criterion:
             batch[key] for key in ("visibility", "has_joints3d", "has_smpl")
         )
         target_rotations = rodrigues(ops.reshape(batch["pose"], (-1, 24, 3)))
+        counts = [_count(weights) for weights in (visibility, has_joints, has_smpl)]
+        all_visible, all_joints, all_smpl = ops.unstack(self.total(ops.stack(counts)))
         return {
             "keypoints2d": (
-                keypoint_loss(outputs["keypoints2d"], batch["keypoints2d"], visibility),
-                _count(visibility),
+                keypoint_loss(
+                    outputs["keypoints2d"], batch["keypoints2d"], visibility, all_visible
+                ),
+                counts[0],
             ),
             "joints3d": (
-                joints3d_loss(outputs["joints3d"][:, :14], batch["joints3d"], has_joints),
-                _count(has_joints),
+                joints3d_loss(
+                    outputs["joints3d"][:, :14], batch["joints3d"], has_joints, all_joints
+                ),
+                counts[1],
             ),
             "smpl": (
                 smpl_parameter_loss(
@@ -125,8 +156,9 @@ class Criterion:
                     target_rotations,
                     batch["beta"],
                     has_smpl,
+                    all_smpl,
                 ),
-                _count(has_smpl),
+                counts[2],
             ),
         }
 
@@ -135,7 +167,7 @@ class Criterion:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The encoder's total loss and its log entries."""
         raw = {name: loss for name, (loss, _) in supervised.items()}
-        raw["adversarial"] = adversarial_encoder_loss(fake_scores)
+        raw["adversarial"] = adversarial_encoder_loss(fake_scores) / self.parts
         weighted = {name: getattr(self, name) * loss for name, loss in raw.items()}
         total = sum(weighted.values())
         logs = {f"loss/{name}": loss for name, loss in raw.items()}
@@ -147,15 +179,19 @@ class Criterion:
         self, real_scores: Tensor, fake_scores: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The discriminators' total loss and its log entries."""
-        real, fake = adversarial_discriminator_losses(real_scores, fake_scores)
+        losses = adversarial_discriminator_losses(real_scores, fake_scores)
+        real, fake = (loss / self.parts for loss in losses)
         total = self.adversarial * (real + fake)
         logs = {
             "discriminator/loss": total,
             "discriminator/real_loss": real,
             "discriminator/fake_loss": fake,
-            "discriminator/real_score": ops.mean(real_scores),
-            "discriminator/fake_score": ops.mean(fake_scores),
+            "discriminator/real_score": ops.mean(real_scores) / self.parts,
+            "discriminator/fake_score": ops.mean(fake_scores) / self.parts,
         }
+        for name, scores in (("real", real_scores), ("fake", fake_scores)):
+            by_output = ops.unstack(ops.mean(scores, axis=0) / self.parts)
+            logs |= {f"{name}_score/{key}": mean for key, mean in zip(OUTPUTS, by_output)}
         return total, logs
 
 

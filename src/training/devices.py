@@ -1,0 +1,132 @@
+"""What a training runs on: one device, several of one machine, or several machines.
+
+A global batch is spread over the replicas. Losses are divided so that their sum over the replicas
+is the loss of the global batch, and Keras sums gradients over replicas: the update is the same on
+any number of devices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from src.body.tensor import Tensor
+from src.errors import UserError
+from src.network.hmr import HMR
+
+Step = Callable[[Mapping[str, Tensor]], dict[str, float]]
+# None stands for one device, without any strategy's cost.
+STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy] | None] = {
+    "none": None,
+    "mirrored": tf.distribute.MirroredStrategy,
+    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+}
+
+
+class Devices:
+    """The replicas that share a training.
+
+    Args:
+        strategy: of `tf.distribute`; None for one device.
+    Attributes:
+        replicas: of all processes together; each takes an equal part of a batch.
+        workers, worker: how many processes train together, and which of them this is.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None):
+        self._strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync if strategy else 1
+        resolver = strategy.cluster_resolver if strategy else None
+        cluster = resolver.cluster_spec().as_dict() if resolver else {}
+        self.workers = max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
+        self.worker = _position(resolver) if self.workers > 1 else 0
+        self._ask = tf.function(self._count_ones)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.worker == 0
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Variables made inside are kept on every device."""
+        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+
+    def total(self, value: Tensor) -> Tensor:
+        """Inside a step: the sum over the replicas."""
+        if not self._strategy:
+            return value
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+    def step_function(self, model: HMR) -> Step:
+        """A compiled training step: this process's part of a batch to the global batch's scalars.
+
+        The scalars leave the device together, as one vector.
+        """
+        names: list[str] = []
+
+        def step(batch: Mapping[str, Tensor]) -> Tensor:
+            logs = model.train_step(batch)
+            names[:] = logs
+            return self.total(tf.stack(list(logs.values())))
+
+        run = tf.function(self._on_every_replica(step), jit_compile=model.jit_compile)
+        return lambda batch: dict(zip(names, run(self._split(batch)).numpy().tolist()))
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any process says yes; all of them must ask, and none goes on before the last."""
+        return flag if self.workers == 1 else bool(self._ask(tf.constant(float(flag))) > 0)
+
+    def _count_ones(self, value: Tensor) -> Tensor:
+        return self._on_every_replica(self.total)(value)
+
+    def _on_every_replica(self, function: Callable[[Tensor], Tensor]) -> Callable:
+        strategy = self._strategy
+        if not strategy:
+            return function
+
+        def run(values: Tensor) -> Tensor:
+            results = strategy.run(function, args=(values,))
+            return strategy.experimental_local_results(results)[0]
+
+        return run
+
+    def _split(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        local = self.replicas // self.workers
+        if not self._strategy or local == 1:
+            return batch
+
+        def part(context: tf.distribute.InputReplicaContext) -> dict[str, Tensor]:
+            index = context.replica_id_in_sync_group % local
+            return {key: tf.split(value, local)[index] for key, value in batch.items()}
+
+        return self._strategy.experimental_distribute_values_from_function(part)
+
+
+def open_devices(name: str) -> Devices:
+    """The devices of a strategy's name; several workers read their places from `TF_CONFIG`.
+
+    It has to come before anything else that TensorFlow does in the process.
+
+    Raises:
+        UserError: there is no such strategy, or the workers cannot be set up.
+    """
+    if name not in STRATEGIES:
+        raise UserError(
+            f"config.strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}."
+        )
+    make = STRATEGIES[name]
+    try:
+        return Devices(make() if make else None)
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise UserError(
+            f"config.strategy={name} cannot be set up: {str(error).splitlines()[0]} Every process "
+            "needs TF_CONFIG with the same cluster and a task of its own: see docs/training.md."
+        ) from error
+
+
+def _position(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+    """Place among all workers; a chief comes before those named worker."""
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", []))
+    return resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)

@@ -1,0 +1,55 @@
+"""A tiny training with SGD in a process of its own: python -m tests.training.devices_run STRATEGY
+WORKDIR RECORDS BODY [TF_CONFIG]. "mirrored" sees two devices.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+BATCH_SIZE, STEPS, RATE = 8, 3, 1e-3
+
+
+def main(strategy: str, workdir: str, records: str, body: str, cluster: str = "") -> None:
+    """Trains, and leaves a training's files in `workdir`."""
+    if cluster:
+        os.environ["TF_CONFIG"] = cluster
+    import keras
+    import tensorflow as tf
+
+    from src.training import assemble
+    from src.training.experiment import run_experiment
+
+    if strategy == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+    # Adam's first steps are the gradients' signs alone: SGD shows a factor.
+    assemble._adam = lambda *_: keras.optimizers.SGD(RATE)
+    run_experiment(_config(strategy, records, body), Path(workdir))
+
+
+def _config(strategy: str, records: str, body: str):
+    from src.configs.demo import get_config
+
+    config = get_config()
+    config.strategy = strategy
+    config.model.input_size = 32
+    config.model.hidden_units = 32
+    config.model.discriminator_units = 16
+    config.model.body = body
+    config.data.root = records
+    config.data.train = {"lsp": 1.0, "mpi_inf_3dhp": 1.0}
+    config.data.mocap = {"mocap_cmu": 1.0}
+    config.data.shuffle_buffer = 16
+    # Three of eight: the halves of a batch hold different numbers of 3D labels.
+    config.data.share_3d = 0.375
+    config.train.batch_size = BATCH_SIZE
+    config.train.epochs = STEPS * BATCH_SIZE / 48
+    config.train.log_every_steps = 1
+    config.validation.dataset = ""
+    return config
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

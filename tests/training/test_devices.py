@@ -1,0 +1,104 @@
+"""The same global batch gives the same update on one device, on two, and in two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.network.checkpoint import load_model
+from src.training.devices import Devices, open_devices
+from src.training.experiment import run_experiment
+
+ROOT = Path(__file__).parents[2]
+
+
+def _start(strategy, workdir, records_root, body_path, *cluster):
+    command = [sys.executable, "-m", "tests.training.devices_run", strategy, workdir]
+    command += [records_root, body_path, *cluster]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _finish(*processes):
+    for process in processes:
+        _, printed = process.communicate(timeout=250)
+        assert process.returncode == 0, printed[-3000:]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, records_root, body_path):
+    """The working directory of a training on one device."""
+    workdir = tmp_path_factory.mktemp("alone") / "run"
+    _finish(_start("none", workdir, records_root, body_path))
+    return workdir
+
+
+def _result(workdir):
+    model = load_model(workdir)
+    weights = [*model.encoder.get_weights(), *model.regressor.get_weights()]
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return weights, [json.loads(line) for line in lines]
+
+
+def _assert_same(workdir, reference):
+    (weights, logged), (expected, wanted) = _result(workdir), _result(reference)
+    assert [entry["step"] for entry in logged] == [1, 2, 3]
+    for entry, other in zip(logged, wanted, strict=True):
+        for name in other:
+            if name.startswith(("loss", "weighted", "supervised", "discriminator", "real", "fake")):
+                assert entry[name] == pytest.approx(other[name], rel=2e-3, abs=1e-5), name
+    for ours, theirs in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-4, rtol=2e-3)
+
+
+@pytest.mark.slow
+def test_two_devices_of_one_process(tmp_path, records_root, body_path, alone):
+    _finish(_start("mirrored", tmp_path / "run", records_root, body_path))
+    _assert_same(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path, records_root, body_path, alone):
+    addresses = [f"localhost:{_free_port()}" for _ in range(2)]
+    clusters = [
+        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        for index in range(2)
+    ]
+    _finish(
+        *[
+            _start("multi_worker", tmp_path / "run", records_root, body_path, cluster)
+            for cluster in clusters
+        ]
+    )
+    _assert_same(tmp_path / "run", alone)
+    saved = {path.name for path in (tmp_path / "run" / "checkpoints" / "worker_1").iterdir()}
+    assert "ckpt-3.index" in saved
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(UserError, match=r"none, mirrored, multi_worker. Received: 'tpu'"):
+        open_devices("tpu")
+
+
+def test_a_batch_that_does_not_divide_is_refused(tiny_config, tmp_path, monkeypatch):
+    devices = Devices()
+    devices.replicas = 3
+    monkeypatch.setattr("src.training.experiment.open_devices", lambda _: devices)
+    with pytest.raises(UserError, match=r"multiple of the 3 devices.* Received: 4"):
+        run_experiment(tiny_config, tmp_path / "run")
