@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.timing import Row, table
@@ -41,9 +42,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _body_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import keypoints_row
+    from benchmarks.smplx_body import smplx_rows
     from src.body.library import open_body
 
-    return [keypoints_row(open_body(options.body), 64, options.repeats)]
+    body = open_body(options.body)
+    rows = [keypoints_row(body, 64, options.repeats)]
+    if not all(map(find_spec, ("torch", "smplx"))):
+        print("no torch or smplx: their rows are left out (pip install -e .[oracles])")
+        return rows
+    return rows + smplx_rows(body, 64, options.repeats)
 
 
 def _drawing_rows(options: argparse.Namespace) -> list[Row]:
@@ -54,12 +61,16 @@ def _drawing_rows(options: argparse.Namespace) -> list[Row]:
 
 
 def _network_rows(options: argparse.Namespace) -> list[Row]:
-    from benchmarks.network import prediction_row, training_row
+    from benchmarks.network import precision_row, prediction_row, training_row
     from src.network.build import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
     rows = [prediction_row(spec, size, options.repeats) for size in (1, 8)]
-    return [training_row(spec, options.batch, options.repeats), *rows]
+    return [
+        training_row(spec, options.batch, options.repeats),
+        precision_row(spec, options.batch, options.repeats),
+        *rows,
+    ]
 
 
 def _metrics_rows(options: argparse.Namespace) -> list[Row]:

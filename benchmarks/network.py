@@ -17,17 +17,34 @@ from src.training.losses import Criterion
 
 def training_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
     """All losses, both networks and both Adams, beside the encoder with one Adam."""
-    model = build_model(spec, with_discriminator=True)
-    model.compile(keras.optimizers.Adam(1e-5), keras.optimizers.Adam(1e-4), Criterion())
     batch = made_batch(spec, batch_size)
-    step = tf.function(model.train_step)
     return compare(
         f"training step, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
-        lambda: float(step(batch)["loss"]),
+        model_step(spec, batch, "float32"),
         "bare encoder: forward, backward, Adam",
         encoder_step(spec, batch["images"]),
         repeats,
     )
+
+
+def precision_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
+    """A whole training step in mixed_bfloat16, beside the same in float32."""
+    batch = made_batch(spec, batch_size)
+    return compare(
+        f"training step in mixed_bfloat16, batch {batch_size}",
+        model_step(spec, batch, "mixed_bfloat16"),
+        "the same in float32",
+        model_step(spec, batch, "float32"),
+        repeats,
+    )
+
+
+def model_step(spec: ModelSpec, batch: dict[str, tf.Tensor], precision: str):
+    """A function that takes one training step of the whole model."""
+    model = build_model(spec, with_discriminator=True, precision=precision)
+    model.compile(keras.optimizers.Adam(1e-5), keras.optimizers.Adam(1e-4), Criterion())
+    step = tf.function(model.train_step)
+    return lambda: float(step(batch)["loss"])
 
 
 def encoder_step(spec: ModelSpec, images: tf.Tensor):

@@ -66,7 +66,7 @@ class Devices:
         """
         names: list[str] = []
 
-        def step(batch: Mapping[str, Tensor]) -> Tensor:
+        def step(batch: dict[str, Tensor]) -> Tensor:
             logs = model.train_step(batch)
             names[:] = logs
             return self.total(tf.stack(list(logs.values())))

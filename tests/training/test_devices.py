@@ -18,6 +18,8 @@ from src.training.devices import Devices, open_devices
 from src.training.experiment import run_experiment
 
 ROOT = Path(__file__).parents[2]
+# Several processes build their graphs at once; a busy machine takes minutes.
+pytestmark = pytest.mark.timeout(900)
 
 
 def _start(strategy, workdir, records_root, body_path, *cluster):
@@ -31,7 +33,7 @@ def _start(strategy, workdir, records_root, body_path, *cluster):
 
 def _finish(*processes):
     for process in processes:
-        _, printed = process.communicate(timeout=250)
+        _, printed = process.communicate(timeout=600)
         assert process.returncode == 0, printed[-3000:]
 
 
@@ -56,9 +58,9 @@ def _assert_same(workdir, reference):
     for entry, other in zip(logged, wanted, strict=True):
         for name in other:
             if name.startswith(("loss", "weighted", "supervised", "discriminator", "real", "fake")):
-                assert entry[name] == pytest.approx(other[name], rel=2e-3, abs=1e-5), name
+                assert entry[name] == pytest.approx(other[name], rel=5e-4, abs=1e-5), name
     for ours, theirs in zip(weights, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=2e-4, rtol=2e-3)
+        np.testing.assert_allclose(ours, theirs, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.slow
