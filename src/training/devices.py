@@ -79,7 +79,8 @@ class Devices:
         return flag if self.workers == 1 else bool(self._ask(tf.constant(float(flag))) > 0)
 
     def _count_ones(self, value: Tensor) -> Tensor:
-        return self._on_every_replica(self.total)(value)
+        # The identity puts the value on the replica's device, where a sum wants it.
+        return self._on_every_replica(lambda flag: self.total(tf.identity(flag)))(value)
 
     def _on_every_replica(self, function: Callable[[Tensor], Tensor]) -> Callable:
         strategy = self._strategy
