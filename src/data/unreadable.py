@@ -16,6 +16,7 @@ from src.body.tensor import Tensor
 
 POSITION, NEIGHBOURS = "position", "neighbours"
 STREAMS = ("people", "bodies")
+_FEW = 8
 # What a training batch carries besides the network's inputs: (B,) int64 and (B,) strings.
 IDENTITY_KEYS = tuple(f"{stream}/{key}" for stream in STREAMS for key in (POSITION, NEIGHBOURS))
 
@@ -38,20 +39,24 @@ def identified(records: tf.data.Dataset, size: int, mine: slice = slice(None)) -
 
     Args:
         records: endless.
-        size: of a neighbourhood.
+        size: of a batch.
         mine: which of each `size` records go on; all by default.
     Returns:
         dataset of (bytes, rest, identity): rest a tuple of what came behind the number, identity
         a dict of the two.
     """
 
+    share = len(range(size)[mine])
+    # Few names travel with each record: of a whole batch they would be a megabyte a step.
+    near = _FEW if share % _FEW == 0 else share
+
     def identify(group: Tensor, columns: tuple[Tensor, ...]) -> tuple[Tensor, tuple, dict]:
         serialized, paths, numbers, *rest = (column[mine] for column in columns)
         names = tf.strings.join(["record ", tf.strings.as_string(numbers), " of ", paths])
-        share = tf.size(names, tf.int64)
+        neighbours = tf.strings.reduce_join(tf.reshape(names, (-1, near)), 1, separator="\n")
         identity = {
-            POSITION: group * share + tf.range(share),
-            NEIGHBOURS: tf.repeat(tf.strings.reduce_join(names, separator="\n"), share),
+            POSITION: group * share + tf.range(share, dtype=tf.int64),
+            NEIGHBOURS: tf.repeat(neighbours, near),
         }
         return serialized, tuple(rest), identity
 
