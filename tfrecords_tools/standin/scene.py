@@ -59,7 +59,7 @@ class SceneStyle:
     pitch_deg: tuple[float, float] = (-10.0, 30.0)
     person_px: tuple[float, float] = (140.0, 190.0)
     backgrounds: str = "plain"
-    occluder_odds: float = 0.3
+    occluder_odds: float = 0.2
     truncation_odds: float = 0.1
 
     def for_frame(self, frame_px: int) -> SceneStyle:
