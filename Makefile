@@ -12,7 +12,7 @@ CONFIG ?= src/configs/hmr.py
 CHECKPOINT ?= models/demo_standin
 PROTOCOL ?= stand_in
 DATA ?= data/tfrecords
-DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500
+DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500 --occluders 0.3
 
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)

@@ -3,8 +3,10 @@
 Command:  make demo-long (makes the data first), or
           python -m src.main --config src/configs/demo_long.py
 Needs:    data/standin_long, the converted stand-in datasets: 20,000 pictures with 3D joints, 3,000
-          of LSP and 2,500 of COCO.
-Cost:     about 31,000 steps of 32 pictures. Its result has not been measured yet.
+          of LSP and 2,500 of COCO, things in front of people in 30 % of them.
+Cost:     24,956 steps of 32 pictures, 66 minutes on two cores that other work shared.
+Measured: on people and poses never seen, MPJPE 97.0 mm and PA-MPJPE 61.6 mm; the best constant
+          answers come to 202.1 mm and 94.2 mm. models/demo_standin holds these weights.
 """
 
 from ml_collections import ConfigDict
@@ -19,6 +21,7 @@ def get_config() -> ConfigDict:
     config.data.augmentation = ConfigDict(
         {"shift_px": 10, "scale_min": 0.9, "scale_max": 1.12, "flip_probability": 0.5}
     )
-    config.train.epochs = 43.0
+    config.optimizer.encoder_learning_rate = 1e-3
+    config.train.epochs = 36.0
     config.train.checkpoint_every_steps = 1000
     return config

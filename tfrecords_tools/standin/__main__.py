@@ -23,7 +23,7 @@ EPILOG = """example:
   python -m tfrecords_tools --mpi_inf_3dhp data/standin_raw/mpi_inf_3dhp --output data/tfrecords
 
 The same flags give the same files, whatever the number of workers. --views 180 --backgrounds loud
-is a much harder setting, for runs of hours."""
+--occluders 0.4 is a much harder setting, for runs of hours."""
 README = """Pictures of people who do not exist, rendered by python -m tfrecords_tools.standin, in
 the layouts of LSP, COCO 2014, MPI-INF-3DHP and AMASS. They hold no data of those datasets and are
 free of their licences. standin.json holds the settings: the same settings make the same files.
@@ -35,7 +35,7 @@ of the second half of lsp appear nowhere else.
 MANIFEST = "standin.json"
 VERSION = 1
 COUNTS = ("images_3d", "test_3d", "lsp", "coco", "held_out", "mocap")
-SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "frame_px", "seed")
+SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "occluders", "frame_px", "seed")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -80,6 +80,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     looks.add_argument("--backgrounds", choices=("plain", "loud"), default="plain")
     looks.add_argument(
+        "--occluders",
+        type=float,
+        default=0.2,
+        help="share of pictures with things in front of people (%(default)s)",
+    )
+    looks.add_argument(
         "--frame_px", type=int, default=320, help="MPI-INF-3DHP frame size (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed, other people and poses")
@@ -115,6 +121,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError("--lsp must be 0 or at least 2: half is for training, half for testing.")
     if not 0 <= arguments.views <= 180:
         raise UserError(f"--views must lie in 0..180 degrees. Received: {arguments.views:g}.")
+    if not 0 <= arguments.occluders <= 1:
+        raise UserError(f"--occluders must lie in 0..1. Received: {arguments.occluders:g}.")
     if not 128 <= arguments.frame_px <= 2048:
         raise UserError(f"--frame_px must lie in 128..2048. Received: {arguments.frame_px}.")
     if arguments.workers < 1:
@@ -193,7 +201,11 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _style(arguments: argparse.Namespace) -> SceneStyle:
-    return SceneStyle(max_yaw_deg=arguments.views, backgrounds=arguments.backgrounds)
+    return SceneStyle(
+        max_yaw_deg=arguments.views,
+        backgrounds=arguments.backgrounds,
+        occluder_odds=arguments.occluders,
+    )
 
 
 if __name__ == "__main__":
