@@ -17,6 +17,7 @@ from src.body.tensor import Tensor
 
 CROP_SIZE = 224
 _DECODE_RATIOS = (8, 4, 2, 1)
+_LABELS = ("visibility", "joints3d_m", "pose", "shape", "has_joints3d", "has_smpl")
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,52 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         invisible; visibility (19,); joints3d (14, 3) m; has_joints3d; pose (72,); beta (10,);
         has_smpl.
     """
+    cropped = {key: value[None] for key, value in crop_person(person, jitter, input_size).items()}
+    return {key: value[0] for key, value in finish_samples(cropped).items()}
+
+
+def crop_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int) -> dict:
+    """What has to be done picture by picture; a batch of it goes to `finish_samples`.
+
+    Args:
+        person, jitter, input_size: as `prepare_person`.
+    Returns:
+        images (S, S, 3) float32 in [0, 255], mirrored already where the draw says so; crop_px (19,
+        2) the keypoints in the crop, not mirrored; flip; and the labels of `person`.
+    """
     picture, ratio = _decode(person["image_bytes"], input_size)
     height_width = tf.cast(tf.io.extract_jpeg_shape(person["image_bytes"])[:2], tf.float32)
     factor, origin_px = crop_geometry(height_width, person["center_px"], jitter)
     image = warp_crop(picture, ratio, factor, origin_px, input_size)
-    crop_px = person["keypoints2d_px"] * factor - origin_px
-    sample = {
-        "images": 2.0 * (image / 255.0) - 1.0,
-        "keypoints2d": normalise(crop_px) * person["visibility"][:, None],
-        "visibility": person["visibility"],
-        "joints3d": person["joints3d_m"],
-        "has_joints3d": person["has_joints3d"],
-        "pose": person["pose"],
-        "beta": person["shape"],
-        "has_smpl": person["has_smpl"],
+    return {
+        "images": tf.cond(jitter.flip, lambda: image[:, ::-1], lambda: image),
+        "crop_px": person["keypoints2d_px"] * factor - origin_px,
+        "flip": jitter.flip,
+        **{key: person[key] for key in _LABELS},
     }
-    return tf.cond(jitter.flip, lambda: mirror_sample(sample), lambda: sample)
+
+
+def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Batches (B, ...) of `crop_person` to batches of `prepare_person`, all samples at once."""
+    flip = cropped["flip"]
+    labels = {
+        "keypoints2d": normalise(cropped["crop_px"]) * cropped["visibility"][..., None],
+        "visibility": cropped["visibility"],
+        "joints3d": cropped["joints3d_m"],
+        "pose": cropped["pose"],
+    }
+    mirrored = mirror_labels(labels)
+    chosen = {
+        key: tf.where(tf.reshape(flip, (-1,) + (1,) * (value.shape.rank - 1)), mirrored[key], value)
+        for key, value in labels.items()
+    }
+    return {
+        "images": 2.0 * (cropped["images"] / 255.0) - 1.0,
+        **chosen,
+        "beta": cropped["shape"],
+        "has_joints3d": cropped["has_joints3d"],
+        "has_smpl": cropped["has_smpl"],
+    }
 
 
 def crop_geometry(
@@ -169,24 +200,29 @@ def normalise(crop_px: tf.Tensor, size: int = CROP_SIZE) -> tf.Tensor:
     return 2.0 * crop_px / size - 1.0
 
 
-def mirror_sample(sample: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The same person in a mirror: image, keypoints, pose and 3D joints change sides.
+def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The labels of the same people in a mirror: keypoints, pose and 3D joints change sides.
 
-    Pixel x becomes size - 1 - x. Shape is left as it is. The original also subtracts the mean from
-    the mirrored 3D joints; the losses centre them on the hips, so it has no effect and is left out.
+    Pixel x becomes size - 1 - x. The original also subtracts the mean from the mirrored 3D joints;
+    the losses centre them on the hips, so it has no effect and is left out.
+
+    Args:
+        labels: keypoints2d (..., 19, 2), visibility (..., 19), joints3d (..., 14, 3) and pose
+            (..., 72), of any leading dimensions.
     """
-    visibility = tf.gather(sample["visibility"], COCOPLUS_FLIP)
-    keypoints = tf.gather(sample["keypoints2d"], COCOPLUS_FLIP)
-    mirrored_x = -keypoints[:, :1] - 2.0 / CROP_SIZE
-    keypoints = tf.concat([mirrored_x, keypoints[:, 1:]], 1) * visibility[:, None]
-    pose = tf.gather(tf.reshape(sample["pose"], (24, 3)), SMPL_FLIP) * AXIS_ANGLE_FLIP_SIGN
+    visibility = tf.gather(labels["visibility"], COCOPLUS_FLIP, axis=-1)
+    keypoints = tf.gather(labels["keypoints2d"], COCOPLUS_FLIP, axis=-2)
+    mirrored_x = -keypoints[..., :1] - 2.0 / CROP_SIZE
+    keypoints = tf.concat([mirrored_x, keypoints[..., 1:]], -1) * visibility[..., None]
+    pose = labels["pose"]
+    axes = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], (24, 3)], 0))
+    axes = tf.gather(axes, SMPL_FLIP, axis=-2) * AXIS_ANGLE_FLIP_SIGN
+    joints = tf.gather(labels["joints3d"], LSP14_FLIP, axis=-2)
     return {
-        **sample,
-        "images": sample["images"][:, ::-1],
         "keypoints2d": keypoints,
         "visibility": visibility,
-        "joints3d": tf.gather(sample["joints3d"], LSP14_FLIP) * tf.constant([-1.0, 1.0, 1.0]),
-        "pose": tf.reshape(pose, (72,)),
+        "joints3d": joints * tf.constant([-1.0, 1.0, 1.0]),
+        "pose": tf.reshape(axes, tf.shape(pose)),
     }
 
 

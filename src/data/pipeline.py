@@ -13,7 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from src.body.tensor import Tensor
-from src.data.augment import Augmentation, draw_jitter, no_jitter, prepare_person
+from src.data.augment import (
+    Augmentation,
+    crop_person,
+    draw_jitter,
+    finish_samples,
+    no_jitter,
+    prepare_person,
+)
 from src.data.reading import (
     check_record,
     check_shard,
@@ -24,7 +31,7 @@ from src.data.reading import (
 )
 from src.data.schema import PERSON_KEYS
 from src.data.shards import count_by_shard, find_shards, is_mocap_path
-from src.data.unreadable import identified, records_of_shard, with_stream
+from src.data.unreadable import IDENTITY_KEYS, identified, records_of_shard, with_stream
 from src.errors import UserError
 
 _OPEN_SHARDS = 4
@@ -135,9 +142,13 @@ def training_dataset(
 
     def prepare(serialized: Tensor, seed: Tensor) -> dict[str, Tensor]:
         jitter = draw_jitter(seed, settings.augmentation)
-        return prepare_person(parse_person(serialized), jitter, settings.input_size)
+        return crop_person(parse_person(serialized), jitter, settings.input_size)
 
-    people = _batches("people", people, prepare, settings.batch_size, settings)
+    def finish(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        identity = {key: batch[key] for key in IDENTITY_KEYS if key in batch}
+        return {**finish_samples(batch), **identity}
+
+    people = _batches("people", people, prepare, settings.batch_size, settings).map(finish)
     bodies = _batches("bodies", _mix(mocap, settings), _body, settings.real_bodies, settings)
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if settings.service:

@@ -12,7 +12,7 @@ from src.data.augment import (
     Jitter,
     crop_geometry,
     draw_jitter,
-    mirror_sample,
+    mirror_labels,
     no_jitter,
     prepare_person,
     warp_crop,
@@ -60,14 +60,12 @@ def test_keypoints_equal_the_original(figures, case):
 
 def test_mirror_equals_the_original(figures):
     sample = {
-        "images": figures["flip_image"],
         "keypoints2d": np.zeros((19, 2), np.float32),
         "visibility": np.ones(19, np.float32),
         "joints3d": figures["flip_gt3d"],
         "pose": figures["flip_pose"],
     }
-    mirrored = mirror_sample({key: tf.constant(value) for key, value in sample.items()})
-    np.testing.assert_array_equal(mirrored["images"], figures["flip_out_image"])
+    mirrored = mirror_labels({key: tf.constant(value) for key, value in sample.items()})
     np.testing.assert_allclose(mirrored["pose"], figures["flip_out_pose"], atol=1e-7)
     expected = figures["flip_out_gt3d"]
     joints = mirrored["joints3d"] - np.mean(mirrored["joints3d"], axis=0)
@@ -77,9 +75,22 @@ def test_mirror_equals_the_original(figures):
 def test_mirroring_twice_changes_nothing():
     person = parse_person(tf.constant(person_to_example(make_person(1, has_3d=True))))
     sample = prepare_person(person, no_jitter(), 64)
-    twice = mirror_sample(mirror_sample(sample))
-    for key, value in sample.items():
-        np.testing.assert_allclose(twice[key], value, atol=1e-6, err_msg=key)
+    twice = mirror_labels(mirror_labels(sample))
+    for key, value in twice.items():
+        np.testing.assert_allclose(value, sample[key], atol=1e-6, err_msg=key)
+
+
+def test_a_drawn_flip_mirrors_the_picture_and_its_labels():
+    person = parse_person(tf.constant(person_to_example(make_person(1, has_3d=True))))
+    person["pose"] = tf.linspace(-1.0, 1.0, 72)
+    still = no_jitter()
+    straight = prepare_person(person, still, 64)
+    flipped = prepare_person(person, Jitter(still.shift_px, still.scale, tf.constant(True)), 64)
+    np.testing.assert_array_equal(flipped["images"], straight["images"][:, ::-1])
+    for key, value in mirror_labels(straight).items():
+        np.testing.assert_array_equal(flipped[key], value, err_msg=key)
+    assert np.abs(flipped["pose"] - straight["pose"]).max() > 0.1
+    np.testing.assert_array_equal(flipped["beta"], straight["beta"])
 
 
 @pytest.mark.parametrize("input_size", [224, 112, 96, 56])

@@ -63,10 +63,10 @@ def parse_arguments() -> argparse.Namespace:
     counts.add_argument(
         "--lsp",
         type=int,
-        default=1100,
+        default=700,
         help="LSP pictures, half of them for training (%(default)s)",
     )
-    counts.add_argument("--coco", type=int, default=1000, help="COCO pictures (%(default)s)")
+    counts.add_argument("--coco", type=int, default=800, help="COCO pictures (%(default)s)")
     counts.add_argument(
         "--held_out", type=int, default=24, help="pictures to try prediction on (%(default)s)"
     )
