@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _body_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import keypoints_row
-    from benchmarks.smplx_body import smplx_rows
+    from benchmarks.rival_body import smplx_rows
     from src.body.library import open_body
 
     body = open_body(options.body)

@@ -68,6 +68,7 @@ def _overrides(config):
         "data.train.coco": 0.0,
         "data.mocap.mocap_posePrior": 0.0,
         "train.batch_size": 4,
+        "validation.dataset": "",
         "train.epochs": 1000.0,
         "train.log_every_steps": 1,
     }
