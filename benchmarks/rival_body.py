@@ -10,15 +10,10 @@ import tensorflow as tf
 from benchmarks.timing import Row, compare
 from src.body.model_file import BodyModel
 from src.body.smpl import SMPL
-from src.errors import UserError
 
 
 def smplx_rows(body: BodyModel, batch_size: int, repeats: int) -> list[Row]:
-    """Keypoints forward and backward, and the whole mesh forward.
-
-    Raises:
-        UserError: torch or smplx is not installed.
-    """
+    """Keypoints forward and backward, and the whole mesh forward."""
     rng = np.random.default_rng(0)
     pose = (0.3 * rng.standard_normal((batch_size, 72))).astype(np.float32)
     beta = rng.standard_normal((batch_size, 10)).astype(np.float32)
@@ -61,11 +56,9 @@ class Smplx:
     """
 
     def __init__(self, body: BodyModel, pose: np.ndarray, beta: np.ndarray) -> None:
-        try:
-            import torch
-            from smplx.lbs import lbs
-        except ImportError as error:
-            raise UserError("this row needs torch and smplx: pip install -e .[oracles]") from error
+        import torch
+        from smplx.lbs import lbs
+
         self._torch = torch
         self._pose, self._beta = (torch.tensor(part, requires_grad=True) for part in (pose, beta))
         self._regressor = torch.tensor(body.cocoplus_regressor)

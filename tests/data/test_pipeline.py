@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from src.data.pipeline import (
     PipelineSettings,
@@ -112,3 +113,18 @@ def test_mean_body_is_the_mean_of_the_records(sources):
     pose, shape = mean_body(sources[1])
     np.testing.assert_allclose(pose, np.mean([draw[0] for draw in draws], axis=0), atol=1e-6)
     np.testing.assert_allclose(shape, np.mean([draw[1] for draw in draws], axis=0), atol=1e-6)
+
+
+def test_a_service_prepares_the_same_kind_of_batches(sources):
+    """Record order is the service's own; what a batch holds is not."""
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    # It serves as long as it is referred to.
+    _worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=address))
+    settings = dataclasses.replace(SETTINGS, service=dispatcher.target)
+    served = _take(training_dataset(*sources, settings), 3)
+    (own,) = _take(training_dataset(*sources, SETTINGS), 1)
+    for batch in served:
+        assert {key: batch[key].shape for key in batch} == {key: own[key].shape for key in own}
+        np.testing.assert_array_equal(batch["has_joints3d"], own["has_joints3d"])
