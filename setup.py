@@ -22,7 +22,8 @@ EXTRAS = {
     "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
     "watch": ["tensorboard>=2.20"],
     "serving": ["tensorflow-serving-api>=2.19"],
-    "tflite": ["ai-edge-litert>=2.0"],
+    # backports.strenum 1.3 refuses Python 3.11 and later, which only pip looks at.
+    "tflite": ["ai-edge-litert>=2.0", "backports.strenum<1.3"],
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
     "web": ["gradio>=6.14", "gradio-image-annotation>=0.5.6"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
