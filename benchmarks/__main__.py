@@ -13,7 +13,7 @@ EPILOG = """\
 examples:
   python -m benchmarks
   python -m benchmarks --encoder resnet14_v2_narrow --input-size 96 --batch 64
-  python -m benchmarks --only input --data data/standin --repeats 50
+  python -m benchmarks --only input --data data/standin
 
 Both sides of a row are called in turns; the figures are medians. Close other programs first.
 """

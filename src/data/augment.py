@@ -17,7 +17,7 @@ from src.body.tensor import Tensor
 
 CROP_SIZE = 224
 _DECODE_RATIOS = (8, 4, 2, 1)
-_LABELS = ("visibility", "joints3d_m", "pose", "shape", "has_joints3d", "has_smpl")
+_WINDOW_MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,28 @@ def no_jitter() -> Jitter:
     return Jitter(tf.zeros(2, tf.int32), tf.constant(1.0), tf.constant(False))
 
 
-def draw_jitter(seed: tf.Tensor, settings: Augmentation) -> Jitter:
-    """Draws from `settings`; the same (2,) int64 seed always gives the same draw."""
+def draw_jitters(seed: tf.Tensor, settings: Augmentation, count: int) -> Jitter:
+    """`count` draws from `settings`; the same (2,) int64 seed always gives the same."""
     shift_seed, scale_seed, flip_seed = tf.unstack(
         tf.random.experimental.stateless_split(seed, num=3)
     )
+    low, high = settings.scale_min, settings.scale_max
     reach = max(settings.shift_px, 1)
-    shift = tf.random.stateless_uniform((2,), shift_seed, -reach, reach, tf.int32)
-    scale = tf.random.stateless_uniform((), scale_seed, settings.scale_min, settings.scale_max)
-    flip = tf.random.stateless_uniform((), flip_seed) < settings.flip_probability
-    return Jitter(shift if settings.shift_px else tf.zeros_like(shift), scale, flip)
+    shift = tf.random.stateless_uniform((count, 2), shift_seed, -reach, reach, tf.int32)
+    scale = tf.random.stateless_uniform((count,), scale_seed, low, high)
+    chance = tf.random.stateless_uniform((count,), flip_seed)
+    return Jitter(
+        shift if settings.shift_px else tf.zeros_like(shift),
+        scale,
+        chance < settings.flip_probability,
+    )
 
 
 def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int) -> dict:
     """Turns a parsed record into what the network and its losses take.
 
     Args:
-        person: of `schema.parse_person`.
+        person: of `reading.parse_person`.
         jitter: the draw for this sample.
         input_size: side S of the network's input; the 224-pixel crop is scaled to it.
     Returns:
@@ -80,37 +85,37 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         invisible; visibility (19,); joints3d (14, 3) m; has_joints3d; pose (72,); beta (10,);
         has_smpl.
     """
-    cropped = {key: value[None] for key, value in crop_person(person, jitter, input_size).items()}
-    return {key: value[0] for key, value in finish_samples(cropped).items()}
+    crop = crop_picture(person["image_bytes"], person["center_px"], jitter, input_size)
+    sample = {key: value[None] for key, value in {**person, **crop}.items()}
+    return {key: value[0] for key, value in finish_samples(sample).items()}
 
 
-def crop_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int) -> dict:
+def crop_picture(image_bytes: Tensor, center_px: Tensor, jitter: Jitter, input_size: int) -> dict:
     """What has to be done picture by picture; a batch of it goes to `finish_samples`.
 
     Args:
-        person, jitter, input_size: as `prepare_person`.
+        image_bytes: JPEG.
+        center_px: (2,) x, y in the stored picture.
+        jitter, input_size: as `prepare_person`.
     Returns:
-        images (S, S, 3) float32 in [0, 255], mirrored already where the draw says so; crop_px (19,
-        2) the keypoints in the crop, not mirrored; flip; and the labels of `person`.
+        images (S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip; factor
+        and origin_px of `crop_geometry`.
     """
-    picture, ratio = _decode(person["image_bytes"], input_size)
-    height_width = tf.cast(tf.io.extract_jpeg_shape(person["image_bytes"])[:2], tf.float32)
-    factor, origin_px = crop_geometry(height_width, person["center_px"], jitter)
-    image = warp_crop(picture, ratio, factor, origin_px, input_size)
-    return {
-        "images": tf.cond(jitter.flip, lambda: image[:, ::-1], lambda: image),
-        "crop_px": person["keypoints2d_px"] * factor - origin_px,
-        "flip": jitter.flip,
-        **{key: person[key] for key in _LABELS},
-    }
+    height_width = tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.float32)
+    factor, origin_px = crop_geometry(height_width, center_px, jitter)
+    ratio = next(r for r in _DECODE_RATIOS if CROP_SIZE // r >= input_size or r == 1)
+    lines = crop_lines(height_width, factor, origin_px, input_size, ratio=ratio)
+    image = _decode_lines(image_bytes, height_width, lines, jitter.flip, ratio)
+    return {"images": image, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
 
 
 def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Batches (B, ...) of `crop_person` to batches of `prepare_person`, all samples at once."""
-    flip = cropped["flip"]
+    """Batches (B, ...) of records and their `crop_picture` to batches of `prepare_person`."""
+    flip, visibility = cropped["flip"], cropped["visibility"]
+    crop_px = cropped["keypoints2d_px"] * cropped["factor"][:, None] - cropped["origin_px"][:, None]
     labels = {
-        "keypoints2d": normalise(cropped["crop_px"]) * cropped["visibility"][..., None],
-        "visibility": cropped["visibility"],
+        "keypoints2d": normalise(crop_px) * visibility[..., None],
+        "visibility": visibility,
         "joints3d": cropped["joints3d_m"],
         "pose": cropped["pose"],
     }
@@ -120,7 +125,7 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for key, value in labels.items()
     }
     return {
-        "images": 2.0 * (cropped["images"] / 255.0) - 1.0,
+        "images": cropped["images"],
         **chosen,
         "beta": cropped["shape"],
         "has_joints3d": cropped["has_joints3d"],
@@ -151,48 +156,68 @@ def crop_geometry(
 
 
 def warp_crop(
-    picture: Tensor,
-    ratio: int,
-    factor: Tensor,
-    origin_px: Tensor,
-    input_size: int,
-    size: int = CROP_SIZE,
+    picture: Tensor, factor: Tensor, origin_px: Tensor, input_size: int, size: int = CROP_SIZE
 ) -> Tensor:
-    """Samples the crop from a decoded picture, repeating the scaled picture's edge outside it.
+    """Samples the crop from a whole picture, repeating the scaled picture's edge outside it.
 
     Args:
-        picture: (H, W, 3) of any dtype, decoded at 1 / ratio of its stored size.
-        ratio: of the decoder.
+        picture: (H, W, 3) of any dtype.
         factor, origin_px: (2,) x, y, of `crop_geometry`.
         input_size: side S of the output; its pixels cover the crop evenly.
         size: side of the crop, px.
     Returns:
-        (S, S, 3) float32, the range of `picture`.
+        (S, S, 3) float32; what is 0..255 in the picture is -1..1 here.
+    """
+    height_width = tf.cast(tf.shape(picture)[:2], tf.float32)
+    rows, columns = crop_lines(height_width, factor, origin_px, input_size, size)
+    return _sample(picture, rows, columns)
+
+
+def crop_lines(
+    height_width: Tensor,
+    factor: Tensor,
+    origin_px: Tensor,
+    input_size: int,
+    size: int = CROP_SIZE,
+    ratio: int = 1,
+) -> Tensor:
+    """Which rows and columns of the stored picture the crop's pixels read.
+
+    Args:
+        height_width: (2,) float32 size of the stored picture, px.
+        factor, origin_px: (2,) x, y, of `crop_geometry`.
+        input_size: side S of the crop's output.
+        size: side of the crop, px.
+        ratio: the picture is decoded at 1 / ratio of its size.
+    Returns:
+        (2, S) float32 ascending rows and columns of the decoded picture, px.
     """
     zoom = size / input_size
     crop_px = (tf.range(input_size, dtype=tf.float32) + 0.5) * zoom - 0.5
-    height_width = tf.shape(picture)[:2]
-    image = picture
-    for axis, name in enumerate("yx"):
-        xy = "xy".index(name)
-        stored_size = tf.cast(height_width[axis] * ratio, tf.float32)
-        last = tf.round(stored_size * factor[xy]) - 1.0
-        scaled_px = tf.clip_by_value(crop_px + origin_px[xy], 0.0, last)
-        decoded_px = (scaled_px / factor[xy] - (ratio - 1.0) / 2.0) / ratio
-        image = _sample_lines(image, decoded_px, axis)
-    return tf.ensure_shape(image, (input_size, input_size, 3))
+    factor, origin = factor[::-1, None], origin_px[::-1, None]
+    last_scaled = tf.round(height_width[:, None] * factor) - 1.0
+    scaled_px = tf.clip_by_value(crop_px + origin, 0.0, last_scaled)
+    decoded_px = (scaled_px / factor - (ratio - 1.0) / 2.0) / ratio
+    last_decoded = tf.math.ceil(height_width[:, None] / ratio) - 1.0
+    return tf.clip_by_value(decoded_px, 0.0, last_decoded)
 
 
-def _sample_lines(image: Tensor, position: Tensor, axis: int) -> Tensor:
-    """Linear interpolation of rows (axis 0) or columns (axis 1) at fractional positions."""
-    last = tf.cast(tf.shape(image)[axis] - 1, tf.float32)
-    position = tf.clip_by_value(position, 0.0, last)
-    low = tf.floor(position)
-    share = tf.reshape(position - low, (-1, 1, 1) if axis == 0 else (1, -1, 1))
-    below = tf.gather(image, tf.cast(low, tf.int32), axis=axis)
-    above = tf.gather(image, tf.cast(tf.minimum(low + 1.0, last), tf.int32), axis=axis)
-    below, above = tf.cast(below, tf.float32), tf.cast(above, tf.float32)
-    return below + (above - below) * share
+def _sample(picture: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Bilinear samples of (H, W, 3) where `rows` (S,) and `columns` (S,) cross; 0..255 to -1..1."""
+    image = _between_lines(picture, rows) * (2.0 / 255.0) - 1.0
+    # TensorFlow moves whole rows far faster than it picks pixels out of each.
+    image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)
+    image = tf.transpose(image, (1, 0, 2))
+    return tf.ensure_shape(image, (rows.shape[0], columns.shape[0], 3))
+
+
+def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
+    low = tf.floor(rows)
+    below = tf.cast(low, tf.int32)
+    above = tf.minimum(below + 1, tf.shape(image)[0] - 1)
+    first = tf.cast(tf.gather(image, below), tf.float32)
+    second = tf.cast(tf.gather(image, above), tf.float32)
+    return first + (second - first) * (rows - low)[:, None, None]
 
 
 def normalise(crop_px: tf.Tensor, size: int = CROP_SIZE) -> tf.Tensor:
@@ -226,7 +251,18 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     }
 
 
-def _decode(image_bytes: tf.Tensor, input_size: int) -> tuple[Tensor, int]:
-    """Decodes at the smallest JPEG scale that still has `input_size` pixels."""
-    ratio = next(r for r in _DECODE_RATIOS if CROP_SIZE // r >= input_size or r == 1)
-    return tf.io.decode_jpeg(image_bytes, channels=3, ratio=ratio), ratio
+def _decode_lines(
+    image_bytes: Tensor, height_width: Tensor, lines: Tensor, flip: Tensor, ratio: int
+) -> Tensor:
+    """The crop (S, S, 3) of `crop_lines`, of which only the window that it reads is decoded.
+
+    It comes at the smallest JPEG scale that still has the crop's pixels.
+    """
+    last = tf.cast(tf.math.ceil(height_width / ratio), tf.int32) - 1
+    # The decoder smooths colours over neighbours, which the window's own edge must have too.
+    start = tf.maximum(tf.cast(lines[:, 0], tf.int32) - _WINDOW_MARGIN, 0)
+    stop = tf.minimum(tf.cast(lines[:, -1], tf.int32) + 1 + _WINDOW_MARGIN, last)
+    window = tf.concat([start, stop - start + 1], 0)
+    picture = tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3, ratio=ratio)
+    rows, columns = tf.unstack(lines - tf.cast(start, tf.float32)[:, None])
+    return _sample(picture, rows, tf.where(flip, columns[::-1], columns))

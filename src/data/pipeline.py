@@ -6,6 +6,7 @@ saved in a checkpoint.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +16,9 @@ import tensorflow as tf
 from src.body.tensor import Tensor
 from src.data.augment import (
     Augmentation,
-    crop_person,
-    draw_jitter,
+    Jitter,
+    crop_picture,
+    draw_jitters,
     finish_samples,
     no_jitter,
     prepare_person,
@@ -27,14 +29,19 @@ from src.data.reading import (
     parse_mocap,
     parse_person,
     parse_person_for_evaluation,
+    parse_training_raw,
+    person_labels,
     read_shard,
 )
-from src.data.schema import PERSON_KEYS
+from src.data.schema import MOCAP_KEYS, PERSON_KEYS
 from src.data.shards import count_by_shard, find_shards, is_mocap_path
-from src.data.unreadable import IDENTITY_KEYS, identified, records_of_shard, with_stream
+from src.data.unreadable import records_of_shard, trail_key, with_trail
 from src.errors import UserError
 
 _OPEN_SHARDS = 4
+_TRIED_RECORDS = 100
+# tf.data pays for every call of a function, so one makes many random numbers.
+_DRAWS = 256
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,8 @@ def find_sources(root: str, weights: Mapping[str, float], split: str = "train") 
         if weight > 0:
             paths = find_shards(root, name, split)
             counts = count_by_shard(root, name, split)
-            sources.append(Source(name, paths, counts, weight, _carries_3d(paths[0])))
+            has_3d = _carries_3d(_readable_record(paths[0]), paths[0])
+            sources.append(Source(name, paths, counts, weight, has_3d))
     return sources
 
 
@@ -131,25 +139,29 @@ def training_dataset(
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
         visibility (B, 19); joints3d (B, 14, 3) m; has_joints3d (B,); pose (B, 72); beta (B, 10);
-        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and `src.data.unreadable`'s
-        IDENTITY_KEYS, which tell the records that could not be read and were left out.
+        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the
+        `trail_key` of both streams, which tells the records that could not be read and were left
+        out; they are numbered through all sources, images first.
     """
-    kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
+    firsts = _first_numbers([*images, *mocap])
+    mixed = list(zip(images, firsts))
+    kinds = [[s for s in mixed if s[0].has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
     people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
-    seeds = tf.data.Dataset.random(settings.order, rerandomize_each_iteration=False).batch(2)
-    people = tf.data.Dataset.zip(people, seeds).map(lambda record, seed: (*record, seed))
+    people = tf.data.Dataset.zip(people, _jitters(settings))
+    real = tf.data.Dataset.zip((_mix(list(zip(mocap, firsts[len(images) :])), settings),))
 
-    def prepare(serialized: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        jitter = draw_jitter(seed, settings.augmentation)
-        return crop_person(parse_person(serialized), jitter, settings.input_size)
+    def prepare(serialized: Tensor, draw: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        raw = parse_training_raw(serialized)
+        encoded, center_px = raw.pop("image/encoded")[0], tf.cast(raw["image/center"], tf.float32)
+        return {**raw, **crop_picture(encoded, center_px, Jitter(*draw), settings.input_size)}
 
     def finish(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        identity = {key: batch[key] for key in IDENTITY_KEYS if key in batch}
-        return {**finish_samples(batch), **identity}
+        samples = finish_samples({**batch, **person_labels(batch)})
+        return {**samples, trail_key("people"): batch[trail_key("people")]}
 
     people = _batches("people", people, prepare, settings.batch_size, settings).map(finish)
-    bodies = _batches("bodies", _mix(mocap, settings), _body, settings.real_bodies, settings)
+    bodies = _batches("bodies", real, _body, settings.real_bodies, settings)
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if settings.service:
         service = tf.data.experimental.service
@@ -211,29 +223,75 @@ def _check_pictures(path: str) -> None:
             raise UserError(f"record {index} of {path}: {error}") from error
 
 
-def _carries_3d(path: str) -> bool:
-    if is_mocap_path(path):
-        return False
-    first = next(read_shard(path), None)
-    if first is None:
-        raise UserError(f"{path} holds no records. Delete it and run make tfrecords again.")
-    person = parse_person(tf.constant(first))
-    return bool(person["has_joints3d"] or person["has_smpl"])
-
-
-def _mix(sources: Sequence[Source], settings: PipelineSettings) -> tf.data.Dataset:
-    orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
-    streams = [_shuffled(*each, settings) for each in zip(sources, orders, strict=True)]
-    if len(streams) == 1:
-        return streams[0]
-    shares = np.array([source.examples * source.weight for source in sources], float)
-    return tf.data.Dataset.sample_from_datasets(
-        streams, (shares / shares.sum()).tolist(), settings.order, rerandomize_each_iteration=False
+def _readable_record(path: str) -> bytes:
+    """The first of a shard that can be read: without any, a stream would never begin."""
+    keys = MOCAP_KEYS if is_mocap_path(path) else PERSON_KEYS
+    tried, problem = 0, ""
+    for serialized in itertools.islice(read_shard(path), _TRIED_RECORDS):
+        try:
+            check_record(serialized, keys)
+        except UserError as error:
+            tried, problem = tried + 1, str(error)
+        else:
+            return serialized
+    what = f"none of the first {tried} records of {path} can be read: {problem}"
+    raise UserError(
+        f"{what if tried else f'{path} holds no records.'} "
+        "Delete the shard and its manifest, then run make tfrecords again."
     )
 
 
-def _shuffled(source: Source, seed: int | None, settings: PipelineSettings) -> tf.data.Dataset:
-    shards = (list(source.paths), np.asarray(source.counts, np.int64))
+def _carries_3d(serialized: bytes, path: str) -> bool:
+    if is_mocap_path(path):
+        return False
+    person = parse_person(tf.constant(serialized))
+    return bool(person["has_joints3d"] or person["has_smpl"])
+
+
+def _first_numbers(sources: Sequence[Source]) -> list[int]:
+    """The number of each source's first record, counted through all of them."""
+    return [0, *itertools.accumulate(source.examples for source in sources)][:-1]
+
+
+def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
+    """Endless draws, a tuple for each person."""
+
+    def draw(seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        jitters = draw_jitters(seed, settings.augmentation, _DRAWS)
+        return jitters.shift_px, jitters.scale, jitters.flip
+
+    return _seeds(settings.order).map(draw).unbatch()
+
+
+def _mix(sources: Sequence[tuple[Source, int]], settings: PipelineSettings) -> tf.data.Dataset:
+    """Records of sources, each with the number of its first record."""
+    orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
+    streams = [_shuffled(*each, order, settings) for each, order in zip(sources, orders)]
+    if len(streams) == 1:
+        return streams[0]
+    shares = np.array([source.examples * source.weight for source, _ in sources])
+    return tf.data.Dataset.choose_from_datasets(streams, _choices(shares, settings.order))
+
+
+def _choices(shares: np.ndarray, seed: int | None) -> tf.data.Dataset:
+    """Endless draws of an index in proportion to `shares`."""
+    chances = tf.math.log(tf.constant(shares / shares.sum(), tf.float32))[None]
+
+    def draw(seed: Tensor) -> Tensor:
+        return tf.random.stateless_categorical(chances, _DRAWS, seed)[0]
+
+    return _seeds(seed).map(draw).unbatch()
+
+
+def _seeds(seed: int | None) -> tf.data.Dataset:
+    return tf.data.Dataset.random(seed, rerandomize_each_iteration=False).batch(2)
+
+
+def _shuffled(
+    source: Source, first: int, seed: int | None, settings: PipelineSettings
+) -> tf.data.Dataset:
+    counts = np.asarray(source.counts, np.int64)
+    shards = (list(source.paths), first + np.cumsum(counts) - counts, counts)
     paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
     records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
@@ -252,10 +310,11 @@ def _batches(
     part = 0 if settings.service else settings.part
     mine = slice(part * share, (part + 1) * share)
 
-    def prepared(serialized: Tensor, rest: tuple, identity: dict) -> dict[str, Tensor]:
-        return with_stream(stream, prepare(serialized, *rest), identity)
+    def prepared(record: tuple[Tensor, Tensor], *rest: tuple) -> dict[str, Tensor]:
+        serialized, trail = record
+        return {**prepare(serialized, *rest), trail_key(stream): trail}
 
-    samples = identified(records, size, mine).map(
+    samples = with_trail(records, size, mine).map(
         prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     return samples.ignore_errors().batch(share, drop_remainder=True)

@@ -22,6 +22,13 @@ from src.data.shards import count_records, is_mocap_path, truncated_message
 from src.errors import UserError
 
 
+_LABELS = (
+    *("image/center", "image/x", "image/y", "image/visibility", "image/face_pts"),
+    *("mosh/gt3d", "mosh/pose", "mosh/shape", "meta/has_3d"),
+)
+_TRAINING_KEYS = tuple(key for key in PERSON_KEYS if key.name in ("image/encoded", *_LABELS))
+
+
 def _parser_spec(keys: tuple[Key, ...]) -> dict[str, Any]:
     return {
         key.name: tf.io.FixedLenFeature(
@@ -49,7 +56,17 @@ def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         has_joints3d, has_smpl: float32, 1 or 0.
         filename: string.
     """
-    return _person_tensors(tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS)))
+    return _person(parse_raw(serialized))
+
+
+def parse_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Every key of one person record as it is stored."""
+    return tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
+
+
+def parse_training_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The picture of one person record, and what `person_labels` needs."""
+    return tf.io.parse_single_example(serialized, _parser_spec(_TRAINING_KEYS))
 
 
 def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -64,9 +81,9 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         sequence, activity, gender, dataset: string, empty where absent.
         frame: int64, -1 where absent.
     """
-    raw = tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
+    raw = parse_raw(serialized)
     return {
-        **_person_tensors(raw),
+        **_person(raw),
         "camera": raw["image/cam"],
         "size_px": tf.concat([raw["image/height"], raw["image/width"]], 0),
         "scale_factors": raw["meta/scale_factors"],
@@ -79,25 +96,30 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     }
 
 
-def _person_tensors(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    face = tf.reshape(raw["image/face_pts"], (3, len(FACE5)))
-    x = tf.concat([raw["image/x"], face[0]], 0)
-    y = tf.concat([raw["image/y"], face[1]], 0)
-    labelled = tf.concat([raw["image/visibility"] > 0, face[2] > 0], 0)
-    has_joints3d = tf.reduce_all(tf.math.is_finite(raw["mosh/gt3d"]))
-    has_smpl = tf.cast(raw["meta/has_3d"][0] > 0, tf.float32)
-    joints3d_m = tf.where(has_joints3d, raw["mosh/gt3d"], tf.zeros_like(raw["mosh/gt3d"]))
+def _person(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    names = {"image_bytes": raw["image/encoded"][0], "filename": raw["image/filename"][0]}
+    return {**names, **person_labels(raw)}
+
+
+def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What `parse_person` returns, but the picture's bytes and name, of any leading dimensions."""
+    visibility, has_3d, gt3d = raw["image/visibility"], raw["meta/has_3d"], raw["mosh/gt3d"]
+    face_x, face_y, face_visibility = tf.split(raw["image/face_pts"], 3, axis=-1)
+    x = tf.concat([raw["image/x"], face_x], -1)
+    y = tf.concat([raw["image/y"], face_y], -1)
+    labelled = tf.concat([visibility > 0, face_visibility > 0], -1)
+    has_joints3d = tf.reduce_all(tf.math.is_finite(gt3d), -1)
+    has_smpl = tf.cast(has_3d > 0, tf.float32)
+    joints3d_m = tf.where(has_joints3d[..., None], gt3d, tf.zeros_like(gt3d))
     return {
-        "image_bytes": raw["image/encoded"][0],
         "center_px": tf.cast(raw["image/center"], tf.float32),
-        "keypoints2d_px": tf.stack([x, y], axis=1),
+        "keypoints2d_px": tf.stack([x, y], axis=-1),
         "visibility": tf.cast(labelled, tf.float32),
-        "joints3d_m": tf.reshape(joints3d_m, (len(LSP14), 3)),
+        "joints3d_m": tf.reshape(joints3d_m, tf.concat([tf.shape(gt3d)[:-1], (len(LSP14), 3)], 0)),
         "pose": raw["mosh/pose"] * has_smpl,
         "shape": raw["mosh/shape"] * has_smpl,
         "has_joints3d": tf.cast(has_joints3d, tf.float32),
-        "has_smpl": has_smpl,
-        "filename": raw["image/filename"][0],
+        "has_smpl": has_smpl[..., 0],
     }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from src.body.tensor import Tensor
 from src.data.pipeline import Source
 from src.data.reading import why_unreadable
-from src.data.unreadable import STREAMS, Gaps, take_identity
+from src.data.unreadable import STREAMS, Gaps, RecordNames, trail_key
 from src.errors import UserError
 
 UNREADABLE_FILE = "unreadable_records.txt"
@@ -20,7 +21,7 @@ class BadRecords:
     """The different records that were left out of this run so far.
 
     Args:
-        sources: the datasets they belong to.
+        sources: all datasets, in the order in which `training_dataset` took them.
         max_share: part of all records that may be unreadable.
         folder: receives `unreadable_records.txt`, a name in each line.
     """
@@ -29,11 +30,15 @@ class BadRecords:
         self._total = sum(source.examples for source in sources)
         self._max_share = max_share
         self._file = folder / UNREADABLE_FILE
-        self._names: set[str] = set()
+        self._names = RecordNames(
+            [path for source in sources for path in source.paths],
+            [count for source in sources for count in source.counts],
+        )
+        self._numbers: set[int] = set()
         self._gaps = {stream: Gaps() for stream in STREAMS}
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._numbers)
 
     def note(self, batch: dict[str, Tensor]) -> None:
         """Takes what identifies a batch's records out of it, and counts those that are missing.
@@ -41,15 +46,16 @@ class BadRecords:
         Raises:
             UserError: they are more than the allowed share, naming the first and its fault.
         """
-        missing: set[str] = set()
-        for stream, identity in take_identity(batch).items():
-            missing.update(self._gaps[stream].missing(*identity))
-        new = sorted(missing - self._names)
+        missing: set[int] = set()
+        for stream in STREAMS:
+            trails = np.asarray(batch.pop(trail_key(stream)))
+            missing.update(self._gaps[stream].missing(trails))
+        new = sorted(missing - self._numbers)
         if new:
-            self._report(new)
+            self._numbers.update(new)
+            self._report([self._names[number] for number in new])
 
     def _report(self, new: list[str]) -> None:
-        self._names.update(new)
         with self._file.open("a") as file:
             for name in new:
                 file.write(f"{name}\n")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from scipy.ndimage import map_coordinates
 
 from src.data.augment import (
     CROP_SIZE,
     Augmentation,
     Jitter,
     crop_geometry,
-    draw_jitter,
+    crop_lines,
+    crop_picture,
+    draw_jitters,
     mirror_labels,
     no_jitter,
     prepare_person,
@@ -40,10 +44,36 @@ def test_crop_equals_the_original(figures, case):
     center = tf.constant(figures["pre_center_in"].ravel(), tf.float32)
     height_width = tf.constant(picture.shape[:2], tf.float32)
     factor, origin = crop_geometry(height_width, center, jitter, size)
-    image = warp_crop(tf.constant(picture), 1, factor, origin, size, size).numpy()
+    image = warp_crop(tf.constant(picture), factor, origin, size, size).numpy()
     if jitter.flip:
         image = image[:, ::-1]
-    np.testing.assert_allclose(2 * image - 1, figures[f"pre{case}_image"], atol=2e-5)
+    # The original's picture is in 0..1 here, and so is ours before its own scaling from 0..255.
+    np.testing.assert_allclose(255 * (image + 1) - 1, figures[f"pre{case}_image"], atol=2e-5)
+
+
+@pytest.mark.parametrize("input_size", [224, 96])
+def test_only_the_window_is_decoded_and_the_crop_is_that_of_the_whole_picture(input_size):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (24, 32, 3), np.uint8)
+    picture = np.asarray(Image.fromarray(coarse).resize((331, 287), Image.Resampling.BICUBIC))
+    encoded = tf.io.encode_jpeg(picture, quality=95)
+    ratio = CROP_SIZE // input_size
+    whole = tf.io.decode_jpeg(encoded, ratio=ratio)
+    centers = [(165, 140), (10, 10), (330, 286), (-500, 900), *rng.integers(0, 300, (8, 2))]
+    for center in centers:
+        scale = tf.constant(rng.uniform(0.8, 1.23), tf.float32)
+        jitter = Jitter(tf.constant([3, -7]), scale, tf.constant(False))
+        center_px = tf.constant(center, tf.float32)
+        image = crop_picture(encoded, center_px, jitter, input_size)["images"].numpy()
+        height_width = tf.constant(picture.shape[:2], tf.float32)
+        factor, origin = crop_geometry(height_width, center_px, jitter)
+        lines = crop_lines(height_width, factor, origin, input_size, ratio=ratio).numpy()
+        rows, columns = np.meshgrid(*lines, indexing="ij")
+        for channel in range(3):
+            values = whole[..., channel].numpy().astype(float)
+            expected = map_coordinates(values, [rows, columns], order=1)
+            found = (image[..., channel] + 1.0) * 127.5
+            np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("case", [0, 3])
@@ -116,16 +146,16 @@ def test_a_mark_lands_on_its_keypoint(input_size):
 
 def test_the_same_seed_draws_the_same_jitter():
     first, second, other = (
-        draw_jitter(tf.constant(seed, tf.int64), Augmentation())
+        draw_jitters(tf.constant(seed, tf.int64), Augmentation(), 3).scale.numpy()
         for seed in ([1, 2], [1, 2], [1, 3])
     )
-    assert float(first.scale) == float(second.scale) != float(other.scale)
+    np.testing.assert_array_equal(first, second)
+    assert len({*first, *other}) == 6
 
 
 def test_draws_stay_in_the_original_ranges():
-    draws = [draw_jitter(tf.constant([i, 5], tf.int64), Augmentation()) for i in range(400)]
-    shifts = np.array([draw.shift_px for draw in draws])
-    scales = np.array([draw.scale for draw in draws])
+    draws = draw_jitters(tf.constant([3, 5], tf.int64), Augmentation(), 400)
+    shifts, scales = draws.shift_px.numpy(), draws.scale.numpy()
     assert shifts.min() == -20 and shifts.max() == 19
     assert 0.8 <= scales.min() < 0.82 and 1.21 < scales.max() < 1.23
-    assert 0.4 < np.mean([bool(draw.flip) for draw in draws]) < 0.6
+    assert 0.4 < draws.flip.numpy().mean() < 0.6

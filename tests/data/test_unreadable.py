@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -14,30 +15,44 @@ from src.data.pipeline import PipelineSettings, find_sources, training_dataset
 from src.data.reading import read_shard
 from src.data.record_format import RecordWriter
 from src.data.schema import person_to_example
-from src.data.unreadable import Gaps, take_identity
+from src.data.unreadable import STREAMS, Gaps, RecordNames, trail_key, with_trail
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
 SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
 BAD = (3, 4, 17)
 
 
-@given(st.sets(st.integers(0, 59)), st.integers(1, 7), st.integers(1, 7))
-def test_gaps_name_exactly_what_is_missing(lost, group_size, batch_size):
-    """Groups that are lost whole have no names; all others are named."""
-    names = [f"r{index}" for index in range(60 - 60 % group_size)]
-    groups = ["\n".join(names[i : i + group_size]) for i in range(0, len(names), group_size)]
-    kept = [index for index in range(len(names)) if index not in lost]
+@given(st.sets(st.integers(0, 59)), st.integers(1, 7))
+def test_gaps_name_exactly_what_is_missing(lost, batch_size):
+    """Up to eight in a row; of a longer run nothing is said."""
+    stream = tf.data.Dataset.range(100, 160).map(lambda number: ((b"", number),))
+    trails = np.array([trail for ((_, trail),) in with_trail(stream, 6).as_numpy_iterator()])
+    kept = [index for index in range(60) if index not in lost]
     found, gaps = [], Gaps()
     for start in range(0, len(kept) - batch_size + 1, batch_size):
-        positions = np.array(kept[start : start + batch_size])
-        neighbours = np.array([groups[p // group_size].encode() for p in positions])
-        found += gaps.missing(positions, neighbours)
+        found += gaps.missing(trails[kept[start : start + batch_size]])
     read = kept[: len(kept) // batch_size * batch_size]
-    between = [p for p in sorted(lost) if read and read[0] < p < read[-1]]
-    seen = {p // group_size for p in read}
-    assert len(found) == len(between)
-    for position, name in zip(between, found, strict=True):
-        assert name == names[position] if position // group_size in seen else "unnamed" in name
+    between = [
+        range(before + 1, after)
+        for before, after in itertools.pairwise(read)
+        if after - before <= len(trails[0]) - 1
+    ]
+    assert found == [100 + index for run in between for index in run]
+
+
+def test_a_number_is_the_record_of_the_right_shard():
+    names = RecordNames(["a", "empty", "b"], [3, 0, 2])
+    expected = ["record 0 of a", "record 2 of a", "record 0 of b", "record 1 of b"]
+    assert [names[number] for number in (0, 2, 3, 4)] == expected
+
+
+def test_processes_share_a_stream_and_each_remembers_its_own_part():
+    stream = tf.data.Dataset.range(100).map(lambda number: ((b"", number),))
+    halves = [with_trail(stream, 6, slice(part, part + 3)).take(6) for part in (0, 3)]
+    numbers = [[int(trail[-1]) for ((_, trail),) in half] for half in halves]
+    assert numbers == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]]
+    last = list(halves[1].as_numpy_iterator())[-1][0][1]
+    np.testing.assert_array_equal(last[-6:], numbers[1])
 
 
 @pytest.fixture
@@ -59,13 +74,20 @@ def damaged_root(tmp_path, records_root):
 def _missing(root, steps=12):
     images = find_sources(root, {"lsp": 1.0})
     mocap = find_sources(root, dict.fromkeys(MOCAP_SETS, 1.0))
-    gaps = {"people": Gaps(), "bodies": Gaps()}
-    missing, pictures = {"people": [], "bodies": []}, []
+    names = _names([*images, *mocap])
+    gaps = {stream: Gaps() for stream in STREAMS}
+    missing, pictures = {stream: [] for stream in STREAMS}, []
     for batch in training_dataset(images, mocap, SETTINGS).take(steps):
-        for stream, identity in take_identity(batch).items():
-            missing[stream] += gaps[stream].missing(*identity)
+        for stream in STREAMS:
+            found = gaps[stream].missing(batch[trail_key(stream)].numpy())
+            missing[stream] += [names[number] for number in found]
         pictures.append(batch["images"])
     return missing, np.concatenate(pictures)
+
+
+def _names(sources):
+    paths = [path for source in sources for path in source.paths]
+    return RecordNames(paths, [count for source in sources for count in source.counts])
 
 
 def test_pictures_that_are_none_are_left_out_and_named(damaged_root):
@@ -88,15 +110,17 @@ def test_the_end_of_a_truncated_shard_is_named(damaged_root):
     images = find_sources(damaged_root, {"lsp": 1.0})
     gaps, missing = Gaps(), []
     for batch in training_dataset(images, mocap, SETTINGS).take(2 * count // 9):
-        missing += gaps.missing(*take_identity(batch)["bodies"])
-    assert set(missing) == {f"record {count - 1} of {folder / 'train_00000.tfrecord'}"}
+        missing += gaps.missing(batch[trail_key("bodies")].numpy())
+    names = _names([*images, *mocap])
+    assert {names[number] for number in missing} == {f"record {count - 1} of {folder / 'train_00000.tfrecord'}"}
 
 
 def test_whole_records_leave_no_gap(records_root):
     images = find_sources(records_root, {"lsp": 1.0})
     mocap = find_sources(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
+    gaps = {stream: Gaps() for stream in STREAMS}
     for batch in training_dataset(images, mocap, SETTINGS).take(3):
-        assert isinstance(batch["people/position"], tf.Tensor)
-        for positions, _ in take_identity(batch).values():
-            np.testing.assert_array_equal(np.diff(positions), 1)
-        assert "people/position" not in batch
+        for stream in STREAMS:
+            trails = batch[trail_key(stream)].numpy()
+            np.testing.assert_array_equal(trails[1:, :-1], trails[:-1, 1:])
+            assert gaps[stream].missing(trails) == []

@@ -70,7 +70,7 @@ def test_training_crop_equals_tensorflow_addons(name):
     expected = figures[f"{name}.crop"]
     factor, origin = (figures[f"{name}.{key}"].astype(np.float32) for key in ("factor", "origin"))
     size = expected.shape[0]
-    crop = warp_crop(figures["picture"], 1, factor, origin, size, size)
+    crop = (warp_crop(figures["picture"], factor, origin, size, size) + 1.0) * 127.5
     # Positions in float32, on noise with steps of 255 grey levels from pixel to pixel.
     _report(f"training crop, {name}, grey levels", np.abs(crop - expected).max(), 0.02)
 

@@ -52,12 +52,30 @@ def test_records_are_counted_once(tmp_path):
     from src.training.bad_records import BadRecords
 
     bad = BadRecords([Source("lsp", ["a"], [1000])], 0.5, tmp_path)
-    for start in (0, 3):
-        batch = {}
-        for stream in ("people", "bodies"):
-            batch[f"{stream}/position"] = np.array([start, start + 2])
-            batch[f"{stream}/neighbours"] = np.array([b"x\nbad\nz"] * 2)
-        bad.note(batch)
-        assert batch == {}
-    assert len(bad) == 1
-    assert (tmp_path / UNREADABLE_FILE).read_text() == "bad\n"
+    trail = np.arange(20)[:, None] + np.arange(-8, 1)
+    for seen in ([9, 11], [12, 19], [9, 11]):  # 10 is lost twice, 13 to 18 once
+        bad.note({"people/trail": trail[seen], "bodies/trail": trail[:2]})
+    assert len(bad) == 7
+    assert (tmp_path / UNREADABLE_FILE).read_text().splitlines()[:2] == [
+        "record 10 of a",
+        "record 13 of a",
+    ]
+
+
+@pytest.mark.parametrize("name", ["lsp", "mocap_cmu"])
+def test_a_dataset_without_a_readable_record_is_named_and_does_not_hang(
+    tiny_config, tmp_path, records_root, name
+):
+    root = tmp_path / "records"
+    for source in records_root.iterdir():
+        (root / source.name).parent.mkdir(exist_ok=True)
+        (root / source.name).symlink_to(source)
+    (root / name).unlink()
+    (root / name).mkdir()
+    with RecordWriter(root / name / "train_00000.tfrecord") as writer:
+        for index in range(RECORDS_PER_SET):
+            person = dataclasses.replace(make_person(index), encoded=b"no picture")
+            writer.write(person_to_example(person))
+    tiny_config.data.root = str(root)
+    with pytest.raises(UserError, match=rf"none of the first 24 records of .*{name}.* can be read"):
+        run_experiment(tiny_config, tmp_path / "run")
