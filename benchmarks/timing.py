@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WARM_UP_CALLS = 2
+BLOCK_S, PAUSE_S = 0.1, 0.3
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,14 @@ def compare(
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return 1000.0 * (time.perf_counter() - started)
+    """Of one call, among as many as fill a tenth of a second."""
+    # Threads of the side before may still be spinning for work, as OpenMP's do.
+    time.sleep(PAUSE_S)
+    started, calls = time.perf_counter(), 0
+    while (passed := time.perf_counter() - started) < BLOCK_S or not calls:
+        call()
+        calls += 1
+    return 1000.0 * passed / calls
 
 
 def table(rows: list[Row]) -> str:

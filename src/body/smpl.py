@@ -16,6 +16,8 @@ from src.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel
 from src.body.rotations import rodrigues
 from src.body.tensor import Tensor
 
+_LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
+
 
 class SMPL(keras.layers.Layer):
     """Bodies from pose and shape.
@@ -33,10 +35,9 @@ class SMPL(keras.layers.Layer):
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.body = body
         self.parents = [int(parent) for parent in body.parents]
-        self._v_template = _constant(body.v_template.reshape(1, -1))
-        self._blend_shapes = _constant(_blend_shapes(body).reshape(NUM_VERTICES * 3, -1).T)
-        self._lbs_weights = _constant(body.lbs_weights)
-        self._cocoplus_regressor = _constant(body.cocoplus_regressor)
+        self._vertex_basis = _constant(_basis(body).T.reshape(-1, 3 * NUM_VERTICES))
+        self._lbs_weights = _constant(body.lbs_weights.T)
+        self._cocoplus_regressor = _constant(body.cocoplus_regressor.T)
         regressed = np.einsum("jv,vck->jck", body.joint_regressor, _shape_basis(body))
         self._joint_basis = _constant(regressed.reshape(NUM_JOINTS * 3, -1).T)
         self._keypoint_basis, self._keypoint_weights = _keypoint_tensors(body)
@@ -52,14 +53,25 @@ class SMPL(keras.layers.Layer):
             (B, J, 3), all in metres in the body's frame, and `rotations` (B, J, 3, 3).
         """
         state = self._articulate(pose, beta)
-        features = state.pop("features")
-        offsets = ops.matmul(features[:, 1:], self._blend_shapes)
-        rest = ops.reshape(self._v_template + offsets, (-1, NUM_VERTICES, 3))
-        transforms = ops.reshape(state.pop("transforms"), (-1, NUM_JOINTS, 12))
-        blended = ops.reshape(ops.matmul(self._lbs_weights, transforms), (-1, NUM_VERTICES, 3, 4))
-        vertices = _apply(blended, rest)
-        joints3d = ops.matmul(self._cocoplus_regressor, vertices)
-        return {"vertices": vertices, "joints3d": joints3d, **state}
+        rest = ops.matmul(state.pop("features"), self._vertex_basis)
+        vertices = self._skin(state.pop("transforms"), ops.reshape(rest, (-1, 3, NUM_VERTICES)))
+        joints3d = ops.matmul(vertices, self._cocoplus_regressor)
+        return {
+            "vertices": ops.transpose(vertices, (0, 2, 1)),
+            "joints3d": ops.transpose(joints3d, (0, 2, 1)),
+            **state,
+        }
+
+    def _skin(self, transforms: Tensor, rest: Tensor) -> Tensor:
+        """Linear blend skinning: transforms (B, J, 3, 4) move points (B, 3, V).
+
+        Vertices come last, so that every operation runs along long rows.
+        """
+        columns = ops.reshape(ops.transpose(transforms, (3, 0, 2, 1)), (4, -1, NUM_JOINTS))
+        blended = ops.reshape(ops.matmul(columns, self._lbs_weights), (4, -1, 3, NUM_VERTICES))
+        along_x, along_y, along_z, shift = ops.unstack(blended)
+        x, y, z = ops.split(rest, 3, axis=1)
+        return along_x * x + along_y * y + along_z * z + shift
 
     def keypoints(self, pose: Tensor, beta: Tensor) -> dict[str, Tensor]:
         """As `call`, without `vertices`: the same keypoints at a small part of the cost."""
@@ -94,33 +106,40 @@ class SMPL(keras.layers.Layer):
 def forward_kinematics(
     rotations: Tensor, joints: Tensor, parents: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Carries local rotations down the kinematic tree.
+    """Carries local rotations down the kinematic tree, all joints of a depth at once.
 
     Args:
         rotations: (B, J, 3, 3) local rotations.
         joints: (B, J, 3) rest joints, metres.
-        parents: J parent indices; the root comes first.
+        parents: J parent indices; the root comes first, and no joint before a less deep one.
     Returns:
         posed joints (B, J, 3) and transforms (B, J, 3, 4) from rest to posed space.
     """
-    world_rotations, world_joints = [rotations[:, 0]], [joints[:, 0]]
-    for joint in range(1, len(parents)):
-        parent = parents[joint]
-        bone = joints[:, joint] - joints[:, parent]
-        world_joints.append(
-            world_joints[parent] + ops.einsum("bcd,bd->bc", world_rotations[parent], bone)
-        )
-        world_rotations.append(ops.matmul(world_rotations[parent], rotations[:, joint]))
-    stacked = ops.stack(world_rotations, axis=1)
-    posed = ops.stack(world_joints, axis=1)
-    translation = posed - ops.einsum("bjcd,bjd->bjc", stacked, joints)
-    return posed, ops.concatenate([stacked, translation[..., None]], axis=-1)
+    starts = _level_starts(parents)
+    bones = ops.concatenate(
+        [joints[:, :1], joints[:, 1:] - ops.take(joints, parents[1:], axis=1)], axis=1
+    )
+    local = ops.concatenate([rotations, bones[..., None]], axis=-1)
+    last_row = ops.broadcast_to(_constant(_LAST_ROW), (*ops.shape(local)[:2], 1, 4))
+    levels = ops.split(ops.concatenate([local, last_row], axis=-2), starts[1:], axis=1)
+    world = levels[:1]
+    for above, start, level in zip(starts, starts[1:], levels[1:]):
+        places = [parent - above for parent in parents[start : start + level.shape[1]]]
+        world.append(ops.matmul(ops.take(world[-1], places, axis=1), level))
+    posed = ops.concatenate(world, axis=1)[:, :, :3]
+    turned, posed_joints = posed[..., :3], posed[..., 3]
+    shift = posed_joints - ops.sum(turned * joints[:, :, None], axis=-1)
+    return posed_joints, ops.concatenate([turned, shift[..., None]], axis=-1)
 
 
-def _apply(transforms: Tensor, points: Tensor) -> Tensor:
-    """Affine transforms (B, V, 3, 4) on points (B, V, 3)."""
-    rotated = ops.sum(transforms[..., :3] * points[:, :, None, :], axis=-1)
-    return rotated + transforms[..., 3]
+def _level_starts(parents: Sequence[int]) -> list[int]:
+    """The first joint of each depth."""
+    depths = [0]
+    for parent in parents[1:]:
+        depths.append(depths[parent] + 1)
+    if depths != sorted(depths):
+        raise ValueError(f"joints must be in the order of their depth. Received depths: {depths}.")
+    return [depths.index(depth) for depth in range(depths[-1] + 1)]
 
 
 def _constant(array: np.ndarray) -> Tensor:
@@ -132,14 +151,14 @@ def _shape_basis(body: BodyModel) -> np.ndarray:
     return np.concatenate([body.v_template[..., None], body.shapedirs], axis=-1, dtype=np.float64)
 
 
-def _blend_shapes(body: BodyModel) -> np.ndarray:
-    """(V, 3, 10 + 207): shape, then pose directions."""
-    return np.concatenate([body.shapedirs, body.posedirs], axis=-1)
+def _basis(body: BodyModel) -> np.ndarray:
+    """(V, 3, 1 + 10 + 207): template, shape directions, pose directions."""
+    return np.concatenate([_shape_basis(body), body.posedirs], axis=-1)
 
 
 def _keypoint_tensors(body: BodyModel) -> tuple[Tensor, Tensor]:
     """The basis (1 + 10 + 207, K*J*3) and the summed weights (K, J) behind `keypoints`."""
-    basis = np.concatenate([_shape_basis(body), body.posedirs], axis=-1)
+    basis = _basis(body)
     used = np.flatnonzero(body.cocoplus_regressor.any(axis=0))
     weighted = np.einsum(
         "kv,vj->kjv", body.cocoplus_regressor[:, used], body.lbs_weights[used], dtype=np.float64
