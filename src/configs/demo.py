@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 100
     config.train.batch_size = 32
-    config.train.epochs = 20.0
+    config.train.epochs = 22.0
     config.train.checkpoint_every_steps = 1000
     config.train.log_every_steps = 20
     config.validation.every_steps = 2500
