@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from src.body.joints import COCOPLUS
+from src.imaging.crop import PERSON_DIAGONAL_PX
 from tfrecords_tools.pictures import Labels, full_body_scale
 
 TORSO_PX = 75.0
@@ -39,4 +40,4 @@ def person_scale(labels: Labels, without_torso_px: float | None = NO_TORSO_PX) -
     ]
     if lengths and np.mean(lengths) > 0:
         return TORSO_PX / float(np.mean(lengths))
-    return without_torso_px and without_torso_px / labels.diagonal_px()
+    return without_torso_px and full_body_scale(labels) * without_torso_px / PERSON_DIAGONAL_PX

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from src.data.schema import Person
-from src.imaging.crop import PERSON_DIAGONAL_PX
+from src.imaging.crop import crop_rule
 from tfrecords_tools.jobs import SampleError
 
 JPEG_QUALITY = 95
@@ -110,22 +110,26 @@ class Labels:
             raise SampleError("coordinates that are not finite", self.name)
         return labelled.min(axis=0), labelled.max(axis=0)
 
-    def diagonal_px(self) -> float:
-        """Diagonal of that box.
+    def middle_px(self) -> np.ndarray:
+        """Middle (2,) of that box.
 
         Raises:
-            SampleError: as `box`, and if all labelled keypoints lie in one point.
+            SampleError: as `box`.
         """
-        low, high = self.box()
-        diagonal = float(np.linalg.norm(high - low))
-        if diagonal <= 0:
-            raise SampleError("person of no extent", self.name)
-        return diagonal
+        with np.errstate(divide="ignore"):  # of a single point
+            return crop_rule(*self.box())[0]
 
 
 def full_body_scale(labels: Labels) -> float:
-    """The factor that makes the diagonal of the keypoints' box 150 px."""
-    return PERSON_DIAGONAL_PX / labels.diagonal_px()
+    """The factor that makes the diagonal of the keypoints' box 150 px.
+
+    Raises:
+        SampleError: as `Labels.box`, and if all labelled keypoints lie in one point.
+    """
+    low, high = labels.box()
+    if (low == high).all():
+        raise SampleError("person of no extent", labels.name)
+    return crop_rule(low, high)[1]
 
 
 def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Person:
@@ -134,7 +138,7 @@ def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Per
     Raises:
         SampleError: unreadable picture or unusable labels.
     """
-    low, high = labels.box()
+    middle_px = labels.middle_px()
     data = read_bytes(path)
     image = decode(data, path.name)
     return Person(
@@ -143,7 +147,7 @@ def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Per
         width=image.shape[1],
         filename=path.name,
         dataset=dataset,
-        center_px=(low + high) / 2,
+        center_px=middle_px,
         keypoints2d_px=_zero_unlabelled(labels.keypoints2d_px, labels.visibility),
         visibility=labels.visibility,
         **fields,
@@ -174,11 +178,10 @@ def cut_person(
     Raises:
         SampleError: unusable labels, or the window lies outside the picture.
     """
-    low, high = labels.box()
     size = np.array(image.shape[1::-1])
     resized = np.maximum(np.floor(size * scale), 1)
     factors = resized / size
-    center = (low + high) / 2 * factors
+    center = labels.middle_px() * factors
     if whole_center:
         center = np.round(center)
     start = np.maximum(center - margin_px, 0).astype(int)

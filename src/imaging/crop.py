@@ -9,6 +9,7 @@ Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,11 +69,24 @@ def from_normalized(normalized: np.ndarray, size: int = CROP_SIZE) -> np.ndarray
     return (np.asarray(normalized) + 1.0) * (size / 2)
 
 
+def crop_rule(low: Any, high: Any) -> tuple[Any, Any]:
+    """Where the square about a person lies; the only place that says so.
+
+    Args:
+        low, high: (2,) corners of the box around the person, pixels; NumPy or TensorFlow.
+    Returns:
+        center_px (2,) and scale () of `CropBox`. Without extent, scale is infinite.
+    """
+    width, height = (high[0] - low[0], high[1] - low[1])
+    return (low + high) / 2, PERSON_DIAGONAL_PX / (width**2 + height**2) ** 0.5
+
+
 def _box_from_corners(low: np.ndarray, high: np.ndarray, what: str) -> CropBox:
-    diagonal = float(np.hypot(*(high - low)))
-    if not np.isfinite(diagonal) or diagonal <= 0:
+    with np.errstate(all="ignore"):
+        center_px, scale = crop_rule(low, high)
+    if not np.isfinite(scale) or scale <= 0:
         raise UserError(f"{what} spans no area: corners {low.tolist()} and {high.tolist()}")
-    return CropBox((low + high) / 2, PERSON_DIAGONAL_PX / diagonal)
+    return CropBox(center_px, scale)
 
 
 def box_from_keypoints(keypoints2d_px: np.ndarray, visible: np.ndarray) -> CropBox:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from src.imaging.crop import CROP_SIZE, PERSON_DIAGONAL_PX
+from src.imaging.crop import CROP_SIZE, crop_rule
 from src.imaging.images import MAX_PIXELS
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _WEIGHT_BITS = 11
 # Beyond these the outputs in pixels would leave float32's range.
-_DIAGONALS_PX = (1e-3, 1e8)
+_SCALES = (1e-6, 1e5)
 
 
 def decode_and_crop(
@@ -94,12 +94,12 @@ def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
         crop (224, 224, 3) uint8; centre (2,) and scale () of the cut, float64.
     """
     box = tf.cast(box, tf.float64)
-    diagonal_px = tf.norm(box[2:])
+    center_px, scale = crop_rule(box[:2], box[:2] + box[2:])
     usable = tf.reduce_all(tf.math.is_finite(box)) & tf.reduce_all(box[2:] > 0)
-    usable &= (diagonal_px >= _DIAGONALS_PX[0]) & (diagonal_px <= _DIAGONALS_PX[1])
+    usable &= (scale >= _SCALES[0]) & (scale <= _SCALES[1])
     message = "a box is left, top, width, height, finite, with positive width and height; got"
     with tf.control_dependencies([tf.debugging.Assert(usable, [message, box])]):
-        center_px, scale = box[:2] + box[2:] / 2, PERSON_DIAGONAL_PX / diagonal_px
+        center_px, scale = tf.identity(center_px), tf.identity(scale)
     size_px = tf.cast(tf.shape(image)[1::-1], tf.float64)
     resized_px = tf.maximum(tf.floor(size_px * scale), 1.0)
     factors = resized_px / size_px
