@@ -89,15 +89,19 @@ class Regressor(keras.layers.Layer):
         """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
         batch = ops.shape(features)[0]
         theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (batch, 1))
+        # fc1 sees [phi, Theta]; what phi adds is the same in every iteration.
+        kernel = ops.convert_to_tensor(self.fc1.kernel)
+        of_features, of_theta = ops.split(kernel, [features.shape[-1]], axis=0)
+        seen = ops.matmul(features, of_features) + self.fc1.bias
         estimates = []
         for _ in range(self.iterations):
-            theta = theta + self._delta(features, theta, training)
+            theta = theta + self._delta(seen, theta, of_theta, training)
             estimates.append(theta)
         return ops.stack(estimates, axis=1)
 
-    def _delta(self, features: Tensor, theta: Tensor, training: bool) -> Tensor:
-        state = ops.concatenate([features, ops.cast(theta, features.dtype)], axis=1)
-        hidden = self.dropout1(self.fc1(state), training=training)
+    def _delta(self, seen: Tensor, theta: Tensor, of_theta: Tensor, training: bool) -> Tensor:
+        hidden = ops.relu(seen + ops.matmul(ops.cast(theta, seen.dtype), of_theta))
+        hidden = self.dropout1(hidden, training=training)
         hidden = self.dropout2(self.fc2(hidden), training=training)
         return ops.cast(self.fc3(hidden), "float32")
 
