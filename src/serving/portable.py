@@ -26,7 +26,7 @@ from src.errors import UserError
 from src.network.hmr import HMR
 from src.serving import rerun_portable
 from src.serving.fresh import run_fresh
-from src.serving.report import ExportReport, checked, largest_differences, size_megabytes
+from src.serving.report import ExportReport, compare, largest_of, size_megabytes
 from src.serving.saved_model import MAX_ABS_DIFF, read_answers
 from src.serving.signatures import FROM_CROPS, example_crops, run_model, signatures
 
@@ -204,8 +204,9 @@ def _write_and_check(
     run_fresh(rerun_portable.__file__, file, scratch)
     answers, milliseconds = read_answers(scratch / rerun_portable.OUTPUTS_FILE, len(expected))
     names = [FROM_CROPS] * len(expected)
-    differences = largest_differences(zip(names, expected, answers, strict=True))
-    largest = checked(differences, max_abs_diff)
-    report = ExportReport(str(target), largest, differences, size_megabytes(file), milliseconds)
+    differences = compare(zip(names, expected, answers, strict=True), max_abs_diff)
+    report = ExportReport(
+        str(target), largest_of(differences), differences, size_megabytes(file), milliseconds
+    )
     os.replace(file, target)
     return report

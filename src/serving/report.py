@@ -37,32 +37,43 @@ class ExportReport:
     warmup_requests: int = 0
 
 
-def largest_differences(answers: Iterable[Answer]) -> Differences:
-    """Signature -> output -> largest difference; an output that is not finite counts as nan."""
+def compare(answers: Iterable[Answer], limit: float) -> Differences:
+    """Signature -> output -> largest difference; an output that is not finite counts as nan.
+
+    Args:
+        answers: of all requests.
+        limit: for outputs of up to 1; of larger ones for each 1 of the largest value, since float32
+            keeps a number of digits. A trained model's are about 1.
+    Raises:
+        UserError: an output differs by more than the limit, or is not finite.
+    """
     largest: Differences = {}
+    scales: Differences = {}
     for signature, expected, received in answers:
-        outputs = largest.setdefault(signature, {})
+        outputs, sizes = largest.setdefault(signature, {}), scales.setdefault(signature, {})
         for name, values in expected.items():
             difference = np.abs(received[name] - values) / _unit(name)
             outputs[name] = float(np.max(difference, initial=outputs.get(name, 0.0)))
-    return largest
-
-
-def checked(differences: Differences, limit: float) -> float:
-    """The largest difference of all.
-
-    Raises:
-        UserError: it is above the limit, or not finite.
-    """
-    rows = [(f"{s}/{name}", v) for s, outputs in differences.items() for name, v in outputs.items()]
-    differing = [f"{name} by {value:.2g}" for name, value in rows if not value <= limit]
+            size = np.abs(values) / _unit(name)
+            sizes[name] = float(np.max(size, initial=sizes.get(name, 1.0)))
+    differing = [
+        f"{signature}/{name} by {value:.2g}"
+        for signature, outputs in largest.items()
+        for name, value in outputs.items()
+        if not value <= limit * scales[signature][name]
+    ]
     if differing:
         raise UserError(
             f"the export differs from the Keras model by more than {limit:g}: "
             f"{', '.join(differing)}. It was not kept. python -m src.doctor shows the versions to "
             "report."
         )
-    return max(value for _, value in rows)
+    return largest
+
+
+def largest_of(differences: Differences) -> float:
+    """The largest difference of all."""
+    return max(value for outputs in differences.values() for value in outputs.values())
 
 
 def size_megabytes(path: Path) -> float:

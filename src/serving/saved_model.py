@@ -16,7 +16,7 @@ import tensorflow as tf
 from src.network.hmr import HMR
 from src.serving import rerun
 from src.serving.fresh import run_fresh
-from src.serving.report import ExportReport, checked, largest_differences, size_megabytes
+from src.serving.report import ExportReport, compare, largest_of, size_megabytes
 from src.serving.signatures import (
     FROM_CROPS,
     FROM_IMAGES,
@@ -44,7 +44,7 @@ def export_saved_model(
         model: its outputs are compared with the export's.
         folder: the served model's base folder; made if missing.
         source: where the model comes from, for export.json.
-        max_abs_diff: the largest difference allowed.
+        max_abs_diff: the largest difference allowed, see `compare`.
 
     Raises:
         UserError: an output differs by more; nothing is left behind.
@@ -58,10 +58,10 @@ def export_saved_model(
         answers, milliseconds = _answers_of_a_fresh_process(partial, requests)
         expected = [_expected(model, request) for request in requests]
         names = [signature for signature, _ in requests]
-        differences = largest_differences(zip(names, expected, answers, strict=True))
+        differences = compare(zip(names, expected, answers, strict=True), max_abs_diff)
         report = ExportReport(
             str(folder / str(next_version(folder))),
-            checked(differences, max_abs_diff),
+            largest_of(differences),
             differences,
             size_megabytes(partial),
             milliseconds,

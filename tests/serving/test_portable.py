@@ -12,7 +12,7 @@ import tensorflow as tf
 from src.errors import UserError
 from src.network.build import ModelSpec, build_model
 from src.serving import portable, rerun_portable
-from src.serving.report import checked, largest_differences
+from src.serving.report import compare, largest_of
 from src.serving.signatures import OUTPUTS, run_model
 
 INSTALLED = [
@@ -89,9 +89,8 @@ def test_a_missing_package_is_named_before_anything_is_written(model, tmp_path, 
 
 def test_values_that_are_not_finite_do_not_pass():
     answers = [("from_crops", {"beta": np.zeros(3)}, {"beta": np.array([0, np.nan, 0])})]
-    differences = largest_differences(answers)
     with pytest.raises(UserError, match="beta by nan"):
-        checked(differences, 1e9)
+        compare(answers, 1e9)
 
 
 def test_the_largest_difference_is_over_all_requests_and_in_halves_of_a_crop():
@@ -99,6 +98,13 @@ def test_the_largest_difference_is_over_all_requests_and_in_halves_of_a_crop():
         ("a", {"x": np.zeros(2), "y_px": np.zeros(1)}, {"x": np.array([1, -3]), "y_px": [224]}),
         ("a", {"x": np.zeros(2), "y_px": np.zeros(1)}, {"x": np.array([2, 0]), "y_px": [0]}),
     ]
-    differences = largest_differences(answers)
+    differences = compare(answers, 3.0)
     assert differences == {"a": {"x": 3.0, "y_px": 2.0}}
-    assert checked(differences, 3.0) == 3.0
+    assert largest_of(differences) == 3.0
+
+
+def test_what_is_large_may_differ_by_as_many_digits():
+    answers = [("a", {"x": np.array([200.0, 0.0])}, {"x": np.array([200.0, 0.015])})]
+    assert compare(answers, 1e-4) == {"a": {"x": 0.015}}
+    with pytest.raises(UserError, match=r"a/x by 0\.015"):
+        compare(answers, 5e-5)
