@@ -1,15 +1,25 @@
 """A tiny training with SGD in a process of its own: python -m tests.training.devices_run STRATEGY
-WORKDIR RECORDS BODY [TF_CONFIG]. "mirrored" sees two devices.
+WORKDIR RECORDS BODY STEPS RATE [TF_CONFIG]. "mirrored" sees two devices.
 """
 
 import os
 import sys
 from pathlib import Path
 
-BATCH_SIZE, STEPS, RATE = 8, 3, 1e-3
+from src.errors import run_verb
+
+BATCH_SIZE = 8
 
 
-def main(strategy: str, workdir: str, records: str, body: str, cluster: str = "") -> None:
+def main(
+    strategy: str,
+    workdir: str,
+    records: str,
+    body: str,
+    steps: str,
+    rate: str,
+    cluster: str = "",
+) -> None:
     """Trains, and leaves a training's files in `workdir`."""
     if cluster:
         os.environ["TF_CONFIG"] = cluster
@@ -25,11 +35,11 @@ def main(strategy: str, workdir: str, records: str, body: str, cluster: str = ""
             cpu, [tf.config.LogicalDeviceConfiguration()] * 2
         )
     # Adam's first steps are the gradients' signs alone: SGD shows a factor.
-    assemble._adam = lambda *_: keras.optimizers.SGD(RATE)
-    run_experiment(_config(strategy, records, body), Path(workdir))
+    assemble._adam = lambda *_: keras.optimizers.SGD(float(rate))
+    run_experiment(_config(strategy, records, body, int(steps)), Path(workdir))
 
 
-def _config(strategy: str, records: str, body: str):
+def _config(strategy: str, records: str, body: str, steps: int):
     from src.configs.demo import get_config
 
     config = get_config()
@@ -45,11 +55,11 @@ def _config(strategy: str, records: str, body: str):
     # Three of eight: the halves of a batch hold different numbers of 3D labels.
     config.data.share_3d = 0.375
     config.train.batch_size = BATCH_SIZE
-    config.train.epochs = STEPS * BATCH_SIZE / 48
+    config.train.epochs = steps * BATCH_SIZE / 48
     config.train.log_every_steps = 1
     config.validation.dataset = ""
     return config
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_verb(lambda: main(*sys.argv[1:]))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from src.errors import UserError
+from src.errors import EXIT_INTERRUPTED, UserError
 from src.network.checkpoint import load_model
 from src.training.devices import Devices, open_devices
 from src.training.experiment import run_experiment
@@ -22,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(900)
 
 
-def _start(strategy, workdir, records_root, body_path, *cluster):
+def _start(strategy, workdir, records_root, body_path, *cluster, steps=3, rate=1e-3):
     command = [sys.executable, "-m", "tests.training.devices_run", strategy, workdir]
-    command += [records_root, body_path, *cluster]
+    command += [records_root, body_path, steps, rate, *cluster]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
         list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
@@ -71,20 +74,59 @@ def test_two_devices_of_one_process(tmp_path, records_root, body_path, alone):
 
 @pytest.mark.slow
 def test_two_processes(tmp_path, records_root, body_path, alone):
-    addresses = [f"localhost:{_free_port()}" for _ in range(2)]
-    clusters = [
-        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
-        for index in range(2)
-    ]
-    _finish(
-        *[
-            _start("multi_worker", tmp_path / "run", records_root, body_path, cluster)
-            for cluster in clusters
-        ]
-    )
+    _finish(*_start_two(tmp_path / "run", records_root, body_path))
     _assert_same(tmp_path / "run", alone)
     saved = {path.name for path in (tmp_path / "run" / "checkpoints" / "worker_1").iterdir()}
     assert "ckpt-3.index" in saved
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_after_the_same_step(tmp_path, records_root, body_path):
+    workdir, steps = tmp_path / "run", 300
+    # A rate at which so many steps do not diverge.
+    processes = _start_two(workdir, records_root, body_path, steps=steps, rate=1e-7)
+    _wait_for(lambda: _steps_logged(workdir) >= 5, processes)
+    processes[1].send_signal(signal.SIGTERM)
+    printed = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [EXIT_INTERRUPTED] * 2, printed
+    (stopped,) = {int(re.search(r"stopped after step (\d+)", text)[1]) for text in printed}
+    assert 5 <= stopped < steps
+    for folder in ("checkpoints", "checkpoints/worker_1"):
+        assert (workdir / folder / f"ckpt-{stopped}.index").is_file()
+    _finish(*_start_two(workdir, records_root, body_path, steps=steps, rate=1e-7))
+    assert json.loads((workdir / "training.json").read_text())["steps"] == steps
+    assert _steps_logged(workdir) == steps
+
+
+def _steps_logged(workdir) -> int:
+    path = workdir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return len({json.loads(line)["step"] for line in lines})
+
+
+def _wait_for(condition, processes, seconds=300.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        ended = [process.stderr.read() for process in processes if process.poll() is not None]
+        assert not ended and time.monotonic() < end, ended
+        time.sleep(0.2)
+
+
+def _start_two(workdir, records_root, body_path, **options):
+    addresses = [f"localhost:{_free_port()}" for _ in range(2)]
+    return [
+        _start(
+            "multi_worker",
+            workdir,
+            records_root,
+            body_path,
+            json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            ),
+            **options,
+        )
+        for index in range(2)
+    ]
 
 
 def _free_port() -> int:
