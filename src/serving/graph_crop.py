@@ -14,6 +14,7 @@ from src.imaging.images import MAX_PIXELS
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _WEIGHT_BITS = 11
+_CHANNELS = 3
 # Beyond these the outputs in pixels would leave float32's range.
 _SCALES = (1e-6, 1e5)
 
@@ -156,15 +157,20 @@ def _interpolate(
 ) -> tf.Tensor:
     """Bilinear, with the integer weights and shifts of `cv2.resize`."""
     left, right, across = columns
-    across = across[None, :, None]
+    # Flat lines of colours: TensorFlow is slow where a factor repeats along the last dimension.
+    across = tf.repeat(across, _CHANNELS)[None]
     one = 2**_WEIGHT_BITS
 
     def line(row: tf.Tensor) -> tf.Tensor:
-        pixels = tf.cast(tf.gather(image, row), tf.int32)
-        mixed = tf.gather(pixels, left, axis=1) * (one - across)
-        return tf.bitwise.right_shift(mixed + tf.gather(pixels, right, axis=1) * across, 4)
+        pixels = tf.gather(image, row)
+        near, far = (
+            tf.reshape(tf.cast(tf.gather(pixels, each, axis=1), tf.int32), (CROP_SIZE, -1))
+            for each in (left, right)
+        )
+        return tf.bitwise.right_shift(near * (one - across) + far * across, 4)
 
-    down = rows[2][:, None, None]
+    down = rows[2][:, None]
     upper = tf.bitwise.right_shift((one - down) * line(rows[0]), 16)
     lower = tf.bitwise.right_shift(down * line(rows[1]), 16)
-    return tf.cast(tf.bitwise.right_shift(upper + lower + 2, 2), tf.uint8)
+    crop = tf.cast(tf.bitwise.right_shift(upper + lower + 2, 2), tf.uint8)
+    return tf.reshape(crop, (CROP_SIZE, CROP_SIZE, _CHANNELS))
