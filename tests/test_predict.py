@@ -17,9 +17,10 @@ from src.body.joints import COCOPLUS
 from src.body.measurements import DEFINITIONS
 from src.body.model_file import NO_FACES, save_body
 from src.errors import UserError
+from src.files import partial_path
 from src.imaging.camera import PinholeCamera
 from src.imaging.crop import from_normalized
-from src.imaging.images import partial_path, read_image, write_image
+from src.imaging.images import read_image, write_image
 from src.imaging.inputs import open_inputs
 from src.imaging.people import WholePicture
 from src.imaging.result import ARRAY_FIELDS, QUANTITIES

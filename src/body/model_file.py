@@ -15,6 +15,7 @@ import numpy as np
 
 from src.body.joints import SMPL_PARENTS
 from src.errors import UserError
+from src.files import write_whole
 
 NUM_VERTICES, NUM_FACES, NUM_JOINTS, NUM_BETAS, NUM_POSE_FEATURES = 6890, 13776, 24, 10, 207
 NUM_KEYPOINTS = 19
@@ -116,13 +117,8 @@ def body_from_arrays(arrays: dict[str, np.ndarray], source: str) -> BodyModel:
 
 def save_body(path: str | os.PathLike, body: BodyModel) -> None:
     """Writes a body file; the file appears under its name only when it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + f".partial{os.getpid()}")
     arrays = {field.name: getattr(body, field.name) for field in fields(body)}
-    with open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(partial, path)
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def load_body(path: str | os.PathLike) -> BodyModel:

@@ -16,7 +16,7 @@ from src.evaluation.measures import MEASURES
 from src.evaluation.pictures import Drawn
 from src.evaluation.report import group_table, main_table
 from src.evaluation.scoring import Scores
-from src.imaging.images import write_whole
+from src.files import write_whole
 
 PAGE_FILE = "index.html"
 _QUALITY = 88

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from src.evaluation.measures import MEASURES
 from src.evaluation.samples import Truth
 from src.evaluation.scoring import Scores, group_means
+from src.files import write_text
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
 _NO_SEQUENCE = "(single pictures)"
@@ -138,7 +138,5 @@ def _without_nan(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> Path:
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_text(path, text)
     return path

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from src.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from src.imaging.images import write_whole
+from src.files import write_whole
 from src.imaging.meshes import Y_UP, to_y_up
 
 # R = Rz Rx Ry, the order most programs write.

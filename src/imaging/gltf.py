@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from src.body.joints import SMPL_JOINTS
 from src.body.model_file import BodyModel, require_faces
-from src.imaging.images import write_whole
+from src.files import write_whole
 from src.imaging.meshes import Y_UP, pose_correction, rest_body, to_y_up
 from src.imaging.render import vertex_normals
 from src.imaging.shade import SKIN_BLUE

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import re
-import socket
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +15,7 @@ from absl import logging
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.errors import UserError
+from src.files import write_whole
 
 # Formats that Pillow decodes by itself. Others may call outside programs (EPS) or are rare.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -33,7 +30,6 @@ _DECODER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 _BEHIND_TRANSPARENT = (255, 255, 255, 255)
-_PARTIAL = ".partial-"
 
 
 def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -148,55 +144,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be made: {error.strerror or error}") from error
-
-
-def partial_path(path: Path) -> Path:
-    """Where this process writes a file until it is complete: beside it, with the same suffix."""
-    return path.with_name(f"{path.stem}{_PARTIAL}{socket.gethostname()}-{os.getpid()}{path.suffix}")
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Removes what killed processes of this machine left half written in a folder and below it."""
-    pattern = re.compile(rf"{_PARTIAL}{re.escape(socket.gethostname())}-(\d+)(\.\w+)?$")
-    for path in folder.rglob(f"*{_PARTIAL}*"):
-        writer = pattern.search(path.name)
-        if writer and not _is_running(int(writer[1])):
-            _remove(path)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` with a file beside `path`, which takes that name when it is complete.
-
-    Raises:
-        UserError: the place cannot be written to, or is full.
-    """
-    path = Path(path)
-    partial = partial_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            write(file)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        _remove(partial)
-
-
-def _remove(path: Path) -> None:
-    """Removes a file if it is there; a folder that is none holds none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from src.body.joints import COCOPLUS, COCOPLUS_BONES
 from src.body.model_file import BodyModel, require_faces
+from src.files import write_whole
 from src.imaging.draw import overlay, person_color, side_color
-from src.imaging.images import write_whole
 from src.imaging.meshes import to_y_up
 from src.imaging.result import Body
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from src.body.measurements import CAVEAT, DEFINITIONS, measure
 from src.body.model_file import BodyModel, require_faces
+from src.files import write_whole
 from src.imaging.bvh import write_bvh
 from src.imaging.draw import overlay, person_color, person_row, side_by_side, stack_rows
 from src.imaging.gltf import write_glb
-from src.imaging.images import write_image, write_whole
+from src.imaging.images import write_image
 from src.imaging.meshes import rest_body, write_obj
 from src.imaging.page import write_page
 from src.imaging.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack

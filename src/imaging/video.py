@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from src.errors import UserError
-from src.imaging.images import partial_path
+from src.files import partial_path
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0

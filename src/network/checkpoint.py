@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from src.errors import UserError
+from src.files import write_text
 from src.network.build import ModelSpec, build_model
 from src.network.hmr import HMR
 
@@ -40,9 +41,7 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
     if half:
         _halve(partial)
     os.replace(partial, folder / WEIGHTS_FILE)
-    description = folder / f"{DESCRIPTION_FILE}.partial{os.getpid()}"
-    description.write_text(json.dumps(asdict(spec), indent=2) + "\n")
-    os.replace(description, folder / DESCRIPTION_FILE)
+    write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(spec), indent=2) + "\n")
 
 
 def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from src.errors import UserError
-from src.imaging.images import write_whole
+from src.files import write_whole
 from src.predictor import Predictor
 
 

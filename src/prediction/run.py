@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import UserError
-from src.imaging.images import make_folder, remove_abandoned, write_whole
+from src.files import remove_abandoned, write_whole
+from src.imaging.images import make_folder
 from src.imaging.inputs import Source
 from src.imaging.people import Detection, Found, PeopleSource, select
 from src.imaging.save import (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from src.files import write_text
 
 TABLE_FILE, EVENTS_FOLDER = "metrics.jsonl", "logs"
 
@@ -56,6 +57,4 @@ def _drop_later_lines(table: Path, last_step: int) -> None:
     lines = table.read_text().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line)["step"] <= last_step]
     if len(kept) < len(lines):
-        partial = table.with_name(f"{table.name}.partial{os.getpid()}")
-        partial.write_text("".join(kept))
-        os.replace(partial, table)
+        write_text(table, "".join(kept))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from src.errors import UserError
+from src.files import write_text
 
 CONFIG_FILE = "config.json"
 # What may differ between a checkpoint's configuration and the one that resumes it.
@@ -47,9 +47,7 @@ def write_config(config: ConfigDict, workdir: Path) -> None:
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + f".partial{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _flatten(tree: dict, prefix: str = "") -> dict:

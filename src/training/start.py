@@ -6,7 +6,6 @@ the rest: the discriminators, and optionally both Adams' moments and the step.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from src.body.safe_npz import load_npz
 from src.errors import UserError
+from src.files import write_whole
 from src.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -92,10 +92,7 @@ def save_start(folder: Path, start: TrainingStart) -> Path:
                 values = getattr(state, moment)
                 arrays |= {f"{owner}.{moment}:{path}": value for path, value in values.items()}
     path = folder / START_FILE
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
-    with open(partial, "wb") as file:
-        np.savez(file, **arrays)
-    os.replace(partial, path)
+    write_whole(path, lambda file: np.savez(file, **arrays))
     return path
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from src.errors import UserError
-from src.imaging.images import read_image, write_image, write_whole
+from src.files import write_whole
+from src.imaging.images import read_image, write_image
 
 HEIGHT, WIDTH = 12, 20
 
