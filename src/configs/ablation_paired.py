@@ -3,7 +3,8 @@
 Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_paired.py
           --workdir runs/ablation/paired
 Needs:    data/standin, the converted stand-in datasets (make demo makes them).
-Cost:     7,010 steps of 32 pictures; its time and result have not been measured yet.
+Cost:     7,010 steps of 32 pictures, 9 to 15 minutes on two cores.
+Measured: MPJPE 120.3 mm, PA-MPJPE 75.9 mm, 2D error 5.7 px; all three in docs/results.md.
 """
 
 from ml_collections import ConfigDict
