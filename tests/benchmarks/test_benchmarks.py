@@ -1,5 +1,8 @@
 """The measurements run, in small, and the table says what was measured."""
 
+import itertools
+import time
+
 import pytest
 
 from benchmarks import serving
@@ -16,9 +19,16 @@ def test_ratio_and_table():
 
 def test_both_sides_are_called_in_turns():
     calls = []
-    row = compare("x", lambda: calls.append("a"), "y", lambda: calls.append("b"), repeats=3)
-    assert calls == ["a", "b"] * 5
-    assert row.ours_ms >= 0
+
+    def side(name, seconds):
+        calls.append(name)
+        time.sleep(seconds)
+
+    row = compare("x", lambda: side("a", 0.03), "y", lambda: side("b", 0.01), repeats=3)
+    assert [name for name, _ in itertools.groupby(calls)] == ["a", "b"] * 5
+    # What fills a tenth of a second, after two calls to warm up.
+    assert 2 < calls.count("a") - 2 <= 3 * 4 and calls.count("b") > calls.count("a")
+    assert row.ours_ms > 25 and row.ours_ms > row.rival_ms
 
 
 @pytest.mark.slow
