@@ -87,14 +87,14 @@ class Regressor(keras.layers.Layer):
 
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
-        batch = ops.shape(features)[0]
+        batch, estimates = ops.shape(features)[0], []
         theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (batch, 1))
         # fc1 sees [phi, Theta]; what phi adds is the same in every iteration.
         kernel = ops.convert_to_tensor(self.fc1.kernel)
         of_features, of_theta = ops.split(kernel, [features.shape[-1]], axis=0)
-        seen = ops.matmul(features, of_features) + self.fc1.bias
-        estimates = []
-        for _ in range(self.iterations):
+        of_phi = ops.matmul(features, of_features) + self.fc1.bias
+        # One each: TensorFlow adds up gradients of a shared tensor in an order that varies.
+        for seen in ops.unstack(ops.repeat(of_phi[None], self.iterations, axis=0)):
             theta = theta + self._delta(seen, theta, of_theta, training)
             estimates.append(theta)
         return ops.stack(estimates, axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -160,3 +162,37 @@ def test_paper_model_has_the_paper_sizes(body_path):
     assert model.encoder.output_shape == (None, 2048)
     assert model.encoder.count_params() == 23_564_800
     assert model.discriminator(np.zeros((1, 23, 3, 3)), np.zeros((1, 10))).shape == (1, 25)
+
+
+def test_gradients_are_the_same_bits_on_a_busy_machine(model, batches):
+    """The order in which TensorFlow sums must not depend on which thread is late."""
+    batch = next(iter(batches))
+    _compile(model, keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = model.compute_losses(batch)[0]
+        return tape.gradient(loss, model.encoder_variables)
+
+    for dropout in (model.regressor.dropout1, model.regressor.dropout2):
+        dropout.rate = 0.0
+    busy = threading.Event()
+    others = [threading.Thread(target=_keep_busy, args=(busy,)) for _ in range(4)]
+    for thread in others:
+        thread.start()
+    try:
+        calls = [[part.numpy() for part in gradients()] for _ in range(150)]
+    finally:
+        busy.set()
+        for thread in others:
+            thread.join()
+    for later in calls[10:]:  # the first may lay out weights
+        for ours, theirs in zip(later, calls[9], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def _keep_busy(done):
+    matrix = np.random.default_rng(0).standard_normal((300, 300))
+    while not done.is_set():
+        np.linalg.svd(matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from src.data.reading import read_shard
 from src.data.shards import find_shards, progress_dir, read_manifest
 from src.errors import UserError
-from tests.tfrecords_tools.number_jobs import convert_number, exit_process, make_job
+from tests.tfrecords_tools.number_jobs import ALLOWED, convert_number, exit_process, make_job
 from tfrecords_tools import writer
 from tfrecords_tools.jobs import ItemByItem, Job
 from tfrecords_tools.writer import Workers, write_job
@@ -76,9 +77,10 @@ def test_other_records_are_replaced_only_when_asked(tmp_path):
     assert len(find_shards(tmp_path, "mocap_test", "train")) == 2
 
 
-def _start(root) -> subprocess.Popen:
+def _start(root, held_back=True) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.tfrecords_tools.number_jobs", str(root)]
-    return subprocess.Popen(command, cwd=ROOT)
+    never = {ALLOWED: str(root / "never")} if held_back else {}
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **never})
 
 
 def _wait_for_shards(root, process, count):
@@ -97,7 +99,7 @@ def test_killed_at_any_moment_it_is_finished_by_the_same_command(tmp_path, expec
         assert process.returncode != 0
         with pytest.raises(UserError, match="interrupted"):
             find_shards(root, "mocap_test", "train")
-    process = _start(root)
+    process = _start(root, held_back=False)
     assert process.wait(timeout=60) == 0
     assert _files(root) == expected
     assert not progress_dir(root, "mocap_test", "train").exists()
