@@ -12,7 +12,7 @@ from src.data.reading import parse_person
 
 PIPELINE_BATCH = 32
 # Many batches a call, so that those prepared ahead during the other side's call count little.
-_BATCHES = 40
+BATCHES = 40
 
 
 def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int) -> Row:
@@ -29,7 +29,7 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
     ours = iter(training_dataset(people, bodies, settings))
     bare = iter(_decoded(people[0].paths))
     return compare(
-        f"input, {images}, {input_size} px, {_BATCHES * PIPELINE_BATCH} pictures",
+        f"input, {images}, {input_size} px, {BATCHES * PIPELINE_BATCH} pictures",
         lambda: _draw(ours),
         "bare decoding of as many",
         lambda: _draw(bare),
@@ -38,7 +38,7 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
 
 
 def _draw(batches: Iterator) -> None:
-    for _ in range(_BATCHES):
+    for _ in range(BATCHES):
         next(batches)
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks import serving
+from benchmarks import records, serving, timing
 from benchmarks.__main__ import main
 from benchmarks.serving import BATCH_SIZES
 from benchmarks.timing import Row, compare, table
@@ -35,6 +35,9 @@ def test_both_sides_are_called_in_turns():
 def test_every_row_in_small(body_path, records_root, capsys, monkeypatch):
     formats = [kind for kind in serving.installed_formats() if kind == "tflite"]
     monkeypatch.setattr(serving, "installed_formats", lambda: formats)
+    monkeypatch.setattr(timing, "PAUSE_S", 0.0)
+    monkeypatch.setattr(timing, "BLOCK_S", 0.0)
+    monkeypatch.setattr(records, "BATCHES", 2)
     flags = ["--encoder=resnet14_v2_narrow", "--input-size=32", "--batch=2", "--repeats=1"]
     flags += ["--poses=50"]
     assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
