@@ -35,7 +35,7 @@ from src.data.reading import (
 )
 from src.data.schema import MOCAP_KEYS, PERSON_KEYS
 from src.data.shards import count_by_shard, find_shards, is_mocap_path
-from src.data.unreadable import records_of_shard, trail_key, with_trail
+from src.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
 from src.errors import UserError
 
 _OPEN_SHARDS = 4
@@ -160,8 +160,8 @@ def training_dataset(
         samples = finish_samples({**batch, **person_labels(batch)})
         return {**samples, trail_key("people"): batch[trail_key("people")]}
 
-    people = _batches("people", people, prepare, settings.batch_size, settings).map(finish)
-    bodies = _batches("bodies", real, _body, settings.real_bodies, settings)
+    people = _people_batches(people, prepare, settings).map(finish)
+    bodies = _body_batches(real, settings)
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if settings.service:
         service = tf.data.experimental.service
@@ -196,7 +196,7 @@ def evaluation_dataset(
 def mean_body(mocap: Sequence[Source], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
     """Mean pose (72,) axis-angles and mean shape (10,) of the first mocap records."""
     paths = [path for source in mocap for path in source.paths]
-    bodies = tf.data.TFRecordDataset(paths).take(limit).map(parse_mocap).batch(4096)
+    bodies = tf.data.TFRecordDataset(paths).take(limit).batch(4096).map(parse_mocap)
     poses, shapes = zip(*bodies.as_numpy_iterator(), strict=True)
     return np.concatenate(poses).mean(axis=0), np.concatenate(shapes).mean(axis=0)
 
@@ -297,32 +297,44 @@ def _shuffled(
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
 
 
-def _batches(
-    stream: str,
-    records: tf.data.Dataset,
-    prepare: Callable[..., dict[str, Tensor]],
-    size: int,
-    settings: PipelineSettings,
-) -> tf.data.Dataset:
-    """This process's part of batches of what `prepare` makes of each record that can be read."""
+def _my_groups(
+    records: tf.data.Dataset, size: int, settings: PipelineSettings
+) -> tuple[tf.data.Dataset, int]:
+    """This process's part of each `size` records, with trails, and how many that are."""
     share = size // settings.parts
     # Behind a service every process has an order of its own, and nothing to divide.
     part = 0 if settings.service else settings.part
-    mine = slice(part * share, (part + 1) * share)
+    return with_trail(records, size, slice(part * share, (part + 1) * share)), share
+
+
+def _people_batches(
+    records: tf.data.Dataset,
+    prepare: Callable[..., dict[str, Tensor]],
+    settings: PipelineSettings,
+) -> tf.data.Dataset:
+    """Batches of what `prepare` makes of each record that can be read."""
+    groups, share = _my_groups(records, settings.batch_size, settings)
 
     def prepared(record: tuple[Tensor, Tensor], *rest: tuple) -> dict[str, Tensor]:
         serialized, trail = record
-        return {**prepare(serialized, *rest), trail_key(stream): trail}
+        return {**prepare(serialized, *rest), trail_key("people"): trail}
 
-    samples = with_trail(records, size, mine).map(
+    samples = groups.unbatch().map(
         prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     return samples.ignore_errors().batch(share, drop_remainder=True)
 
 
-def _body(serialized: Tensor) -> dict[str, Tensor]:
-    pose, beta = parse_mocap(serialized)
-    return {"real_pose": pose, "real_beta": beta}
+def _body_batches(records: tf.data.Dataset, settings: PipelineSettings) -> tf.data.Dataset:
+    """Batches of the bodies that can be read."""
+    groups, share = _my_groups(records, settings.real_bodies, settings)
+
+    def parsed(records: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        serialized, trails = records
+        pose, beta = parse_mocap(serialized)
+        return {"real_pose": pose, "real_beta": beta, trail_key("bodies"): trails}
+
+    return map_groups(groups, parsed, share).rebatch(share, drop_remainder=True)
 
 
 def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:

@@ -124,8 +124,8 @@ def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parses one body record: pose (72,) in rad and shape (10,), both float32."""
-    raw = tf.io.parse_single_example(serialized, _parser_spec(MOCAP_KEYS))
+    """Parses body records (...,): pose (..., 72) in rad and shape (..., 10), both float32."""
+    raw = tf.io.parse_example(serialized, _parser_spec(MOCAP_KEYS))
     return raw["pose"], raw["shape"]
 
 

@@ -7,7 +7,7 @@ numbers of those before it in the stream: one that was not seen among the sample
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -40,17 +40,15 @@ def records_of_shard(path: Tensor, first: Tensor, count: Tensor) -> tf.data.Data
 def with_trail(
     records: tf.data.Dataset, size: int, mine: slice = slice(None)
 ) -> tf.data.Dataset:
-    """Puts a trail in the place of the number.
-
-    `tf.data` pays for every call of a function: here one is made for `size` records together.
+    """Gathers records to groups, and puts a trail in the place of each number.
 
     Args:
         records: endless stream of ((bytes, number), ...).
-        size: of a batch.
+        size: of a group.
         mine: which of each `size` records go on; all by default.
     Returns:
-        dataset of ((bytes, trail), ...): (9,) int64, the numbers of the last records, its own
-        last; -1 before the first.
+        dataset of ((bytes (B,), trails (B, 9) int64), ...): the numbers of the last records, each
+        one's own last; -1 before the first.
     """
     share = len(range(size)[mine])
     places = np.arange(share)[:, None] + np.arange(_REMEMBERED + 1)
@@ -61,7 +59,28 @@ def with_trail(
         return numbers[share:], ((serialized, tf.gather(numbers, places)), *rest)
 
     nothing = tf.fill((_REMEMBERED,), tf.constant(-1, tf.int64))
-    return records.batch(size, drop_remainder=True).scan(nothing, note).unbatch()
+    return records.batch(size, drop_remainder=True).scan(nothing, note)
+
+
+def map_groups(groups: tf.data.Dataset, function: Callable, size: int) -> tf.data.Dataset:
+    """Maps whole groups of records, without those for which `function` fails.
+
+    `tf.data` pays for every call of a function. Only a group that fails is mapped one by one.
+
+    Args:
+        groups: dataset of tensors (B, ...).
+        function: of these tensors, for any B; it gives a dict of as many.
+        size: B.
+    Returns:
+        dataset of the dicts, (B, ...) or less.
+    """
+
+    def mapped(*group: Tensor) -> tf.data.Dataset:
+        whole = tf.data.Dataset.from_tensors(group)
+        each = whole.unbatch().batch(1).map(function).ignore_errors().unbatch().batch(size)
+        return whole.map(function).ignore_errors().concatenate(each).take(1)
+
+    return groups.flat_map(mapped)
 
 
 class Gaps:

@@ -16,7 +16,7 @@ from src.data.pipeline import PipelineSettings, find_sources, training_dataset
 from src.data.reading import read_shard
 from src.data.record_format import RecordWriter
 from src.data.schema import person_to_example
-from src.data.unreadable import STREAMS, Gaps, RecordNames, trail_key, with_trail
+from src.data.unreadable import STREAMS, Gaps, RecordNames, map_groups, trail_key, with_trail
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
 SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
@@ -26,7 +26,8 @@ BAD = (3, 4, 17)
 @functools.cache
 def _trails():
     stream = tf.data.Dataset.range(100, 160).map(lambda number: ((b"", number),))
-    return np.array([trail for ((_, trail),) in with_trail(stream, 6).as_numpy_iterator()])
+    groups = with_trail(stream, 6).as_numpy_iterator()
+    return np.concatenate([trails for ((_, trails),) in groups])
 
 
 @settings(deadline=None)
@@ -55,11 +56,24 @@ def test_a_number_is_the_record_of_the_right_shard():
 
 def test_processes_share_a_stream_and_each_remembers_its_own_part():
     stream = tf.data.Dataset.range(100).map(lambda number: ((b"", number),))
-    halves = [with_trail(stream, 6, slice(part, part + 3)).take(6) for part in (0, 3)]
-    numbers = [[int(trail[-1]) for ((_, trail),) in half] for half in halves]
-    assert numbers == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]]
-    last = list(halves[1].as_numpy_iterator())[-1][0][1]
-    np.testing.assert_array_equal(last[-6:], numbers[1])
+    halves = [with_trail(stream, 6, slice(part, part + 3)).take(2) for part in (0, 3)]
+    trails = [np.concatenate([trails for ((_, trails),) in half]) for half in halves]
+    assert trails[0][:, -1].tolist() == [0, 1, 2, 6, 7, 8]
+    assert trails[1][:, -1].tolist() == [3, 4, 5, 9, 10, 11]
+    np.testing.assert_array_equal(trails[1][-1, -6:], trails[1][:, -1])
+
+
+def test_of_a_group_that_fails_only_the_records_that_fail_are_left_out():
+    groups = tf.data.Dataset.from_tensor_slices([["1", "2", "3"], ["4", "?", "6"], ["7", "8", "9"]])
+    calls = tf.Variable(0)
+
+    def number(texts):
+        calls.assign_add(1)
+        return {"number": tf.strings.to_number(texts)}
+
+    mapped = [group["number"].tolist() for group in map_groups(groups, number, 3).as_numpy_iterator()]
+    assert mapped == [[1, 2, 3], [4, 6], [7, 8, 9]]
+    assert calls.numpy() == 3 + 3
 
 
 @pytest.fixture
