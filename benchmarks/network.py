@@ -12,6 +12,7 @@ from benchmarks.timing import Row, compare
 from src.network.build import ModelSpec, build_model
 from src.network.encoder import build_encoder
 from src.network.hmr import HMR
+from src.training.adam import Adam
 from src.training.losses import Criterion
 
 
@@ -42,7 +43,7 @@ def precision_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
 def model_step(spec: ModelSpec, batch: dict[str, tf.Tensor], precision: str):
     """A function that takes one training step of the whole model."""
     model = build_model(spec, with_discriminator=True, precision=precision)
-    model.compile(keras.optimizers.Adam(1e-5), keras.optimizers.Adam(1e-4), Criterion())
+    model.compile(Adam(1e-5), Adam(1e-4), Criterion())
     step = tf.function(model.train_step)
     return lambda: float(step(batch)["loss"])
 

@@ -10,7 +10,8 @@ from src.network.encoder import build_encoder
 from src.network.hmr import HMR
 from src.network.regressor import Regressor, initial_theta
 from src.network.tf1_names import encoder_sources, regressor_sources
-from src.training.assemble import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
+from src.training.adam import Adam
+from src.training.assemble import ADAM_EPSILON
 from tests.golden_inputs import golden, made_body, made_weight
 
 
@@ -87,7 +88,7 @@ def test_adam_moves_as_tf1s():
     rng = np.random.default_rng(6)
     gradients = rng.normal(size=(6, 50)) * 10.0 ** rng.uniform(-9, 1, 50)
     variable = keras.Variable(np.zeros(50, np.float32))
-    adam = keras.optimizers.Adam(1e-3, ADAM_BETA_1, ADAM_BETA_2, epsilon=ADAM_EPSILON)
+    adam = Adam(1e-3, epsilon=ADAM_EPSILON)
     position, m, v = np.zeros(50), np.zeros(50), np.zeros(50)
     for step, gradient in enumerate(gradients, start=1):
         adam.apply([keras.ops.convert_to_tensor(gradient.astype(np.float32))], [variable])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 from ml_collections import ConfigDict
 
 from src.body.mean_params import read_mean_params
@@ -17,14 +16,13 @@ from src.network.checkpoint import load_model
 from src.network.encoder import set_batch_variance
 from src.network.hmr import HMR
 from src.network.regressor import initial_theta
+from src.training.adam import Adam
 from src.training.devices import Devices
 from src.training.losses import Criterion
 from src.training.start import load_start
 
 # TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
 ADAM_EPSILON = 1e-8
-# TF1 rounds its betas to float32 before it takes 1 - beta; that makes 1.3e-5 of the second moment.
-ADAM_BETA_1, ADAM_BETA_2 = float(np.float32(0.9)), float(np.float32(0.999))
 
 
 def assemble(
@@ -119,16 +117,14 @@ def _compile(model: HMR, config: ConfigDict, total_steps: int, devices: Devices)
     )
 
 
-def _adam(rate: float, optimizer: ConfigDict, total_steps: int) -> keras.optimizers.Adam:
+def _adam(rate: float, optimizer: ConfigDict, total_steps: int) -> Adam:
     schedules = {"constant": lambda: rate, "cosine": lambda: _cosine(rate, optimizer, total_steps)}
     if optimizer.schedule not in schedules:
         raise UserError(
             f"config.optimizer.schedule must be one of {sorted(schedules)}. "
             f"Received: {optimizer.schedule!r}."
         )
-    return keras.optimizers.Adam(
-        schedules[optimizer.schedule](), ADAM_BETA_1, ADAM_BETA_2, epsilon=ADAM_EPSILON
-    )
+    return Adam(schedules[optimizer.schedule](), epsilon=ADAM_EPSILON)
 
 
 def _cosine(

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from src.body.model_file import load_body
 from src.body.smpl import SMPL
-from tfrecords_tools.standin.picture import Bodies, Shot, Stage, Take, build_stage, take_picture
+from tfrecords_tools.standin.picture import Bodies, Shot, Take
+from tfrecords_tools.standin.worker import open_worker, take_pictures
 
 SHOTS_PER_BATCH, SHOTS_PER_TASK = 64, 8
 """Shots whose bodies are posed together, and shots that a process gets at once."""
-
-_stage: list[Stage] = []  # of a worker process, filled when it starts
 
 
 class Studio:
@@ -37,7 +34,7 @@ class Studio:
         self.smpl = SMPL(load_body(body_path))
         self._in_flight = 4 * workers
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, context, _open_worker, (body_path,))
+        self._pool = ProcessPoolExecutor(workers, context, open_worker, (body_path,))
 
     def __enter__(self) -> Studio:
         return self
@@ -50,7 +47,7 @@ class Studio:
         waiting: collections.deque[Future[list[Take]]] = collections.deque()
         with tqdm(total=len(shots), desc=label, unit="picture") as bar:
             for task in self._tasks(shots):
-                waiting.append(self._pool.submit(_take_task, task))
+                waiting.append(self._pool.submit(take_pictures, task))
                 if len(waiting) >= self._in_flight:
                     yield from _collect(waiting, bar)
             while waiting:
@@ -85,13 +82,3 @@ def _collect(waiting: collections.deque[Future[list[Take]]], bar: tqdm) -> list[
     takes = waiting.popleft().result()
     bar.update(len(takes))
     return takes
-
-
-def _open_worker(body_path: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to report
-    cv2.setNumThreads(1)
-    _stage[:] = [build_stage(load_body(body_path))]
-
-
-def _take_task(task: list[tuple[Shot, Bodies]]) -> list[Take]:
-    return [take_picture(_stage[0], shot, bodies) for shot, bodies in task]

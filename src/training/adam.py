@@ -1,0 +1,39 @@
+"""Adam as one operation for each variable."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from src.body.tensor import Tensor
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam with TensorFlow's own kernel, which TF1's optimiser and so the original called.
+
+    Keras updates a variable by a dozen operations, each of which passes over it; the kernel passes
+    once. Arguments are those of Keras; `amsgrad` is not offered.
+    """
+
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
+        """One step of one variable; called by Keras."""
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
+    """The resource behind a variable; that of this replica where there are more."""
+    inner = variable.value if isinstance(variable, keras.Variable) else variable
+    return inner.handle
