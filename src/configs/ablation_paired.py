@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     the encoder listens to them before they know anything.
     """
     config = demo_config()
+    config.loss.joints3d = 1000.0
     config.loss.adversarial = 0.2
     config.optimizer.encoder_learning_rate = 5e-4
     config.optimizer.discriminator_learning_rate = 1e-3

@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
     config.data.augmentation = ConfigDict(
         {"shift_px": 10, "scale_min": 0.9, "scale_max": 1.12, "flip_probability": 0.5}
     )
+    config.loss.joints3d = 1000.0
     config.optimizer.encoder_learning_rate = 1e-3
     config.train.epochs = 36.0
     config.train.checkpoint_every_steps = 1000
