@@ -11,11 +11,12 @@ from src.data.pipeline import PipelineSettings, find_sources, training_dataset
 from src.data.reading import parse_person
 
 PIPELINE_BATCH = 32
+# So many that filling the shuffle buffer, with which each call begins, counts little.
 BATCHES = 80
 
 
 def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int) -> Row:
-    """Time of 80 batches of augmented crops with their bodies.
+    """Time of `BATCHES` batches of augmented crops with their bodies.
 
     Args:
         root: folder of records.

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
+from scipy.io.matlab import MatReadError, matfile_version
 
 from src.errors import UserError
 
-# What scipy raises for damaged files and, NotImplementedError, for those of version 7.3.
+# What scipy raises for damaged files.
 _DAMAGE = (
     MatReadError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, MemoryError,
-    OverflowError, NotImplementedError, struct.error, zlib.error,
+    OverflowError, struct.error, zlib.error,
 )  # fmt: skip
+_VERSION_7_3 = 2  # as scipy counts; such a file is HDF5 within
 
 
 def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str, Any]:
@@ -32,11 +33,17 @@ def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str
     if not path.is_file():
         raise UserError(f"no file at {path}.")
     try:
-        content = loadmat(path, variable_names=list(variables), **options)
+        is_hdf5 = matfile_version(path)[0] == _VERSION_7_3
+        content = {} if is_hdf5 else loadmat(path, variable_names=list(variables), **options)
     except _DAMAGE as error:
         raise UserError(
             f"{path} is no readable MATLAB file of version 5 to 7: {error}. Copy it again."
         ) from error
+    if is_hdf5:
+        raise UserError(
+            f"{path} is a MATLAB file of version 7.3, expected 5 to 7. Save it anew in MATLAB: "
+            f"s = load('{path.name}'); save('{path.name}', '-struct', 's', '-v7')"
+        )
     missing = [name for name in variables if name not in content]
     if missing:
         raise UserError(f"{path} lacks the variables {missing}: is it the file its name says?")

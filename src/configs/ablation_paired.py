@@ -16,7 +16,8 @@ def get_config() -> ConfigDict:
     """The demo's model and data, with discriminators that learn fast enough to be a prior.
 
     In minutes, discriminators at the paper's 1e-4 never catch up with the encoder, and at weight 1
-    the encoder listens to them before they know anything.
+    the encoder listens to them before they know anything. The weight of the 3D joints is the one
+    that the figures above were measured with.
     """
     config = demo_config()
     config.loss.joints3d = 1000.0

@@ -12,8 +12,18 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam with TensorFlow's own kernel, which TF1's optimiser and so the original called.
 
     Keras updates a variable by a dozen operations, each of which passes over it; the kernel passes
-    once. Arguments are those of Keras; `amsgrad` is not offered.
+    once. Arguments are those of Keras; variables are float32.
     """
+
+    def build(self, variables: list) -> None:
+        """Makes the moments of `variables`; called by Keras.
+
+        Raises:
+            ValueError: `amsgrad` is set, which the kernel does not offer.
+        """
+        if self.amsgrad:
+            raise ValueError("amsgrad is not offered here: use keras.optimizers.Adam for it.")
+        super().build(variables)
 
     def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         """One step of one variable; called by Keras."""

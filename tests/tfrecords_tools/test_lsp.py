@@ -104,6 +104,13 @@ def test_a_damaged_file_is_named(tmp_path, content):
         read_joints(tmp_path / "joints.mat", "lsp")
 
 
+def test_a_file_of_version_7_3_says_how_to_save_it_anew(tmp_path):
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "joints.mat").write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UserError, match=r"joints\.mat is a MATLAB file of version 7\.3.*'-v7'"):
+        read_joints(tmp_path / "joints.mat", "lsp")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no file at .*joints\.mat"):
         run(CONVERTER, tmp_path, tmp_path / "out")

@@ -90,8 +90,9 @@ def test_every_converter_explains_itself(converter):
     assert "Layout:" in shown.stdout
 
 
-def test_help_needs_no_tensorflow():
-    code = "import sys, tfrecords_tools.__main__; sys.exit('tensorflow' in sys.modules)"
+@pytest.mark.parametrize("module", ["__main__", "standin.worker"])
+def test_help_and_rendering_need_no_tensorflow(module):
+    code = f"import sys, tfrecords_tools.{module}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

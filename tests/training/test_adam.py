@@ -42,3 +42,8 @@ def test_the_kernel_moves_as_keras_does(in_graph):
 def test_settings_survive_a_config():
     adam = Adam.from_config(Adam(1e-4, beta_1=0.5, epsilon=1e-8).get_config())
     assert (float(adam.learning_rate.numpy()), adam.beta_1) == (pytest.approx(1e-4), 0.5)
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match=r"use keras\.optimizers\.Adam"):
+        Adam(amsgrad=True).build([keras.Variable([1.0])])
