@@ -11,19 +11,15 @@ import contextlib
 import json
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from multiprocessing import connection, get_context, parent_process
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 from tqdm import tqdm
 
 from src.data.record_format import RecordWriter
@@ -39,8 +35,8 @@ from src.data.shards import (
 )
 from src.errors import UserError
 from tfrecords_tools.jobs import DropLog, Job, SampleError
+from tfrecords_tools.processes import CONTEXT, process_pool
 
-_CONTEXT = get_context("spawn")
 _TICK_SECONDS = 0.2
 _UNITS_AHEAD = 2
 # As many workers run as there are cores: their libraries must not start threads of their own.
@@ -54,16 +50,6 @@ class ShardResult:
     examples: int = 0
     dropped: DropLog = field(default_factory=DropLog)
     size_bytes: int = 0
-
-
-def process_pool(count: int, progress: Synchronized | None = None) -> ProcessPoolExecutor:
-    """Processes that end with this one, however it ends.
-
-    Args:
-        count: how many.
-        progress: counts the outcomes that `write_shard` makes in them.
-    """
-    return ProcessPoolExecutor(count, _CONTEXT, initializer=_start_worker, initargs=(progress,))
 
 
 class UnitWriter(Protocol):
@@ -82,18 +68,19 @@ class Workers:
 
     def __init__(self, count: int):
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Executor | None = None
+        self._opened = contextlib.ExitStack()
         self._progress: Synchronized | None = None
 
     def __enter__(self) -> Workers:
         if self.count:
-            self._progress = _CONTEXT.Value("q", 0)
-            self._pool = process_pool(self.count, self._progress)
+            self._progress = CONTEXT.Value("q", 0)
+            pool = process_pool(self.count, _count_outcomes, self._progress)
+            self._pool = self._opened.enter_context(pool)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
     def warm_up(self) -> None:
         """Waits until all processes have started, for those who measure time."""
@@ -158,20 +145,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 _worker_progress: Synchronized | None = None
 
 
-def _start_worker(progress: Synchronized | None) -> None:
+def _count_outcomes(progress: Synchronized) -> None:
+    """Makes `write_shard` count in this process."""
     global _worker_progress
     _worker_progress = progress
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    cv2.setNumThreads(1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """Without this, workers of a parent that was killed would wait for work for ever."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
 
 
 def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -> ShardResult:

@@ -15,7 +15,8 @@ from tfrecords_tools.jobs import ItemByItem, Job, SampleError, chunks
 from tfrecords_tools.writer import Workers, write_job
 
 # The environment's name for the file that lets a held back conversion go on.
-ALLOWED, FIRST_HELD_BACK = "TEST_CONVERSION_ALLOWED", 75
+ALLOWED = "TEST_CONVERSION_ALLOWED"
+NUMBERS_PER_SHARD, SHARDS_NOT_HELD_BACK = 15, 5
 
 
 def convert_number(number: int):
@@ -29,12 +30,15 @@ def convert_number(number: int):
 def convert_when_allowed(number: int):
     """As `convert_number`, but the last two shards wait for the file `ALLOWED`, if there is one."""
     allowed = Path(os.environ.get(ALLOWED, os.curdir))
-    while number >= FIRST_HELD_BACK and not allowed.exists():
+    first_held_back = SHARDS_NOT_HELD_BACK * NUMBERS_PER_SHARD
+    while number >= first_held_back and not allowed.exists():
         time.sleep(0.01)
     yield from convert_number(number)
 
 
-def make_job(count=100, per_shard=15, convert=convert_number, fingerprint="a") -> Job:
+def make_job(
+    count=100, per_shard=NUMBERS_PER_SHARD, convert=convert_number, fingerprint="a"
+) -> Job:
     return Job(
         "mocap_test",
         "train",

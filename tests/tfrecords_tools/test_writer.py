@@ -14,7 +14,13 @@ import pytest
 from src.data.reading import read_shard
 from src.data.shards import find_shards, progress_dir, read_manifest
 from src.errors import UserError
-from tests.tfrecords_tools.number_jobs import ALLOWED, convert_number, exit_process, make_job
+from tests.tfrecords_tools.number_jobs import (
+    ALLOWED,
+    SHARDS_NOT_HELD_BACK,
+    convert_number,
+    exit_process,
+    make_job,
+)
 from tfrecords_tools import writer
 from tfrecords_tools.jobs import ItemByItem, Job
 from tfrecords_tools.writer import Workers, write_job
@@ -83,6 +89,17 @@ def _start(root, held_back=True) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **never})
 
 
+def test_interrupted_it_does_not_wait_for_what_is_being_converted(tmp_path):
+    root = tmp_path / "out"
+    process = _start(root)
+    _wait_for_shards(root, process, SHARDS_NOT_HELD_BACK)
+    while len(list(root.glob("mocap_test/*/*.tfrecord.*.part"))) < 2:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    assert len(list(root.glob("mocap_test/*.tfrecord"))) == SHARDS_NOT_HELD_BACK
+
+
 def _wait_for_shards(root, process, count):
     while process.poll() is None and len(list(root.glob("mocap_test/*.tfrecord"))) < count:
         time.sleep(0.002)
@@ -91,7 +108,7 @@ def _wait_for_shards(root, process, count):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_moment_it_is_finished_by_the_same_command(tmp_path, expected, how):
     root = tmp_path / "out"
-    for shards in (1, 4):
+    for shards in (1, SHARDS_NOT_HELD_BACK):
         process = _start(root)
         _wait_for_shards(root, process, shards)
         process.send_signal(how)

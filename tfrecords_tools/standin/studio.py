@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import collections
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from src.body.model_file import load_body
 from src.body.smpl import SMPL
+from tfrecords_tools.processes import process_pool
 from tfrecords_tools.standin.picture import Bodies, Shot, Take
 from tfrecords_tools.standin.worker import open_worker, take_pictures
 
@@ -33,14 +34,14 @@ class Studio:
     def __init__(self, body_path: Path, workers: int):
         self.smpl = SMPL(load_body(body_path))
         self._in_flight = 4 * workers
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, context, open_worker, (body_path,))
+        self._processes = process_pool(workers, open_worker, body_path)
 
     def __enter__(self) -> Studio:
+        self._pool = self._processes.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._processes.__exit__(*error)
 
     def take(self, shots: Sequence[Shot], label: str) -> Iterator[Take]:
         """Takes the shots; yields their annotations in the same order, under a progress bar."""

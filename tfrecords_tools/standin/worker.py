@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-
-import cv2
 
 from src.body.model_file import load_body
 from tfrecords_tools.standin.picture import Bodies, Shot, Stage, Take, build_stage, take_picture
@@ -15,8 +12,6 @@ _stage: list[Stage] = []  # of this process, filled when it starts
 
 def open_worker(body_path: Path) -> None:
     """Prepares a process for `take_pictures`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to report
-    cv2.setNumThreads(1)
     _stage[:] = [build_stage(load_body(body_path))]
 
 
