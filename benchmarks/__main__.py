@@ -61,15 +61,13 @@ def _drawing_rows(options: argparse.Namespace) -> list[Row]:
 
 
 def _network_rows(options: argparse.Namespace) -> list[Row]:
-    from benchmarks.network import precision_row, prediction_row, training_row
+    from benchmarks.network import prediction_row, training_rows
     from src.network.build import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
-    rows = [prediction_row(spec, size, options.repeats) for size in (1, 8)]
     return [
-        training_row(spec, options.batch, options.repeats),
-        precision_row(spec, options.batch, options.repeats),
-        *rows,
+        *training_rows(spec, options.batch, options.repeats),
+        *(prediction_row(spec, size, options.repeats) for size in (1, 8)),
     ]
 
 

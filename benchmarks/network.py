@@ -16,28 +16,27 @@ from src.training.adam import Adam
 from src.training.losses import Criterion
 
 
-def training_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
-    """All losses, both networks and both Adams, beside the encoder with one Adam."""
+def training_rows(spec: ModelSpec, batch_size: int, repeats: int) -> list[Row]:
+    """All losses, both networks and both Adams: beside the encoder with one Adam, and beside the
+    same in mixed_bfloat16.
+    """
     batch = made_batch(spec, batch_size)
-    return compare(
+    whole = model_step(spec, batch, "float32")
+    beside_encoder = compare(
         f"training step, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
-        model_step(spec, batch, "float32"),
+        whole,
         "bare encoder: forward, backward, Adam",
         encoder_step(spec, batch["images"]),
         repeats,
     )
-
-
-def precision_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
-    """A whole training step in mixed_bfloat16, beside the same in float32."""
-    batch = made_batch(spec, batch_size)
-    return compare(
+    beside_float32 = compare(
         f"training step in mixed_bfloat16, batch {batch_size}",
         model_step(spec, batch, "mixed_bfloat16"),
         "the same in float32",
-        model_step(spec, batch, "float32"),
+        whole,
         repeats,
     )
+    return [beside_encoder, beside_float32]
 
 
 def model_step(spec: ModelSpec, batch: dict[str, tf.Tensor], precision: str):
