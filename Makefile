@@ -156,11 +156,11 @@ web: $(VENV)/.installed-web  ## a local page, photo in, body out: [CHECKPOINT=] 
 
 .PHONY: test
 test: $(INSTALLED)  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
-	$(PY) -m pytest -n 2 $(FLAGS) $(TESTS)
+	$(PY) -m pytest -n 2 --dist worksteal $(FLAGS) $(TESTS)
 
 .PHONY: test-quick
 test-quick: $(INSTALLED)  ## the tests that take seconds
-	$(PY) -m pytest -n 2 -m "not slow" $(FLAGS) $(TESTS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(FLAGS) $(TESTS)
 
 .PHONY: lint
 lint: $(INSTALLED)  ## formatting, likely mistakes, types
