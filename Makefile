@@ -75,7 +75,7 @@ $(PY) -m src.evaluate --protocol stand_in --checkpoint $(2) --data $(1) --output
 $(PY) -m src.export --checkpoint $(2) --output $(2)/export
 @echo; echo "6/7 bodies in held-out pictures"
 $(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out/images \
-	--keypoints $(1)_raw/held_out/keypoints.json --save npz,overlay,crop,glb --output $(2)/predictions
+	--keypoints $(1)_raw/held_out/keypoints.json --save npz,overlay,glb --output $(2)/predictions
 @echo; echo "7/7 summary"
 $(PY) -m src.demo --workdir $(2)
 endef
