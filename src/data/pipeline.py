@@ -124,7 +124,6 @@ def find_sources(root: str, weights: Mapping[str, float], split: str = "train") 
     return sources
 
 
-@tf.autograph.experimental.do_not_convert
 def training_dataset(
     images: Sequence[Source], mocap: Sequence[Source], settings: PipelineSettings
 ) -> tf.data.Dataset:
@@ -170,7 +169,6 @@ def training_dataset(
     return joined.prefetch(tf.data.AUTOTUNE)
 
 
-@tf.autograph.experimental.do_not_convert
 def evaluation_dataset(
     paths: Sequence[str], input_size: int, batch_size: int, limit: int | None = None
 ) -> tf.data.Dataset:
@@ -195,7 +193,6 @@ def evaluation_dataset(
     return prepared.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-@tf.autograph.experimental.do_not_convert
 def mean_body(mocap: Sequence[Source], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
     """Mean pose (72,) axis-angles and mean shape (10,) of the first mocap records."""
     paths = [path for source in mocap for path in source.paths]

@@ -42,7 +42,7 @@ class Devices:
         cluster = resolver.cluster_spec().as_dict() if resolver else {}
         self.workers = max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
         self.worker = _position(resolver) if self.workers > 1 else 0
-        self._ask = tf.function(self._count_ones, autograph=False)
+        self._ask = tf.function(self._count_ones)
 
     @property
     def is_first(self) -> bool:
@@ -71,9 +71,7 @@ class Devices:
             names[:] = logs
             return self.total(tf.stack(list(logs.values())))
 
-        run = tf.function(
-            self._on_every_replica(step), autograph=False, jit_compile=model.jit_compile
-        )
+        run = tf.function(self._on_every_replica(step), jit_compile=model.jit_compile)
         return lambda batch: dict(zip(names, run(self._split(batch)).numpy().tolist()))
 
     def agree(self, flag: bool) -> bool:

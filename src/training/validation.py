@@ -114,7 +114,7 @@ class _Predictor:
 
     def __init__(self, model: HMR):
         self.input_size, self.smpl = model.input_size, model.smpl
-        self._run = tf.function(model, autograph=False, reduce_retracing=True)
+        self._run = tf.function(model, reduce_retracing=True)
 
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._run(tf.constant(images))

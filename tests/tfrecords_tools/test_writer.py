@@ -83,17 +83,28 @@ def test_other_records_are_replaced_only_when_asked(tmp_path):
     assert len(find_shards(tmp_path, "mocap_test", "train")) == 2
 
 
-def _start(root, held_back=True) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.tfrecords_tools.number_jobs", str(root)]
-    never = {ALLOWED: str(root / "never")} if held_back else {}
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **never})
+@pytest.fixture
+def start():
+    """Starts a conversion in a process of its own, which ends with the test at the latest."""
+    started = []
+
+    def begin(root, held_back=True) -> subprocess.Popen:
+        command = [sys.executable, "-m", "tests.tfrecords_tools.number_jobs", str(root)]
+        never = {ALLOWED: str(root / "never")} if held_back else {}
+        started.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **never}))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
 
 
-def test_interrupted_it_does_not_wait_for_what_is_being_converted(tmp_path):
+def test_interrupted_it_does_not_wait_for_what_is_being_converted(tmp_path, start):
     root = tmp_path / "out"
-    process = _start(root)
+    process = start(root)
     _wait_for_shards(root, process, SHARDS_NOT_HELD_BACK)
-    while len(list(root.glob("mocap_test/*/*.tfrecord.*.part"))) < 2:
+    while process.poll() is None and len(list(root.glob("mocap_test/*/*.tfrecord.*.part"))) < 2:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0
@@ -106,29 +117,28 @@ def _wait_for_shards(root, process, count):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_it_is_finished_by_the_same_command(tmp_path, expected, how):
+def test_killed_at_any_moment_it_is_finished_by_the_same_command(tmp_path, expected, start, how):
     root = tmp_path / "out"
     for shards in (1, SHARDS_NOT_HELD_BACK):
-        process = _start(root)
+        process = start(root)
         _wait_for_shards(root, process, shards)
         process.send_signal(how)
         process.wait(timeout=60)
         assert process.returncode != 0
         with pytest.raises(UserError, match="interrupted"):
             find_shards(root, "mocap_test", "train")
-    process = _start(root, held_back=False)
+    process = start(root, held_back=False)
     assert process.wait(timeout=60) == 0
     assert _files(root) == expected
     assert not progress_dir(root, "mocap_test", "train").exists()
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, start):
     root = tmp_path / "out"
-    process = _start(root)
+    process = start(root)
     _wait_for_shards(root, process, 1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
-        process.kill()
         pytest.skip("children are listed by Linux only")
     workers = [int(pid) for pid in children.read_text().split()]
     process.kill()
