@@ -10,6 +10,7 @@ CORE = [
     "h5py>=3.11",
     "keras>=3.10",
     "ml-collections>=1.0",
+    "numba>=0.61",
     "numpy>=2.0",
     "opencv-python-headless>=4.10.0.84",
     "pillow>=10.3",

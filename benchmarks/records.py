@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -11,8 +12,8 @@ from src.data.pipeline import PipelineSettings, find_sources, training_dataset
 from src.data.reading import parse_person
 
 PIPELINE_BATCH = 32
-# So many that filling the shuffle buffer, with which each call begins, counts little.
-BATCHES = 80
+# So many that the few which a stream prepares ahead, while the other is timed, count little.
+BATCHES = 160
 
 
 def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int) -> Row:
@@ -26,8 +27,9 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
     """
     people, bodies = find_sources(root, {images: 1.0}), find_sources(root, {mocap: 1.0})
     settings = PipelineSettings(input_size, PIPELINE_BATCH, 3 * PIPELINE_BATCH, seed=0)
-    ours = training_dataset(people, bodies, settings).take(BATCHES)
-    bare = _decoded(people[0].paths).take(BATCHES)
+    # Open all along: a training fills its shuffle buffer once, not for each measurement.
+    ours = iter(training_dataset(people, bodies, settings))
+    bare = iter(_decoded(people[0].paths))
     return compare(
         f"input, {images}, {input_size} px, {BATCHES * PIPELINE_BATCH} pictures",
         lambda: _draw(ours),
@@ -37,11 +39,8 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
     )
 
 
-def _draw(batches: Iterable) -> None:
-    """From the first batch on: an iterator that was left open would prepare more in the
-    background, while the other side is timed.
-    """
-    for _ in batches:
+def _draw(batches: Iterator) -> None:
+    for _ in itertools.islice(batches, BATCHES):
         pass
 
 

@@ -8,6 +8,7 @@ same bilinear rule (TF1's: destination pixel i reads source position i / factor)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -38,12 +39,12 @@ class Augmentation:
 
 @dataclass
 class Jitter:
-    """One draw of the augmentation.
+    """Draws of the augmentation.
 
     Attributes:
-        shift_px: (2,) int32, x and y, added to the centre before scaling.
-        scale: float32 factor on the picture.
-        flip: bool.
+        shift_px: (..., 2) int32, x and y, added to the centre before scaling.
+        scale: (...,) float32 factor on the picture.
+        flip: (...,) bool.
     """
 
     shift_px: tf.Tensor
@@ -85,32 +86,52 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         invisible; visibility (19,); joints3d (14, 3) m; has_joints3d; pose (72,); beta (10,);
         has_smpl.
     """
-    crop = crop_picture(person["image_bytes"], person["center_px"], jitter, input_size)
-    sample = {key: value[None] for key, value in {**person, **crop}.items()}
-    return {key: value[0] for key, value in finish_samples(sample).items()}
+    people = {key: value[None] for key, value in person.items()}
+    draws = Jitter(jitter.shift_px[None], jitter.scale[None], jitter.flip[None])
+    crops = crop_pictures(people["image_bytes"], people["center_px"], draws, input_size)
+    return {key: value[0] for key, value in finish_samples({**people, **crops}).items()}
 
 
-def crop_picture(image_bytes: Tensor, center_px: Tensor, jitter: Jitter, input_size: int) -> dict:
-    """What has to be done picture by picture; a batch of it goes to `finish_samples`.
+def crop_pictures(
+    encoded: Tensor,
+    center_px: Tensor,
+    jitter: Jitter,
+    input_size: int,
+    sample: Callable[[list[Tensor], Tensor, Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Cuts one crop out of each picture, of which only the window that the crop reads is decoded.
+
+    It comes at the smallest JPEG scale that still has the crop's pixels.
 
     Args:
-        image_bytes: JPEG.
-        center_px: (2,) x, y in the stored picture.
-        jitter, input_size: as `prepare_person`.
+        encoded: (B,) JPEG files; B is known when the graph is made.
+        center_px: (B, 2) x, y in the stored pictures.
+        jitter: B draws.
+        input_size: as `prepare_person`.
+        sample: takes the samples; by default `sample_in_graph`.
     Returns:
-        images (S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip; factor
-        and origin_px of `crop_geometry`.
+        images (B, S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip; factor
+        and origin_px of `crop_geometry`: what `finish_samples` needs.
     """
-    height_width = tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.float32)
+    pictures = tf.unstack(encoded)
+    shapes = tf.stack([tf.io.extract_jpeg_shape(picture) for picture in pictures])
+    height_width = tf.cast(shapes[:, :2], tf.float32)
     factor, origin_px = crop_geometry(height_width, center_px, jitter)
     ratio = next(r for r in _DECODE_RATIOS if CROP_SIZE // r >= input_size or r == 1)
     lines = crop_lines(height_width, factor, origin_px, input_size, ratio=ratio)
-    image = _decode_lines(image_bytes, height_width, lines, jitter.flip, ratio)
-    return {"images": image, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
+    windows = _windows(lines, height_width, ratio)
+    decoded = [
+        tf.image.decode_and_crop_jpeg(picture, window, channels=3, ratio=ratio)
+        for picture, window in zip(pictures, tf.unstack(windows), strict=True)
+    ]
+    rows, columns = tf.unstack(lines - tf.cast(windows[:, :2, None], tf.float32), axis=1)
+    columns = tf.where(jitter.flip[:, None], columns[:, ::-1], columns)
+    images = (sample or sample_in_graph)(decoded, rows, columns)
+    return {"images": images, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
 
 
 def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Batches (B, ...) of records and their `crop_picture` to batches of `prepare_person`."""
+    """Batches (B, ...) of records and their `crop_pictures` to batches of `prepare_person`."""
     flip, visibility = cropped["flip"], cropped["visibility"]
     crop_px = cropped["keypoints2d_px"] * cropped["factor"][:, None] - cropped["origin_px"][:, None]
     labels = {
@@ -136,41 +157,23 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def crop_geometry(
     height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter, size: int = CROP_SIZE
 ) -> tuple[Tensor, Tensor]:
-    """Where the crop lies in the scaled picture.
+    """Where the crops lie in the scaled pictures.
 
     Args:
-        height_width: (2,) float32 size of the stored picture, px.
-        center_px: (2,) float32 x, y in the stored picture.
-        jitter: the draw.
-        size: side of the crop, px.
+        height_width: (B, 2) float32 size of the stored pictures, px.
+        center_px: (B, 2) float32 x, y in the stored pictures.
+        jitter: B draws.
+        size: side of the crops, px.
     Returns:
-        factor (2,) float32, the actual scale of x and y after rounding to whole pixels, and the
-        crop's origin (2,) float32 x, y in the scaled picture:
+        factor (B, 2) float32, the actual scale of x and y after rounding to whole pixels, and the
+        crops' origin (B, 2) float32 x, y in the scaled pictures:
         crop_px = stored_px * factor - origin.
     """
-    scaled = tf.floor(height_width * jitter.scale)
-    factor = (scaled / height_width)[::-1]
+    scaled = tf.floor(height_width * jitter.scale[:, None])
+    factor = (scaled / height_width)[:, ::-1]
     center = tf.cast(center_px, tf.int32) + jitter.shift_px
     center = tf.cast(tf.cast(center, tf.float32) * factor, tf.int32)
     return factor, tf.cast(center - size // 2, tf.float32)
-
-
-def warp_crop(
-    picture: Tensor, factor: Tensor, origin_px: Tensor, input_size: int, size: int = CROP_SIZE
-) -> Tensor:
-    """Samples the crop from a whole picture, repeating the scaled picture's edge outside it.
-
-    Args:
-        picture: (H, W, 3) of any dtype.
-        factor, origin_px: (2,) x, y, of `crop_geometry`.
-        input_size: side S of the output; its pixels cover the crop evenly.
-        size: side of the crop, px.
-    Returns:
-        (S, S, 3) float32; what is 0..255 in the picture is -1..1 here.
-    """
-    height_width = tf.cast(tf.shape(picture)[:2], tf.float32)
-    rows, columns = crop_lines(height_width, factor, origin_px, input_size, size)
-    return _sample(picture, rows, columns)
 
 
 def crop_lines(
@@ -181,34 +184,56 @@ def crop_lines(
     size: int = CROP_SIZE,
     ratio: int = 1,
 ) -> Tensor:
-    """Which rows and columns of the stored picture the crop's pixels read.
+    """Which rows and columns of the stored pictures the crops' pixels read.
+
+    Outside the scaled picture they repeat its edge.
 
     Args:
-        height_width: (2,) float32 size of the stored picture, px.
-        factor, origin_px: (2,) x, y, of `crop_geometry`.
-        input_size: side S of the crop's output.
-        size: side of the crop, px.
-        ratio: the picture is decoded at 1 / ratio of its size.
+        height_width: (B, 2) float32 size of the stored pictures, px.
+        factor, origin_px: (B, 2) x, y, of `crop_geometry`.
+        input_size: side S of the crops' output; its pixels cover the crop evenly.
+        size: side of the crops, px.
+        ratio: the pictures are decoded at 1 / ratio of their size.
     Returns:
-        (2, S) float32 ascending rows and columns of the decoded picture, px.
+        (B, 2, S) float32 ascending rows and columns of the decoded pictures, px.
     """
     zoom = size / input_size
     crop_px = (tf.range(input_size, dtype=tf.float32) + 0.5) * zoom - 0.5
-    factor, origin = factor[::-1, None], origin_px[::-1, None]
-    last_scaled = tf.round(height_width[:, None] * factor) - 1.0
+    lengths, factor, origin = height_width[..., None], factor[:, ::-1, None], origin_px[:, ::-1, None]
+    last_scaled = tf.round(lengths * factor) - 1.0
     scaled_px = tf.clip_by_value(crop_px + origin, 0.0, last_scaled)
     decoded_px = (scaled_px / factor - (ratio - 1.0) / 2.0) / ratio
-    last_decoded = tf.math.ceil(height_width[:, None] / ratio) - 1.0
-    return tf.clip_by_value(decoded_px, 0.0, last_decoded)
+    return tf.clip_by_value(decoded_px, 0.0, tf.math.ceil(lengths / ratio) - 1.0)
 
 
-def _sample(picture: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Bilinear samples of (H, W, 3) where `rows` (S,) and `columns` (S,) cross; 0..255 to -1..1."""
-    image = _between_lines(picture, rows) * (2.0 / 255.0) - 1.0
+def sample_in_graph(windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+    """Bilinear samples where rows and columns cross, by operations that any TensorFlow can run.
+
+    Args:
+        windows: B of (H, W, 3), of any sizes and dtype.
+        rows, columns: (B, S) float32 positions within the windows, px.
+    Returns:
+        (B, S, S, 3) float32; what is 0..255 in the windows is -1..1 here.
+    """
+    lines = zip(windows, tf.unstack(rows), tf.unstack(columns), strict=True)
+    images = tf.stack([_sample(*each) for each in lines])
+    return tf.ensure_shape(images, (*rows.shape, columns.shape[1], 3))
+
+
+def _windows(lines: Tensor, height_width: Tensor, ratio: int) -> Tensor:
+    """(B, 4) int32 first row and column, height and width of what `crop_lines` read."""
+    last = tf.cast(tf.math.ceil(height_width / ratio), tf.int32) - 1
+    # The decoder smooths colours over neighbours, which the window's own edge must have too.
+    start = tf.maximum(tf.cast(lines[:, :, 0], tf.int32) - _WINDOW_MARGIN, 0)
+    stop = tf.minimum(tf.cast(lines[:, :, -1], tf.int32) + 1 + _WINDOW_MARGIN, last)
+    return tf.concat([start, stop - start + 1], 1)
+
+
+def _sample(window: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    image = _between_lines(window, rows) * (2.0 / 255.0) - 1.0
     # TensorFlow moves whole rows far faster than it picks pixels out of each.
     image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)
-    image = tf.transpose(image, (1, 0, 2))
-    return tf.ensure_shape(image, (rows.shape[0], columns.shape[0], 3))
+    return tf.transpose(image, (1, 0, 2))
 
 
 def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
@@ -249,20 +274,3 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         "joints3d": joints * tf.constant([-1.0, 1.0, 1.0]),
         "pose": tf.reshape(axes, tf.shape(pose)),
     }
-
-
-def _decode_lines(
-    image_bytes: Tensor, height_width: Tensor, lines: Tensor, flip: Tensor, ratio: int
-) -> Tensor:
-    """The crop (S, S, 3) of `crop_lines`, of which only the window that it reads is decoded.
-
-    It comes at the smallest JPEG scale that still has the crop's pixels.
-    """
-    last = tf.cast(tf.math.ceil(height_width / ratio), tf.int32) - 1
-    # The decoder smooths colours over neighbours, which the window's own edge must have too.
-    start = tf.maximum(tf.cast(lines[:, 0], tf.int32) - _WINDOW_MARGIN, 0)
-    stop = tf.minimum(tf.cast(lines[:, -1], tf.int32) + 1 + _WINDOW_MARGIN, last)
-    window = tf.concat([start, stop - start + 1], 0)
-    picture = tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3, ratio=ratio)
-    rows, columns = tf.unstack(lines - tf.cast(start, tf.float32)[:, None])
-    return _sample(picture, rows, tf.where(flip, columns[::-1], columns))

@@ -17,11 +17,12 @@ from src.body.tensor import Tensor
 from src.data.augment import (
     Augmentation,
     Jitter,
-    crop_picture,
+    crop_pictures,
     draw_jitters,
     finish_samples,
     no_jitter,
     prepare_person,
+    sample_in_graph,
 )
 from src.data.reading import (
     check_record,
@@ -151,22 +152,30 @@ def training_dataset(
     people = tf.data.Dataset.zip(people, _jitters(settings))
     real = tf.data.Dataset.zip((_mix(list(zip(mocap, firsts[len(images) :])), settings),))
 
-    def prepare(serialized: Tensor, draw: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    sample = _sampler(settings)
+
+    def people_batch(
+        records: tuple[Tensor, Tensor], draws: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        serialized, trails = records
         raw = parse_training_raw(serialized)
-        encoded, center_px = raw.pop("image/encoded")[0], tf.cast(raw["image/center"], tf.float32)
-        return {**raw, **crop_picture(encoded, center_px, Jitter(*draw), settings.input_size)}
+        encoded, center_px = raw.pop("image/encoded")[:, 0], tf.cast(raw["image/center"], tf.float32)
+        crops = crop_pictures(encoded, center_px, Jitter(*draws), settings.input_size, sample)
+        samples = finish_samples({**person_labels(raw), **crops})
+        return {**samples, trail_key("people"): trails}
 
-    def finish(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        samples = finish_samples({**batch, **person_labels(batch)})
-        return {**samples, trail_key("people"): batch[trail_key("people")]}
+    def body_batch(records: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        serialized, trails = records
+        pose, beta = parse_mocap(serialized)
+        return {"real_pose": pose, "real_beta": beta, trail_key("bodies"): trails}
 
-    people = _people_batches(people, prepare, settings).map(finish)
-    bodies = _body_batches(real, settings)
+    people = _batches(people, settings.batch_size, people_batch, settings)
+    bodies = _batches(real, settings.real_bodies, body_batch, settings)
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if settings.service:
         service = tf.data.experimental.service
         joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, settings.service))
-    return joined.prefetch(tf.data.AUTOTUNE)
+    return _untuned(joined)
 
 
 def evaluation_dataset(
@@ -190,7 +199,7 @@ def evaluation_dataset(
     if limit is not None:
         records = records.take(limit)
     prepared = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return prepared.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return _untuned(prepared.batch(batch_size))
 
 
 def mean_body(mocap: Sequence[Source], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
@@ -297,44 +306,39 @@ def _shuffled(
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
 
 
-def _my_groups(
-    records: tf.data.Dataset, size: int, settings: PipelineSettings
-) -> tuple[tf.data.Dataset, int]:
-    """This process's part of each `size` records, with trails, and how many that are."""
+def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """With a thread for each core and two batches ahead.
+
+    tf.data's own tuning finds nothing better, and its thread sleeps for up to a minute, for which
+    whoever closes the dataset has to wait now and then.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    # `map_groups` has no state, but an operation in it that TensorFlow takes for stateful.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    return batches.prefetch(2).with_options(options)
+
+
+def _sampler(settings: PipelineSettings) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
+    if settings.service:  # in the worker's process there is none of our Python
+        return sample_in_graph
+    from src.data.sampling import BatchSampler  # takes a second to import, which only training pays
+
+    return BatchSampler()
+
+
+def _batches(
+    records: tf.data.Dataset, size: int, prepare: Callable, settings: PipelineSettings
+) -> tf.data.Dataset:
+    """Batches of what `prepare` makes of the records that can be read.
+
+    Of each `size` records this process takes its part.
+    """
     share = size // settings.parts
     # Behind a service every process has an order of its own, and nothing to divide.
     part = 0 if settings.service else settings.part
-    return with_trail(records, size, slice(part * share, (part + 1) * share)), share
-
-
-def _people_batches(
-    records: tf.data.Dataset,
-    prepare: Callable[..., dict[str, Tensor]],
-    settings: PipelineSettings,
-) -> tf.data.Dataset:
-    """Batches of what `prepare` makes of each record that can be read."""
-    groups, share = _my_groups(records, settings.batch_size, settings)
-
-    def prepared(record: tuple[Tensor, Tensor], *rest: tuple) -> dict[str, Tensor]:
-        serialized, trail = record
-        return {**prepare(serialized, *rest), trail_key("people"): trail}
-
-    samples = groups.unbatch().map(
-        prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    return samples.ignore_errors().batch(share, drop_remainder=True)
-
-
-def _body_batches(records: tf.data.Dataset, settings: PipelineSettings) -> tf.data.Dataset:
-    """Batches of the bodies that can be read."""
-    groups, share = _my_groups(records, settings.real_bodies, settings)
-
-    def parsed(records: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        serialized, trails = records
-        pose, beta = parse_mocap(serialized)
-        return {"real_pose": pose, "real_beta": beta, trail_key("bodies"): trails}
-
-    return map_groups(groups, parsed, share).rebatch(share, drop_remainder=True)
+    groups = with_trail(records, size, slice(part * share, (part + 1) * share))
+    return map_groups(groups, prepare, share).rebatch(share, drop_remainder=True)
 
 
 def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:

@@ -65,8 +65,8 @@ def parse_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def parse_training_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The picture of one person record, and what `person_labels` needs."""
-    return tf.io.parse_single_example(serialized, _parser_spec(_TRAINING_KEYS))
+    """The pictures of person records (...,), and what `person_labels` needs."""
+    return tf.io.parse_example(serialized, _parser_spec(_TRAINING_KEYS))
 
 
 def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -63,7 +63,7 @@ def with_trail(
 
 
 def map_groups(groups: tf.data.Dataset, function: Callable, size: int) -> tf.data.Dataset:
-    """Maps whole groups of records, without those for which `function` fails.
+    """Maps whole groups of records side by side, without the records for which `function` fails.
 
     `tf.data` pays for every call of a function. Only a group that fails is mapped one by one.
 
@@ -72,15 +72,17 @@ def map_groups(groups: tf.data.Dataset, function: Callable, size: int) -> tf.dat
         function: of these tensors, for any B; it gives a dict of as many.
         size: B.
     Returns:
-        dataset of the dicts, (B, ...) or less.
+        dataset of the dicts, (B, ...) or less, in the same order.
     """
 
-    def mapped(*group: Tensor) -> tf.data.Dataset:
+    def mapped(*group: Tensor) -> dict[str, Tensor]:
         whole = tf.data.Dataset.from_tensors(group)
-        each = whole.unbatch().batch(1).map(function).ignore_errors().unbatch().batch(size)
-        return whole.map(function).ignore_errors().concatenate(each).take(1)
+        single = whole.unbatch().batch(1, drop_remainder=True)
+        each = single.map(function).ignore_errors().unbatch().batch(size)
+        return whole.map(function).ignore_errors().concatenate(each).take(1).get_single_element()
 
-    return groups.flat_map(mapped)
+    mapped_groups = groups.map(mapped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return mapped_groups.ignore_errors()  # of groups of which no record could be read
 
 
 class Gaps:

@@ -71,7 +71,9 @@ def test_of_a_group_that_fails_only_the_records_that_fail_are_left_out():
         calls.assign_add(1)
         return {"number": tf.strings.to_number(texts)}
 
-    mapped = [group["number"].tolist() for group in map_groups(groups, number, 3).as_numpy_iterator()]
+    mapped = [
+        group["number"].tolist() for group in map_groups(groups, number, 3).as_numpy_iterator()
+    ]
     assert mapped == [[1, 2, 3], [4, 6], [7, 8, 9]]
     assert calls.numpy() == 3 + 3
 
@@ -133,7 +135,9 @@ def test_the_end_of_a_truncated_shard_is_named(damaged_root):
     for batch in training_dataset(images, mocap, SETTINGS).take(2 * count // 9):
         missing += gaps.missing(batch[trail_key("bodies")].numpy())
     names = _names([*images, *mocap])
-    assert {names[number] for number in missing} == {f"record {count - 1} of {folder / 'train_00000.tfrecord'}"}
+    assert {names[number] for number in missing} == {
+        f"record {count - 1} of {folder / 'train_00000.tfrecord'}"
+    }
 
 
 def test_whole_records_leave_no_gap(records_root):

@@ -13,7 +13,7 @@ import pytest
 
 from src.body.official_file import read_official
 from src.body.safe_pickle import Unread, safe_load
-from src.data.augment import warp_crop
+from src.data.augment import crop_lines, sample_in_graph
 from src.imaging.crop import CropBox, crop_image
 from src.network.encoder import build_encoder
 from src.network.tf1_names import encoder_sources
@@ -68,9 +68,12 @@ def test_a_smpl_file_written_by_chumpy():
 def test_training_crop_equals_tensorflow_addons(name):
     figures = _figures("warps")
     expected = figures[f"{name}.crop"]
-    factor, origin = (figures[f"{name}.{key}"].astype(np.float32) for key in ("factor", "origin"))
-    size = expected.shape[0]
-    crop = (warp_crop(figures["picture"], factor, origin, size, size) + 1.0) * 127.5
+    picture, size = figures["picture"], expected.shape[0]
+    factor, origin = (
+        figures[f"{name}.{key}"][None].astype(np.float32) for key in ("factor", "origin")
+    )
+    lines = crop_lines(np.float32([picture.shape[:2]]), factor, origin, size, size)
+    crop = (sample_in_graph([picture], lines[:, 0], lines[:, 1])[0] + 1.0) * 127.5
     # Positions in float32, on noise with steps of 255 grey levels from pixel to pixel.
     _report(f"training crop, {name}, grey levels", np.abs(crop - expected).max(), 0.02)
 
