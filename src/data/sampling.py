@@ -10,11 +10,11 @@ import math
 import weakref
 from collections import deque
 
-import numba
 import numpy as np
 import tensorflow as tf
 
 from src.body.tensor import Tensor
+from src.compiled import compiled
 
 # TensorFlow takes an array over as it is, without copying, if it begins at a multiple of this.
 _ALIGNMENT = 64
@@ -66,7 +66,7 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     return memory[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _sample_window(
     window: np.ndarray, rows: np.ndarray, columns: np.ndarray, image: np.ndarray
 ) -> None:

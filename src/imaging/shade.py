@@ -1,4 +1,4 @@
-"""Shaded pictures of meshes: smooth normals, three soft lights, clean edges, numpy alone."""
+"""Shaded pictures of meshes: smooth normals, three soft lights, clean edges."""
 
 from __future__ import annotations
 

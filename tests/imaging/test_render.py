@@ -82,6 +82,18 @@ def test_unusable_faces_are_left_out():
     assert rasterize(vertices, np.array([[0, 4, 2]]), 10, 10).face_id.shape == (10, 10)
 
 
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_corner_that_is_no_vertex_is_refused(index):
+    """Compiled code would read beside the array."""
+    faces = np.array([[0, 1, index]])
+    for draw in (
+        lambda: rasterize(np.eye(3), faces, 4, 4),
+        lambda: vertex_normals(np.eye(3), faces),
+    ):
+        with pytest.raises(IndexError, match=f"3 vertices. Received: .*{index}"):
+            draw()
+
+
 def test_nothing_to_see():
     empty = rasterize(np.zeros((0, 3)), np.zeros((0, 3), int), 4, 5)
     assert not empty.covered.any() and empty.barycentric.shape == (4, 5, 3)

@@ -1,0 +1,144 @@
+"""Loops over the faces of a mesh, and over their rows and pixels.
+
+Compiled code does not check indices: its callers in `src.imaging.render` do.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from src.compiled import compiled
+
+_SMALLEST_AREA_PX = 1e-9
+
+Corner = tuple[float, float, float]
+"""x, y and depth."""
+
+
+@compiled()
+def draw_faces(
+    vertices_px: np.ndarray, faces: np.ndarray, cull: bool, depth: np.ndarray, face_id: np.ndarray
+) -> None:
+    """Fills in the nearest face of every pixel, see `src.imaging.render.rasterize`.
+
+    Args:
+        vertices_px: (V, 3) float64.
+        faces: (F, 3) integers.
+        cull: skip faces turned away.
+        depth: (H, W) float32, inf before.
+        face_id: (H, W) int32.
+    """
+    for index in range(len(faces)):
+        a, b, c = _corners(vertices_px, faces, index)
+        area = _area(a, b, c)
+        seen = area < -_SMALLEST_AREA_PX or (area > _SMALLEST_AREA_PX and not cull)
+        if seen and _is_finite(a) and _is_finite(b) and _is_finite(c):
+            _draw_face(a, b, c, area, index, depth, face_id)
+
+
+@compiled()
+def weigh_corners(
+    vertices_px: np.ndarray, faces: np.ndarray, face_id: np.ndarray, weights: np.ndarray
+) -> None:
+    """Fills in the barycentric weights (H, W, 3) float32 where a face is seen."""
+    height, width = face_id.shape
+    for y in range(height):
+        for x in range(width):
+            if face_id[y, x] >= 0:
+                a, b, c = _corners(vertices_px, faces, face_id[y, x])
+                area = _area(a, b, c)
+                at_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+                at_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+                at_b = min(max(at_b, 0.0), 1.0)
+                weights[y, x, 1] = at_b
+                weights[y, x, 2] = min(max(at_c, 0.0), 1.0 - at_b)
+                weights[y, x, 0] = np.float32(1.0) - weights[y, x, 1] - weights[y, x, 2]
+
+
+@compiled()
+def add_face_normals(vertices: np.ndarray, faces: np.ndarray, totals: np.ndarray) -> None:
+    """Adds each face's normal, as long as twice its area, to its corners' totals (V, 3) float64."""
+    for index in range(len(faces)):
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = _corners(vertices, faces, index)
+        bx, by, bz, cx, cy, cz = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
+        for corner in range(3):
+            vertex = faces[index, corner]
+            totals[vertex, 0] += by * cz - bz * cy
+            totals[vertex, 1] += bz * cx - bx * cz
+            totals[vertex, 2] += bx * cy - by * cx
+
+
+@compiled()
+def _corners(vertices: np.ndarray, faces: np.ndarray, index: int) -> tuple[Corner, Corner, Corner]:
+    a, b, c = faces[index, 0], faces[index, 1], faces[index, 2]
+    return (
+        (vertices[a, 0], vertices[a, 1], vertices[a, 2]),
+        (vertices[b, 0], vertices[b, 1], vertices[b, 2]),
+        (vertices[c, 0], vertices[c, 1], vertices[c, 2]),
+    )
+
+
+@compiled()
+def _draw_face(
+    a: Corner,
+    b: Corner,
+    c: Corner,
+    area: float,
+    index: int,
+    depth: np.ndarray,
+    face_id: np.ndarray,
+) -> None:
+    height, width = depth.shape
+    slope_x = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) / area
+    slope_y = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) / area
+    step = np.float32(slope_x)
+    top, middle, bottom = _by_row(a, b, c)
+    for y in range(_ceil_within(top[1], height), _ceil_within(bottom[1], height)):
+        long_edge = _crossing(top, bottom, y)
+        short_edge = _crossing(top, middle, y) if y < middle[1] else _crossing(middle, bottom, y)
+        start = _ceil_within(min(long_edge, short_edge), width)
+        stop = _ceil_within(max(long_edge, short_edge), width)
+        begin = np.float32(a[2] + slope_y * (y - a[1]) + slope_x * (start - a[0]))
+        for x in range(start, stop):
+            found = begin + step * np.float32(x - start)
+            if found <= depth[y, x]:
+                depth[y, x] = found
+                face_id[y, x] = index
+
+
+@compiled()
+def _area(a: Corner, b: Corner, c: Corner) -> float:
+    """Twice the signed area; positive = clockwise on screen (y down)."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+@compiled()
+def _is_finite(corner: Corner) -> bool:
+    return math.isfinite(corner[0]) and math.isfinite(corner[1]) and math.isfinite(corner[2])
+
+
+@compiled()
+def _by_row(a: Corner, b: Corner, c: Corner) -> tuple[Corner, Corner, Corner]:
+    if a[1] > b[1]:
+        a, b = b, a
+    if b[1] > c[1]:
+        b, c = c, b
+    if a[1] > b[1]:
+        a, b = b, a
+    return a, b, c
+
+
+@compiled()
+def _crossing(upper: Corner, lower: Corner, y: int) -> float:
+    """x where the edge between two corners crosses the row."""
+    rise = lower[1] - upper[1]
+    if rise == 0:
+        return upper[0]
+    return upper[0] + (y - upper[1]) * ((lower[0] - upper[0]) / rise)
+
+
+@compiled()
+def _ceil_within(value: float, limit: int) -> int:
+    return int(min(max(math.ceil(value), 0), limit))

@@ -1,0 +1,26 @@
+"""Compiled loops where nothing may be written."""
+
+from __future__ import annotations
+
+import numba
+import pytest
+
+from src.compiled import compiled
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_without_a_place_for_the_cache_it_is_compiled_all_the_same(monkeypatch, writable):
+    njit = numba.njit
+
+    def refusing(cache: bool = False, **options):
+        if cache and not writable:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(cache=cache, **options)
+
+    monkeypatch.setattr(numba, "njit", refusing)
+
+    @compiled()
+    def double(number):
+        return 2 * number
+
+    assert double(21) == 42 and len(double.signatures) == 1
