@@ -79,9 +79,10 @@ def _stripes(rng: np.random.Generator, height: int, width: int, loud: bool) -> n
 def _room(rng: np.random.Generator, height: int, width: int, loud: bool) -> np.ndarray:
     """A wall with things on it and a floor with boards."""
     picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = background_colour(rng, loud)
+    wall = background_colour(rng, loud)
     horizon = int(height * rng.uniform(0.45, 0.85))
-    picture[horizon:] = background_colour(rng, loud)
+    cv2.rectangle(picture, (0, 0), (width, horizon), wall, -1)
+    cv2.rectangle(picture, (0, horizon), (width, height), background_colour(rng, loud), -1)
     for _ in range(rng.integers(0, 4)):
         x, y, w, h = _random_box(rng, horizon, width)
         cv2.rectangle(picture, (x, y), (x + w, y + h), background_colour(rng, loud), -1)

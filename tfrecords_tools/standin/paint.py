@@ -7,6 +7,7 @@ are as sharp as the picture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,14 @@ EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.0
 MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])
 HAIR_REACH_M = 0.2
 NECK_HALF_WIDTH_M, SHOULDER_SLOPE_M = 0.07, 0.08
+PATTERN_RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "plain": lambda along, across: np.zeros(len(along), bool),
+    "rings": lambda along, across: along < 0.5,
+    "bars": lambda along, across: across < 0.5,
+    "checks": lambda along, across: (along < 0.5) ^ (across < 0.5),
+    "dots": lambda along, across: np.hypot(along - 0.5, across - 0.5) < 0.3,
+}
+"""Where a cloth has its second colour: by the place within a period along and across it, 0 to 1."""
 WHITE, DARK, LIPS = np.array([0.95] * 3), np.array([0.05, 0.04, 0.04]), np.array([0.6, 0.2, 0.2])
 
 
@@ -87,13 +96,10 @@ def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) ->
 def _weave(rest: np.ndarray, cloth: Cloth, on_sleeve: np.ndarray) -> np.ndarray:
     """Colours (P, 3) of a patterned cloth; patterns follow the trunk or the sleeve."""
     x, y, z = rest.T
-    along = np.where(on_sleeve, np.abs(x), y) / cloth.period_m
-    across = np.where(on_sleeve, y, x + 0.5 * z) / cloth.period_m
-    ring, bar = np.mod(along, 1.0) < 0.5, np.mod(across, 1.0) < 0.5
-    dot = np.hypot(np.mod(along, 1.0) - 0.5, np.mod(across, 1.0) - 0.5) < 0.3
-    plain = np.zeros(len(rest), bool)
-    patterns = {"plain": plain, "rings": ring, "bars": bar, "checks": ring ^ bar, "dots": dot}
-    return np.where(patterns[cloth.pattern][:, None], cloth.second, cloth.colour)
+    along = np.mod(np.where(on_sleeve, np.abs(x), y) / cloth.period_m, 1.0)
+    across = np.mod(np.where(on_sleeve, y, x + 0.5 * z) / cloth.period_m, 1.0)
+    pattern = PATTERN_RULES[cloth.pattern](along, across)
+    return np.where(pattern[:, None], cloth.second, cloth.colour)
 
 
 def _print_chest(

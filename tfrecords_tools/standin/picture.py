@@ -104,8 +104,9 @@ def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
     picture = draw_background(rng, height, width, shot.style.backgrounds)
     depth_m = np.full((height, width), np.inf, np.float32)
     owner = np.full((height, width), NOBODY, np.int16)
-    window = _window(shot.lens, bodies.vertices_m)
-    raster = _rasterize(stage, shot.lens, window, bodies.vertices_m)
+    points_px = shot.lens.project(bodies.vertices_m)
+    window = _window(shot.lens, points_px)
+    raster = _rasterize(stage, window, points_px, bodies.vertices_m[..., 2])
     depth_m[window], owner[window] = raster.depth, _owners(stage, raster)
     _draw_people(rng, picture[window], raster, stage, shot, bodies)
     hidden = np.zeros((height, width), bool)
@@ -117,23 +118,22 @@ def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
     return _annotate(stage, shot, bodies, depth_m, owner, hidden)
 
 
-def _window(lens: Lens, vertices_m: np.ndarray) -> tuple[slice, slice]:
+def _window(lens: Lens, points_px: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the picture that hold the people, for speed."""
-    points_px = lens.project(vertices_m.reshape(-1, 3))
+    x, y = points_px[..., 0], points_px[..., 1]
     frame = (lens.width, lens.height)
-    left, top = np.clip(np.floor(points_px.min(axis=0)).astype(int), 0, frame)
-    right, bottom = np.clip(np.ceil(points_px.max(axis=0)).astype(int) + 1, 0, frame)
+    left, top = np.clip(np.floor([x.min(), y.min()]).astype(int), 0, frame)
+    right, bottom = np.clip(np.ceil([x.max(), y.max()]).astype(int) + 1, 0, frame)
     return slice(top, max(bottom, top)), slice(left, max(right, left))
 
 
 def _rasterize(
-    stage: Stage, lens: Lens, window: tuple[slice, slice], vertices_m: np.ndarray
+    stage: Stage, window: tuple[slice, slice], points_px: np.ndarray, depth_m: np.ndarray
 ) -> Raster:
-    num_people, num_vertices, _ = vertices_m.shape
-    flat = vertices_m.reshape(-1, 3)
+    num_people, num_vertices, _ = points_px.shape
     rows, columns = window
-    points_px = lens.project(flat) - (columns.start, rows.start)
-    vertices_px = np.concatenate([points_px, flat[:, 2:]], axis=1)
+    inside_px = points_px - (columns.start, rows.start)
+    vertices_px = np.concatenate([inside_px, depth_m[..., None]], axis=-1).reshape(-1, 3)
     shift = np.arange(num_people)[:, None, None] * num_vertices
     faces = (stage.body.faces[None] + shift).reshape(-1, 3)
     height, width = rows.stop - rows.start, columns.stop - columns.start
