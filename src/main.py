@@ -6,12 +6,15 @@ command resumes an interrupted training. Results go to --workdir (runs/<name of 
 
 from __future__ import annotations
 
+import argparse
+import difflib
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from src.errors import UserError, run_verb
 
@@ -28,12 +31,38 @@ def _parse(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(arguments))
         missing = _CONFIG.value is None or not _CONFIG.value.keys()
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error.args[0] if error.args else error).split())
-        raise UserError(f"{reason} {_NEXT_COMMAND}") from error
+    except (AttributeError, KeyError) as error:
+        raise UserError(
+            f"{_unknown_field(arguments) or _in_a_line(error)} {_NEXT_COMMAND}"
+        ) from error
+    except (flags.Error, TypeError, ValueError, OSError) as error:
+        raise UserError(f"{_in_a_line(error)} {_NEXT_COMMAND}") from error
     if missing:
         raise UserError(f"--config is missing, e.g. --config src/configs/demo.py. {_NEXT_COMMAND}")
     return rest
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _unknown_field(arguments: Sequence[str]) -> str | None:
+    """Says which overridden field the configuration lacks, and what it has instead."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    known, overrides = parser.parse_known_args(list(arguments))
+    config = runpy.run_path(known.config)["get_config"]()
+    for option in (override.partition("=")[0] for override in overrides):
+        group, place = config, "config"
+        for name in option.split(".")[1:] if option.startswith("--config.") else ():
+            if not isinstance(group, ConfigDict):
+                return f"{option}: {place} has no fields, it is {group!r}."
+            if name not in group:
+                close = difflib.get_close_matches(name, group.keys(), 1)
+                hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(group)}."
+                return f"{option}: {place} has no field {name}. {hint}"
+            group, place = group[name], f"{place}.{name}"
+    return None
 
 
 def _run(_: Sequence[str]) -> int:

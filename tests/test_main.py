@@ -21,7 +21,12 @@ def _run(*arguments):
     ("arguments", "expected"),
     [
         ((), "--config is missing"),
-        (("--config=src/configs/demo.py", "--config.train.batchsize=3"), "batch"),
+        (
+            ("--config=src/configs/demo.py", "--config.train.batchsize=3"),
+            "Did you mean batch_size?",
+        ),
+        (("--config", "src/configs/demo.py", "--config.model.precision=x"), "config.model has no"),
+        (("--config=src/configs/demo.py", "--config.train.epochs.x=3"), "has no fields, it is 19"),
         (("--config=src/configs/demo.py", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
         (("--config=src/configs/demo.py", "--config.data.root=nowhere"), "make tfrecords"),
