@@ -6,6 +6,9 @@ samples an image where rows and columns cross.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import gc
 import math
 import weakref
 from collections import deque
@@ -19,6 +22,7 @@ from src.compiled import compiled
 # TensorFlow takes an array over as it is, without copying, if it begins at a multiple of this.
 _ALIGNMENT = 64
 _KEPT_BATCHES = 8
+_ITERATORS = {"OwnedIterator", "OwnedMultiDeviceIterator"}
 
 
 class BatchSampler:
@@ -29,6 +33,7 @@ class BatchSampler:
     """
 
     def __init__(self) -> None:
+        _close_datasets_at_exit()
         self._free: deque[np.ndarray] = deque(maxlen=_KEPT_BATCHES)
 
     def __call__(self, windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
@@ -58,6 +63,21 @@ class BatchSampler:
         batch = buffer.view()
         weakref.finalize(batch, self._free.append, buffer).atexit = False
         return batch
+
+
+@functools.cache
+def _close_datasets_at_exit() -> None:
+    atexit.register(_close_datasets)
+
+
+def _close_datasets() -> None:
+    """Closes what is being read, while the threads that read can still sample.
+
+    A thread that wants Python when Python is gone never ends, and TensorFlow waits for it.
+    """
+    for thing in gc.get_objects():
+        if type(thing).__name__ in _ITERATORS:
+            vars(thing).clear()
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
