@@ -81,7 +81,7 @@ $(PY) -m src.demo --workdir $(2)
 endef
 
 .PHONY: demo demo-long
-demo: $(INSTALLED)  ## all of it in about 10 minutes: data, training, evaluation, export, pictures
+demo: $(INSTALLED)  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
 	$(call demo,data/standin,runs/demo,src/configs/demo.py,)
 
 demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
