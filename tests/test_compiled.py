@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numba
 import pytest
 
@@ -24,3 +27,10 @@ def test_without_a_place_for_the_cache_it_is_compiled_all_the_same(monkeypatch, 
         return 2 * number
 
     assert double(21) == 42 and len(double.signatures) == 1
+
+
+@pytest.mark.slow
+def test_commands_start_without_the_second_that_numba_takes():
+    verbs = ("src.main", "src.predict", "src.evaluate", "src.export", "tfrecords_tools.__main__")
+    script = f"import sys, {', '.join(verbs)}; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

@@ -1,6 +1,9 @@
 """Rasterise triangle meshes without display or OpenGL: one result on every machine.
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
+
+The compiled loops are imported where they are called: numba takes a second, and most commands that
+end early end before anything is drawn.
 """
 
 from __future__ import annotations
@@ -8,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from src.imaging.mesh_loops import add_face_normals, draw_faces, weigh_corners
 
 BACKGROUND = -1
 
@@ -54,6 +55,8 @@ def rasterize(
     Raises:
         IndexError: a face has a corner that is no vertex.
     """
+    from src.imaging.mesh_loops import draw_faces, weigh_corners
+
     vertices, faces = _checked(vertices_px, faces)
     depth = np.full((height, width), np.inf, np.float32)
     face_id = np.full((height, width), BACKGROUND, np.int32)
@@ -89,6 +92,8 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     They point outwards where faces run counter-clockwise seen from outside in a right-handed frame.
     Vertices without a face get (0, 0, 0).
     """
+    from src.imaging.mesh_loops import add_face_normals
+
     vertices, faces = _checked(vertices, faces)
     total = np.zeros_like(vertices)
     add_face_normals(vertices, faces, total)
