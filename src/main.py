@@ -49,19 +49,27 @@ def _in_a_line(error: Exception) -> str:
 def _unknown_field(arguments: Sequence[str]) -> str | None:
     """Says which overridden field the configuration lacks, and what it has instead."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config")
+    parser.add_argument("--config", default="")
     known, overrides = parser.parse_known_args(list(arguments))
-    config = runpy.run_path(known.config)["get_config"]()
-    for option in (override.partition("=")[0] for override in overrides):
-        group, place = config, "config"
-        for name in option.split(".")[1:] if option.startswith("--config.") else ():
-            if not isinstance(group, ConfigDict):
-                return f"{option}: {place} has no fields, it is {group!r}."
-            if name not in group:
-                close = difflib.get_close_matches(name, group.keys(), 1)
-                hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(group)}."
-                return f"{option}: {place} has no field {name}. {hint}"
-            group, place = group[name], f"{place}.{name}"
+    try:
+        config = runpy.run_path(known.config)["get_config"]()
+    except (AttributeError, KeyError, TypeError, OSError):
+        return None  # the file itself is at fault, which the first error says
+    options = (override.partition("=")[0] for override in overrides)
+    faults = (_fault(config, option) for option in options if option.startswith("--config."))
+    return next(filter(None, faults), None)
+
+
+def _fault(config: ConfigDict, option: str) -> str | None:
+    group, place = config, "config"
+    for name in option.split(".")[1:]:
+        if not isinstance(group, ConfigDict):
+            return f"{option}: {place} has no fields, it is {group!r}."
+        if name not in group:
+            close = difflib.get_close_matches(name, group.keys(), 1)
+            hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(group)}."
+            return f"{option}: {place} has no field {name}. {hint}"
+        group, place = group[name], f"{place}.{name}"
     return None
 
 

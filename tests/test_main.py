@@ -29,6 +29,7 @@ def _run(*arguments):
         (("--config=src/configs/demo.py", "--config.train.epochs.x=3"), "has no fields, it is 19"),
         (("--config=src/configs/demo.py", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
+        (("--config.train.epochs=3",), "config"),
         (("--config=src/configs/demo.py", "--config.data.root=nowhere"), "make tfrecords"),
     ],
 )

@@ -88,7 +88,8 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
     """
     people = {key: value[None] for key, value in person.items()}
     draws = Jitter(jitter.shift_px[None], jitter.scale[None], jitter.flip[None])
-    crops = crop_pictures(people["image_bytes"], people["center_px"], draws, input_size)
+    encoded, center_px = people["image_bytes"], people["center_px"]
+    crops = crop_pictures(encoded, center_px, draws, input_size, sample_in_graph)
     return {key: value[0] for key, value in finish_samples({**people, **crops}).items()}
 
 
@@ -97,7 +98,7 @@ def crop_pictures(
     center_px: Tensor,
     jitter: Jitter,
     input_size: int,
-    sample: Callable[[list[Tensor], Tensor, Tensor], Tensor] | None = None,
+    sample: Callable[[list[Tensor], Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
     """Cuts one crop out of each picture, of which only the window that the crop reads is decoded.
 
@@ -108,7 +109,7 @@ def crop_pictures(
         center_px: (B, 2) x, y in the stored pictures.
         jitter: B draws.
         input_size: as `prepare_person`.
-        sample: takes the samples; by default `sample_in_graph`.
+        sample: `sample_in_graph`, or another that does the same.
     Returns:
         images (B, S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip; factor
         and origin_px of `crop_geometry`: what `finish_samples` needs.
@@ -126,7 +127,7 @@ def crop_pictures(
     ]
     rows, columns = tf.unstack(lines - tf.cast(windows[:, :2, None], tf.float32), axis=1)
     columns = tf.where(jitter.flip[:, None], columns[:, ::-1], columns)
-    images = (sample or sample_in_graph)(decoded, rows, columns)
+    images = sample(decoded, rows, columns)
     return {"images": images, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
 
 

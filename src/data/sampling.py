@@ -96,10 +96,10 @@ def _sample_window(
     left = np.empty(len(columns), np.uint32)
     across = np.empty(len(columns), np.float32)
     for x in range(len(columns)):
-        left[x] = 3 * np.uint32(columns[x])
+        left[x] = 3 * min(max(int(columns[x]), 0), width - 1)  # never beside the window
         across[x] = columns[x] - np.floor(columns[x])
     for y in range(len(rows)):
-        above = int(rows[y])
+        above = min(max(int(rows[y]), 0), height - 1)
         upper, lower = pixels[above], pixels[min(above + 1, height - 1)]
         down = rows[y] - np.float32(above)
         for i in range(3 * width):

@@ -182,7 +182,7 @@ def test_gradients_are_the_same_bits_on_a_busy_machine(model, batches):
     for thread in others:
         thread.start()
     try:
-        calls = [[part.numpy() for part in gradients()] for _ in range(40)]
+        calls = [[part.numpy() for part in gradients()] for _ in range(60)]
     finally:
         busy.set()
         for thread in others:
