@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 VENV ?= .venv
 EXTRAS ?= data,watch,serving,dev
-CONFIG ?= src/configs/hmr.py
+CONFIG ?= hmr
 CHECKPOINT ?= models/demo_standin
 PROTOCOL ?= stand_in
 DATA ?= data/tfrecords
@@ -77,15 +77,15 @@ $(PY) -m src.export --checkpoint $(2) --output $(2)/export
 $(PY) -m src.predict --checkpoint $(2) --input $(1)_raw/held_out/images \
 	--keypoints $(1)_raw/held_out/keypoints.json --save npz,overlay,glb --output $(2)/predictions
 @echo; echo "7/7 summary"
-$(PY) -m src.demo --workdir $(2)
+$(PY) -m hmr.studies.demo --workdir $(2)
 endef
 
 .PHONY: demo demo-long
 demo: $(INSTALLED)  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
-	$(call demo,data/standin,runs/demo,src/configs/demo.py,)
+	$(call demo,data/standin,runs/demo,demo,)
 
 demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
-	$(call demo,data/standin_long,runs/demo_long,src/configs/demo_long.py,$(DEMO_LONG_FLAGS))
+	$(call demo,data/standin_long,runs/demo_long,demo_long,$(DEMO_LONG_FLAGS))
 
 RUNS_OF_ABLATION := paired unpaired no_prior
 
@@ -101,7 +101,7 @@ ablation: $(INSTALLED)  ## section 4.3 again, under an hour: with and without 3D
 		$(PY) -m src.evaluate --protocol stand_in --checkpoint runs/ablation/$$run \
 			--data data/standin --output runs/ablation/$$run/evaluation; \
 	done
-	$(PY) -m src.ablation
+	$(PY) -m hmr.studies.ablation
 
 # ---------------------------------------------------------------- files to begin with
 
@@ -126,7 +126,7 @@ tfrecords: $(INSTALLED)  ## convert datasets: LSP=/path LSP_EXT= MPII= COCO= H36
 # ---------------------------------------------------------------- the model
 
 .PHONY: train
-train: $(INSTALLED)  ## train: [CONFIG=src/configs/hmr.py] [OUT=runs/name] [FLAGS="--config.train.batch_size=16"]
+train: $(INSTALLED)  ## train: [CONFIG=hmr, a name or a file] [OUT=runs/name] [FLAGS="--config.train.batch_size=16"]
 	$(PY) -m src.main --config $(CONFIG) $(call flag,workdir,$(OUT)) $(FLAGS)
 
 .PHONY: evaluate

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.timing import Row, table
-from src.errors import UserError, run_verb
+from hmr.errors import UserError, run_verb
 
 EPILOG = """\
 examples:
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 def _body_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import keypoints_row
     from benchmarks.rival_body import smplx_rows
-    from src.body.library import open_body
+    from hmr.body.library import open_body
 
     body = open_body(options.body)
     rows = [keypoints_row(body, 64, options.repeats)]
@@ -55,14 +55,14 @@ def _body_rows(options: argparse.Namespace) -> list[Row]:
 
 def _drawing_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import drawing_row
-    from src.body.library import open_body
+    from hmr.body.library import open_body
 
     return [drawing_row(open_body(options.body), options.repeats)]
 
 
 def _network_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.network import prediction_row, training_rows
-    from src.network.build import ModelSpec
+    from hmr.network.build import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
     return [
@@ -89,7 +89,7 @@ def _input_rows(options: argparse.Namespace) -> list[Row]:
 
 def _serving_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.serving import serving_rows
-    from src.network.build import ModelSpec
+    from hmr.network.build import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
     return list(serving_rows(spec, options.repeats))

@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from src.body.model_file import BodyModel
-from src.body.smpl import SMPL
-from src.imaging.camera import WeakCamera
-from src.imaging.render import rasterize
-from src.imaging.shade import render_mesh
+from hmr.body.model_file import BodyModel
+from hmr.body.smpl import SMPL
+from hmr.geometry.camera import WeakCamera
+from hmr.rendering.rasterise import rasterize
+from hmr.rendering.shade import render_mesh
 
 SCENE_PX = 224
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import cv2
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError, run_verb
 from tfrecords_tools.__main__ import CONVERTERS
-from tfrecords_tools.cli import Converter, build_parser
-from tfrecords_tools.jobs import Job
-from tfrecords_tools.pictures import encode, read_picture
-from tfrecords_tools.writer import Workers, write_job
+from tfrecords_tools.common.cli import Converter, build_parser
+from tfrecords_tools.common.jobs import Job
+from tfrecords_tools.common.pictures import encode, read_picture
+from tfrecords_tools.common.writer import Workers, write_job
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.timing import Row, compare
-from src.evaluation import metrics
+from hmr.evaluation import metrics
 
 
 def metrics_row(poses: int, repeats: int) -> Row:

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from src.network.build import ModelSpec, build_model
-from src.network.encoder import build_encoder
-from src.network.hmr import HMR
-from src.training.adam import Adam
-from src.training.losses import Criterion
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.encoders import build_encoder
+from hmr.network.hmr import HMR
+from hmr.training.adam import Adam
+from hmr.training.losses import Criterion
 
 
 def training_rows(spec: ModelSpec, batch_size: int, repeats: int) -> list[Row]:

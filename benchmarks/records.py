@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from src.data.pipeline import PipelineSettings, find_sources, training_dataset
-from src.data.reading import parse_person
+from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.records import parse_person
 
 PIPELINE_BATCH = 32
 # So many that the few which a stream prepares ahead, while the other is timed, count little.

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from src.body.model_file import BodyModel
-from src.body.smpl import SMPL
+from hmr.body.model_file import BodyModel
+from hmr.body.smpl import SMPL
 
 
 def smplx_rows(body: BodyModel, batch_size: int, repeats: int) -> list[Row]:

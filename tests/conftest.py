@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from src.body.model_file import save_body
-from tests import golden_inputs
-from tests.browser import chromium
+from hmr.body.model_file import save_body
+from tests.helpers import golden_inputs
+from tests.helpers.browser import chromium
 
 IMAGE_SETS = {"lsp": False, "mpi_inf_3dhp": True}
 MOCAP_SETS = ("mocap_cmu",)
@@ -38,7 +38,7 @@ def records_root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, driven by Playwright; `tests.browser.watched_page` opens a tab."""
+    """The system's Chromium, driven by Playwright; `watched_page` opens a tab."""
     with chromium() as started:
         yield started
 
@@ -47,7 +47,7 @@ def write_people(path: Path, dataset: str, has_3d: bool, count: int = RECORDS_PE
     """Writes records of blurred noise with random labels."""
     import tensorflow as tf
 
-    from src.data.schema import person_to_example
+    from hmr.data.schema import person_to_example
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -57,7 +57,7 @@ def write_people(path: Path, dataset: str, has_3d: bool, count: int = RECORDS_PE
 
 def make_person(seed: int, dataset: str = "lsp", has_3d: bool = False):
     """One record of a picture of 260 x 240 px."""
-    from src.data.schema import Person
+    from hmr.data.schema import Person
 
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 255, (260, 240, 3)).astype(np.uint8)
@@ -79,7 +79,7 @@ def write_bodies(path: Path, count: int = BODIES_PER_SET) -> None:
     """Writes mocap records of random poses and shapes."""
     import tensorflow as tf
 
-    from src.data.schema import mocap_to_example
+    from hmr.data.schema import mocap_to_example
 
     rng = np.random.default_rng(7)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write_bodies(path: Path, count: int = BODIES_PER_SET) -> None:
 @pytest.fixture
 def tiny_config(body_path, records_root):
     """The demo's configuration, cut down to a few seconds."""
-    from src.configs.demo import get_config
+    from hmr.configs.demo import get_config
 
     config = get_config()
     config.model.encoder = "resnet14_v2_narrow"

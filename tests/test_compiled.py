@@ -8,7 +8,7 @@ import sys
 import numba
 import pytest
 
-from src.compiled import compiled
+from hmr.compiled import compiled
 
 
 @pytest.mark.parametrize("writable", [True, False])
@@ -31,6 +31,9 @@ def test_without_a_place_for_the_cache_it_is_compiled_all_the_same(monkeypatch, 
 
 @pytest.mark.slow
 def test_commands_start_without_the_second_that_numba_takes():
-    verbs = ("src.main", "src.predict", "src.evaluate", "src.export", "tfrecords_tools.__main__")
+    verbs = (
+        *(f"hmr.cli.{verb}" for verb in ("train", "predict", "evaluate", "export")),
+        "tfrecords_tools.__main__",
+    )
     script = f"import sys, {', '.join(verbs)}; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

@@ -61,10 +61,10 @@ def test_every_page_that_a_page_links_to_exists():
 
 
 def test_all_code_is_packaged():
-    packages = set(find_packages(ROOT, include=["src", "src.*", "tfrecords_tools*"]))
-    for top in ("src", "tfrecords_tools"):
-        for module in (ROOT / top).rglob("*.py"):
-            assert ".".join(module.parent.relative_to(ROOT).parts) in packages, module
+    for root, top in ((ROOT / "src", "hmr"), (ROOT, "tfrecords_tools")):
+        packages = set(find_packages(root, include=[f"{top}*"]))
+        for module in (root / top).rglob("*.py"):
+            assert ".".join(module.parent.relative_to(root).parts) in packages, module
 
 
 def test_no_licensed_or_large_file_is_tracked(tracked):

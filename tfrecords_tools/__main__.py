@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from src.errors import EXIT_USER_ERROR, UserError, run_verb
+from hmr.errors import EXIT_USER_ERROR, UserError, run_verb
 from tfrecords_tools import (
     amass,
     coco,
@@ -18,7 +18,7 @@ from tfrecords_tools import (
     neutrmosh,
     pw3d,
 )
-from tfrecords_tools.cli import (
+from tfrecords_tools.common.cli import (
     Converter,
     Row,
     add_output_options,

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError, run_verb
-from tfrecords_tools.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
-from tfrecords_tools.cli import Converter, above_zero, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError
+from hmr.errors import UserError, run_verb
+from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
+from tfrecords_tools.common.cli import Converter, above_zero, plan_splits, run_converter
+from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
 
 NAME = "amass"
 FPS = 12.0

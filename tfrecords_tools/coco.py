@@ -16,12 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCO17
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, need_file, need_library, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan
-from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.pictures import Labels
+from hmr.body.joints import COCO17
+from hmr.errors import UserError, run_verb
+from tfrecords_tools.common.cli import (
+    Converter,
+    need_file,
+    need_library,
+    plan_splits,
+    run_converter,
+)
+from tfrecords_tools.common.jobs import DropLog, Job, Plan
+from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.pictures import Labels
 
 NAME = "coco"
 YEARS = ("2014", "2017")

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCO17, COCOPLUS, LSP14
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, need_file, run_converter
+from hmr.body.joints import COCO17, COCOPLUS, LSP14
+from hmr.errors import UserError, run_verb
 from tfrecords_tools.coco import read_annotations
-from tfrecords_tools.jobs import DropLog, Plan
-from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.pictures import Labels
+from tfrecords_tools.common.cli import Converter, need_file, run_converter
+from tfrecords_tools.common.jobs import DropLog, Plan
+from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.pictures import Labels
 
 NAME = "from_labels"
 CROP = Crop(margin_px=200)
@@ -175,7 +175,7 @@ CONVERTER = Converter(
     name=NAME,
     about=f"""{__doc__}
 Layout: labels.npz (or any json), images/...
-Train on them: name the set in data.train of a config (src/configs).""",
+Train on them: name the set in data.train of a config (hmr.configs).""",
     plan=plan,
     splits=("train",),
     add_options=add_options,

@@ -23,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import H36M32, LSP14, take_joints
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.frames3d import MIN_JOINTS_INSIDE, Frame, Frames3dUnit, convert_frames
+from hmr.body.joints import H36M32, LSP14, take_joints
+from hmr.errors import UserError, run_verb
+from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
+from tfrecords_tools.common.frames3d import MIN_JOINTS_INSIDE, Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.jobs import DropLog, Job, Outcome, Plan, SampleError, fingerprint
 from tfrecords_tools.h36m_files import (
     NUM_CAMERAS,
     Metadata,
@@ -35,7 +36,6 @@ from tfrecords_tools.h36m_files import (
     read_metadata,
     read_positions,
 )
-from tfrecords_tools.jobs import DropLog, Job, Outcome, Plan, SampleError, fingerprint
 
 NAME = "h36m"
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}

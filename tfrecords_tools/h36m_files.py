@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import H36M32
-from src.body.safe_pickle import safe_load
-from src.errors import UserError
-from tfrecords_tools.cli import need_library
-from tfrecords_tools.jobs import SampleError
+from hmr.body.joints import H36M32
+from hmr.errors import UserError
+from hmr.files.safe_pickle import safe_load
+from tfrecords_tools.common.cli import need_library
+from tfrecords_tools.common.jobs import SampleError
 
 NUM_CAMERAS = 4
 NUM_SUBJECTS = 11

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from src.body.joints import COCOPLUS
-from src.data.schema import schema_table
-from src.data.shards import count_records, is_mocap_path, read_manifest
-from src.errors import UserError, run_verb
-from src.imaging.images import write_image
+from hmr.body.joints import COCOPLUS
+from hmr.data.schema import schema_table
+from hmr.data.shards import count_records, is_mocap_path, read_manifest
+from hmr.errors import UserError, run_verb
+from hmr.files.images import write_image
 
 
 def find_shard_files(path: Path) -> list[Path]:
@@ -37,7 +37,7 @@ def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
     """The first records of each shard, as many of each, as numpy arrays."""
     import tensorflow as tf
 
-    from src.data.reading import parse_person_for_evaluation, read_shard
+    from hmr.data.records import parse_person_for_evaluation, read_shard
 
     each = -(-count // len(shards))
     for shard in shards:
@@ -50,7 +50,7 @@ def read_bodies(shards: list[Path], count: int) -> Iterator[tuple[str, np.ndarra
     """The first records of each mocap shard, as many of each: name, pose (72,), shape (10,)."""
     import tensorflow as tf
 
-    from src.data.reading import parse_mocap, read_shard
+    from hmr.data.records import parse_mocap, read_shard
 
     each = -(-count // len(shards))
     for shard in shards:
@@ -121,7 +121,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _check(shards: list[Path]) -> None:
-    from src.data.reading import check_shard
+    from hmr.data.records import check_shard
 
     for shard in tqdm(shards, desc="checking", unit=" shards"):
         check_shard(shard)
@@ -133,7 +133,7 @@ def _draw(
     people: list[dict[str, Any]],
     bodies: list[tuple[str, np.ndarray, np.ndarray]],
 ) -> None:
-    from tfrecords_tools import sheets
+    from tfrecords_tools.common import sheets
 
     cells = [sheets.draw_person(person, name_of(person), args.body) for person in people]
     if args.body is not None:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
-from src.data.schema import person_to_example
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.jobs import ItemByItem, Job, Outcome, Plan, chunks, fingerprint
-from tfrecords_tools.matlab import read_mat
-from tfrecords_tools.people2d import Crop, PicturePeople, convert_picture
-from tfrecords_tools.pictures import Labels, whole_person
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.data.schema import person_to_example
+from hmr.errors import UserError, run_verb
+from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
+from tfrecords_tools.common.jobs import ItemByItem, Job, Outcome, Plan, chunks, fingerprint
+from tfrecords_tools.common.matlab import read_mat
+from tfrecords_tools.common.people2d import Crop, PicturePeople, convert_picture
+from tfrecords_tools.common.pictures import Labels, whole_person
 
 NAME = "lsp"
 CROP = Crop(margin_px=200)

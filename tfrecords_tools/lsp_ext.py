@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import Plan, fingerprint
+from hmr.errors import UserError, run_verb
+from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.common.jobs import Plan, fingerprint
 from tfrecords_tools.lsp import LspItem, items_job, read_joints
 
 NAME = "lsp_ext"

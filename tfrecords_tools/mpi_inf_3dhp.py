@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError, run_verb
 from tfrecords_tools import mpi_inf_3dhp_test
-from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.frames3d import Frame, Frames3dUnit, convert_frames
-from tfrecords_tools.jobs import PEOPLE_PER_SHARD, DropLog, Job, Plan, chunks, fingerprint
+from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.common.frames3d import Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.jobs import PEOPLE_PER_SHARD, DropLog, Job, Plan, chunks, fingerprint
 from tfrecords_tools.mpi_inf_3dhp_files import Session, read_session
 
 NAME = "mpi_inf_3dhp"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import LSP14, MPI_INF_3DHP28, take_joints
-from src.errors import UserError
-from tfrecords_tools.frames3d import Frame
-from tfrecords_tools.matlab import read_mat
+from hmr.body.joints import LSP14, MPI_INF_3DHP28, take_joints
+from hmr.errors import UserError
+from tfrecords_tools.common.frames3d import Frame
+from tfrecords_tools.common.matlab import read_mat
 
 DATASET = "mpi_inf_3dhp"
 _MATRIX_SIZE = 16

@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from src.body.joints import LSP14, MPI_INF_3DHP17, take_joints
-from src.errors import UserError
-from tfrecords_tools.frames3d import Frame, Frames3dUnit, convert_frames
-from tfrecords_tools.jobs import DropLog, Job, chunks, fingerprint
+from hmr.body.joints import LSP14, MPI_INF_3DHP17, take_joints
+from hmr.errors import UserError
+from tfrecords_tools.common.frames3d import Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.jobs import DropLog, Job, chunks, fingerprint
 
 SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
 GROUND_TRUTHS = ("univ_annot3", "annot3")

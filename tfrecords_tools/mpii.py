@@ -18,13 +18,13 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from src.errors import run_verb
-from tfrecords_tools.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan, SampleError
+from hmr.errors import run_verb
+from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
+from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
+from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job
+from tfrecords_tools.common.person_scale import person_scale
+from tfrecords_tools.common.pictures import Labels
 from tfrecords_tools.mpii_files import Found, read_json, read_release
-from tfrecords_tools.people2d import Crop, PicturePeople, people_job
-from tfrecords_tools.person_scale import person_scale
-from tfrecords_tools.pictures import Labels
 
 NAME = "mpii"
 CROP = Crop(margin_px=300, scale=partial(person_scale, without_torso_px=None))

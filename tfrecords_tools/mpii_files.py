@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import MPII16
-from src.errors import UserError
-from tfrecords_tools.jobs import SampleError
-from tfrecords_tools.matlab import read_mat
-from tfrecords_tools.people2d import reorder
-from tfrecords_tools.pictures import Labels
+from hmr.body.joints import MPII16
+from hmr.errors import UserError
+from tfrecords_tools.common.jobs import SampleError
+from tfrecords_tools.common.matlab import read_mat
+from tfrecords_tools.common.people2d import reorder
+from tfrecords_tools.common.pictures import Labels
 
 Found = tuple[str, Labels | SampleError]
 """Picture name, and a person in it or why it is left out."""

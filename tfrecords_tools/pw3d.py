@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import LSP14, OPENPOSE18
-from src.body.safe_pickle import safe_load
-from src.errors import UserError, run_verb
-from tfrecords_tools.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.jobs import DropLog, Job, Plan
-from tfrecords_tools.people2d import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.pictures import Labels, full_body_scale
+from hmr.body.joints import LSP14, OPENPOSE18
+from hmr.errors import UserError, run_verb
+from hmr.files.safe_pickle import safe_load
+from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
+from tfrecords_tools.common.jobs import DropLog, Job, Plan
+from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.pictures import Labels, full_body_scale
 
 NAME, DATASET = "pw3d", "3dpw"
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
@@ -117,8 +117,8 @@ class BodyJoints:
     """
 
     def __init__(self, paths: dict[str, Path]):
-        from src.body.library import open_body
-        from src.body.smpl import SMPL
+        from hmr.body.library import open_body
+        from hmr.body.smpl import SMPL
 
         self._bodies = {gender: SMPL(open_body(path)) for gender, path in paths.items()}
 

@@ -1,6 +1,20 @@
 """HMR, "End-to-end Recovery of Human Shape and Pose" (Kanazawa et al., CVPR 2018), in Keras 3."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 # TensorFlow's start-up lines hide ours; set the variable to 0 to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__all__ = ["Predictor"]
+
+
+def __getattr__(name: str) -> Any:
+    # Keras and TensorFlow take seconds to import: whoever asks for the Predictor pays for them.
+    if name == "Predictor":
+        from hmr.prediction.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something the user can mend.
 
     The message says what happened, where (file, record, key, step), what was expected, what was
@@ -18,15 +18,18 @@ class UserError(ValueError):
     """
 
 
-def run_verb(main: Callable[[], int | None]) -> NoReturn:
+def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     """Runs a command-line verb and leaves the process with its exit code.
 
     Args:
         main: the verb; returns an exit code, or None for success.
+        command: what the user typed to run it, for its usage line.
 
     A `UserError` becomes one message on standard error and exit code 2; Ctrl-C exit code 130.
     Anything else is a defect of the project and keeps its traceback.
     """
+    if command:
+        sys.argv[0] = command
     try:
         code = main() or 0
     except UserError as error:

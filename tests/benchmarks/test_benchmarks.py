@@ -9,7 +9,7 @@ from benchmarks import records, serving, timing
 from benchmarks.__main__ import main
 from benchmarks.serving import BATCH_SIZES
 from benchmarks.timing import Row, compare, table
-from src.errors import UserError
+from hmr.errors import UserError
 
 
 def test_ratio_and_table():

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from src.body.measurements import CAVEAT, DEFINITIONS, girth, measure
-from src.errors import UserError
-from tests.imaging.shapes import ball, round_body
+from hmr.body.measurements import CAVEAT, DEFINITIONS, girth, measure
+from hmr.errors import UserError
+from tests.helpers.shapes import ball, round_body
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_known_height_scales_everything(egg):
 
 @pytest.mark.slow
 def test_stand_in_body_measures_as_people_do():
-    from src.body.standin import build_standin_body
+    from hmr.body.standin.build import build_standin_body
 
     figures = measure(build_standin_body(), np.zeros(10))
     assert 1.6 < figures["height"] < 1.8

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from src import convert_checkpoint as verb
-from src.body.model_file import load_body, require_faces, save_body
-from src.errors import UserError
-from src.network import tf1_names
-from src.network.checkpoint import load_model
-from src.network.hmr import HMR
-from src.training.start import load_start
-from src.training.tf1_checkpoint import TRAINING, Network, adam_steps
-from tests import tf1_files
-from tests.golden_inputs import made_body
+from hmr.body.model_file import load_body, require_faces, save_body
+from hmr.cli import convert_checkpoint as verb
+from hmr.errors import UserError
+from hmr.network.checkpoint import load_model
+from hmr.network.hmr import HMR
+from hmr.original import tf1_names
+from hmr.original.tf1_checkpoint import TRAINING, Network, adam_steps
+from hmr.training.start import load_start
+from tests.helpers import tf1_files
+from tests.helpers.golden_inputs import made_body
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,8 @@ def test_imagenet_weights_of_slim(values, tmp_path):
 def test_training_goes_on_where_it_stopped(tmp_path):
     import keras
 
-    from src.network.build import ModelSpec, build_model
-    from src.training.losses import Criterion
+    from hmr.network.build import ModelSpec, build_model
+    from hmr.training.losses import Criterion
 
     values = tf1_files.training_values(step=41)
     values |= dict.fromkeys(tf1_names.RUN_SETTINGS, np.float32(1))

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from src import doctor
-from src.doctor import Report, diagnose_batch, main, next_steps, probe_tensorflow
+from hmr.cli import doctor
+from hmr.cli.doctor import Report, diagnose_batch, main, next_steps, probe_tensorflow
 
 
 def text(report):

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src import evaluate as verb
-from src.body.model_file import NO_FACES, save_body
-from src.errors import UserError
-from src.imaging.images import read_image
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import save_model
+from hmr.body.model_file import NO_FACES, save_body
+from hmr.cli import evaluate as verb
+from hmr.errors import UserError
+from hmr.files.images import read_image
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import save_model
 from tests.conftest import write_people
-from tests.golden_inputs import made_body
+from tests.helpers.golden_inputs import made_body
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_model(data, checkpoint, tmp_path, capsys):
 
 
 def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoint, tmp_path):
-    from src.evaluation.run import Evaluation, evaluate
+    from hmr.evaluation.run import Evaluation, evaluate
 
     by_model = evaluate(Evaluation("stand_in", str(data), checkpoint=str(checkpoint)))
     file = tmp_path / "theirs.npz"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from src import export as verb
-from src.errors import UserError
+from hmr.cli import export as verb
+from hmr.errors import UserError
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):

@@ -13,25 +13,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.body.joints import COCOPLUS
-from src.body.measurements import DEFINITIONS
-from src.body.model_file import NO_FACES, save_body
-from src.errors import UserError
-from src.files import partial_path
-from src.imaging.camera import PinholeCamera
-from src.imaging.crop import from_normalized
-from src.imaging.images import read_image, write_image
-from src.imaging.inputs import open_inputs
-from src.imaging.people import WholePicture
-from src.imaging.result import ARRAY_FIELDS, QUANTITIES
-from src.imaging.save import KINDS, NEED_FACES, PERSON_KINDS, PICTURE_KINDS, Picture, load_npz
-from src.imaging.video import Video, VideoWriter
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import save_model
-from src.predict import main
-from src.prediction.run import PictureRun, Request
-from src.predictor import Predictor
-from tests.imaging.shapes import round_body
+from hmr.body.joints import COCOPLUS
+from hmr.body.measurements import DEFINITIONS
+from hmr.body.model_file import NO_FACES, save_body
+from hmr.cli.predict import main
+from hmr.errors import UserError
+from hmr.files.images import read_image, write_image
+from hmr.files.video import Video, VideoWriter
+from hmr.files.whole import partial_path
+from hmr.geometry.camera import PinholeCamera
+from hmr.geometry.crop import from_normalized
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import save_model
+from hmr.prediction.inputs import open_inputs
+from hmr.prediction.people import WholePicture
+from hmr.prediction.predictor import Predictor
+from hmr.prediction.result import ARRAY_FIELDS, QUANTITIES
+from hmr.prediction.run import PictureRun, Request
+from hmr.prediction.writers.save import (
+    KINDS,
+    NEED_FACES,
+    PERSON_KINDS,
+    PICTURE_KINDS,
+    Picture,
+    load_npz,
+)
+from tests.helpers.shapes import round_body
 
 SIZE = 32
 BOXES = [(30, 20, 60, 100), (80, 30, 50, 90)]
@@ -114,7 +121,7 @@ def test_keypoints_mesh_and_cameras_agree_in_the_picture(predictor, image):
 
 
 def test_keypoints_of_the_crop_are_the_networks(predictor, image):
-    from src.imaging.crop import box_from_xywh, crop_image, network_input
+    from hmr.geometry.crop import box_from_xywh, crop_image, network_input
 
     crop, box = crop_image(image, box_from_xywh(*BOXES[0]))
     outputs = predictor.predict_crops(network_input(crop, SIZE)[None])
@@ -308,7 +315,7 @@ def test_time_of_every_stage_is_told(tmp_path, model_folder, pictures, capsys):
 
 
 def test_large_pictures_do_not_wait_for_a_full_batch(predictor, tmp_path, image, monkeypatch):
-    monkeypatch.setattr("src.prediction.run._MOST_BYTES_HELD", 2 * image.nbytes)
+    monkeypatch.setattr("hmr.prediction.run._MOST_BYTES_HELD", 2 * image.nbytes)
     for index in range(5):
         write_image(tmp_path / f"{index}.png", image)
     held = []
@@ -386,7 +393,7 @@ def test_interrupted_video_leaves_no_half_file(tmp_path, model_folder, image, mo
     def interrupt(self, picture, frame):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("src.prediction.streams.VideoStreams.add", interrupt)
+    monkeypatch.setattr("hmr.prediction.streams.VideoStreams.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict(model_folder, "--input", tmp_path / "walk.mp4", "--output", tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.mp4"))

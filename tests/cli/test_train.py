@@ -22,15 +22,18 @@ def _run(*arguments):
     [
         ((), "--config is missing"),
         (
-            ("--config=src/configs/demo.py", "--config.train.batchsize=3"),
+            ("--config=demo", "--config.train.batchsize=3"),
             "Did you mean batch_size?",
         ),
-        (("--config", "src/configs/demo.py", "--config.model.precision=x"), "config.model has no"),
-        (("--config=src/configs/demo.py", "--config.train.epochs.x=3"), "has no fields, it is 19"),
-        (("--config=src/configs/demo.py", "--config.train.batch_size=many"), "many"),
+        (
+            ("--config", "src/hmr/configs/demo.py", "--config.model.precision=x"),
+            "config.model has no",
+        ),
+        (("--config=demo", "--config.train.epochs.x=3"), "has no fields, it is 19"),
+        (("--config=demo", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
         (("--config.train.epochs=3",), "config"),
-        (("--config=src/configs/demo.py", "--config.data.root=nowhere"), "make tfrecords"),
+        (("--config=demo", "--config.data.root=nowhere"), "make tfrecords"),
     ],
 )
 def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_path):
@@ -45,7 +48,7 @@ def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_pa
 def test_a_terminated_training_saves_and_resumes(tiny_config, tmp_path):
     workdir = tmp_path / "run"
     config = [f"--config.{key}={value}" for key, value in _overrides(tiny_config).items()]
-    command = [*PYTHON, "--config=src/configs/demo.py", f"--workdir={workdir}", *config]
+    command = [*PYTHON, "--config=demo", f"--workdir={workdir}", *config]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     _wait_for(workdir / "metrics.jsonl", process)
     process.send_signal(signal.SIGTERM)

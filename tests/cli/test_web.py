@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from src import web
-from src.body.model_file import save_body
-from src.errors import UserError
-from src.imaging.images import read_image
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import save_model
-from src.webdemo.bodies import SAMPLES, SAMPLES_FOLDER
-from tests.browser import chromium, picture_of, wait_until, watched_page
-from tests.imaging.shapes import round_body
+from hmr.body.model_file import save_body
+from hmr.cli import web
+from hmr.errors import UserError
+from hmr.files.images import read_image
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import save_model
+from hmr.web.bodies import SAMPLES, SAMPLES_FOLDER
+from tests.helpers.browser import chromium, picture_of, wait_until, watched_page
+from tests.helpers.shapes import round_body
 
 pytest.importorskip("gradio_image_annotation", reason="needs the extra web")
 
@@ -30,7 +30,7 @@ def note(event, arguments):
         address = arguments[1] if event == "socket.connect" else arguments
         print("network", address[0] if isinstance(address, tuple) else address, flush=True)
 sys.addaudithook(note)
-from src.web import main
+from hmr.cli.web import main
 main(sys.argv[1:])
 """
 LOCAL = {"127.0.0.1", "localhost", "::1"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from src.data.augment import (
+from hmr.data.augment import (
     CROP_SIZE,
     Augmentation,
     Jitter,
@@ -23,11 +23,11 @@ from src.data.augment import (
     prepare_person,
     sample_in_graph,
 )
-from src.data.reading import parse_person
-from src.data.sampling import BatchSampler
-from src.data.schema import person_to_example
+from hmr.data.records import parse_person
+from hmr.data.sampling import BatchSampler
+from hmr.data.schema import person_to_example
 from tests.conftest import make_person
-from tests.golden_inputs import golden
+from tests.helpers.golden_inputs import golden
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.data.pipeline import (
+from hmr.data.pipeline import (
     PipelineSettings,
     evaluation_dataset,
     find_sources,
     mean_body,
     training_dataset,
 )
-from src.data.shards import find_shards
-from src.errors import UserError
+from hmr.data.shards import find_shards
+from hmr.errors import UserError
 from tests.conftest import IMAGE_SETS, MOCAP_SETS, RECORDS_PER_SET, make_person, write_people
 
 SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
@@ -82,7 +82,7 @@ def test_a_weight_of_three_is_seen_three_times_as_often(tmp_path, records_root):
 def _mark(path):
     import tensorflow as tf
 
-    from src.data.schema import person_to_example
+    from hmr.data.schema import person_to_example
 
     with tf.io.TFRecordWriter(str(path)) as writer:
         for index in range(RECORDS_PER_SET):

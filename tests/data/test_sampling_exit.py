@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from src.data import sampling
-from src.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data import sampling
+from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
 from tests.conftest import MOCAP_SETS
 
 SCRIPT = """
 import time
-from src.data import sampling
-from src.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data import sampling
+from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
 
 sample = sampling.BatchSampler.sample
 def slow(*args):

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.data.reading import (
+from hmr.data.records import (
     check_shard,
     parse_mocap,
     parse_person,
     parse_person_for_evaluation,
     validate_record,
 )
-from src.data.record_format import encode_example
-from src.data.schema import (
+from hmr.data.tfrecord import encode_example
+from hmr.data.schema import (
     MOCAP_KEYS,
     PERSON_KEYS,
     SCHEMA_VERSION,
@@ -26,7 +26,7 @@ from src.data.schema import (
     person_to_example,
     schema_table,
 )
-from src.errors import UserError
+from hmr.errors import UserError
 
 RNG = np.random.default_rng(3)
 

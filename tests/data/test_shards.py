@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.data.reading import check_shard, read_shard
-from src.data.record_format import RecordWriter
-from src.data.schema import mocap_to_example
-from src.data.shards import (
+from hmr.data.records import check_shard, read_shard
+from hmr.data.tfrecord import RecordWriter
+from hmr.data.schema import mocap_to_example
+from hmr.data.shards import (
     Manifest,
     count_examples,
     count_records,
@@ -18,7 +18,7 @@ from src.data.shards import (
     read_manifest,
     write_manifest,
 )
-from src.errors import UserError
+from hmr.errors import UserError
 
 
 def _write(path, count=3):

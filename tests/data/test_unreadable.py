@@ -12,11 +12,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.pipeline import PipelineSettings, find_sources, training_dataset
-from src.data.reading import read_shard
-from src.data.record_format import RecordWriter
-from src.data.schema import person_to_example
-from src.data.unreadable import STREAMS, Gaps, RecordNames, map_groups, trail_key, with_trail
+from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.records import read_shard
+from hmr.data.tfrecord import RecordWriter
+from hmr.data.schema import person_to_example
+from hmr.data.unreadable import STREAMS, Gaps, RecordNames, map_groups, trail_key, with_trail
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
 SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)

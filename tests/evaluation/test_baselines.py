@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from src.errors import UserError
-from src.evaluation import baselines, metrics
+from hmr.errors import UserError
+from hmr.evaluation import baselines, metrics
 
 
 def _turned_copies(seed=0, count=40):

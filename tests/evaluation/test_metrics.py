@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from src.errors import UserError
-from src.evaluation import metrics
-from tests.golden_inputs import golden
+from hmr.errors import UserError
+from hmr.evaluation import metrics
+from tests.helpers.golden_inputs import golden
 
 
 def _skeletons(seed, count=4, joints=14):

@@ -8,15 +8,15 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
-from src import evaluate as verb
-from src.body.joints import H36M17_REGRESSED, LSP14
-from src.body.model_file import NUM_FACES, NUM_VERTICES, save_body
-from src.body.smpl import SMPL
-from src.errors import UserError
+from hmr.body.joints import H36M17_REGRESSED, LSP14
+from hmr.body.model_file import NUM_FACES, NUM_VERTICES, save_body
+from hmr.body.smpl import SMPL
+from hmr.cli import evaluate as verb
+from hmr.errors import UserError
 from tests.evaluation.test_segmentation import as_vertices_m, plate, write_annotation
-from tests.golden_inputs import made_body
+from tests.helpers.converting import read_people, run, write_picture
+from tests.helpers.golden_inputs import made_body
 from tests.tfrecords_tools import test_h36m, test_mpi_inf_3dhp, test_pw3d
-from tests.tfrecords_tools.converting import read_people, run, write_picture
 from tfrecords_tools import h36m, lsp, mpi_inf_3dhp, pw3d
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from src.body.joints import SMPL_JOINTS
-from src.body.model_file import NUM_VERTICES
-from src.errors import UserError
-from src.evaluation.parts import PARTS, vertex_parts
-from src.evaluation.ply import read_vertex_colors
-from tests.golden_inputs import made_body
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import NUM_VERTICES
+from hmr.errors import UserError
+from hmr.evaluation.parts import PARTS, vertex_parts
+from hmr.evaluation.ply import read_vertex_colors
+from tests.helpers.golden_inputs import made_body
 
 HEAD_RED, CROTCH_GREY, LEFT_FOOT = (225, 25, 48), (191, 191, 191), (248, 225, 150)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from src.data.batches import evaluation_batches
-from src.evaluation.page import write_page
-from src.evaluation.pictures import (
+from hmr.data.batches import evaluation_batches
+from hmr.evaluation.page import write_page
+from hmr.evaluation.pictures import (
     Case,
     captioned_row,
     draw_case,
@@ -12,12 +12,12 @@ from src.evaluation.pictures import (
     find_extremes,
     write_extremes,
 )
-from src.evaluation.protocols import find_protocol
-from src.evaluation.samples import Prediction, read_truth
-from src.evaluation.scoring import score
-from src.imaging.images import read_image
+from hmr.evaluation.protocols import find_protocol
+from hmr.evaluation.samples import Prediction, read_truth
+from hmr.evaluation.scoring import score
+from hmr.files.images import read_image
 from tests.conftest import write_people
-from tests.golden_inputs import made_body
+from tests.helpers.golden_inputs import made_body
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.evaluation.groups import select
-from src.evaluation.measures import MEASURES
-from src.evaluation.protocols import PROTOCOLS, choices, find_protocol
-from src.evaluation.samples import Prediction, Truth, crop_rays
-from src.evaluation.scoring import group_means, score
+from hmr.errors import UserError
+from hmr.evaluation.groups import select
+from hmr.evaluation.measures import MEASURES
+from hmr.evaluation.protocols import PROTOCOLS, choices, find_protocol
+from hmr.evaluation.samples import Prediction, Truth, crop_rays
+from hmr.evaluation.scoring import group_means, score
 
 STAND_IN = find_protocol("stand_in")
 

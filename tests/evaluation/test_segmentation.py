@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.errors import UserError
-from src.evaluation.meshes import GivenMeshes
-from src.evaluation.pixels import PixelCounts, PooledF1, f1_percent
-from src.evaluation.protocols import find_protocol
-from src.evaluation.samples import Prediction
-from src.evaluation.scoring import score
-from src.evaluation.segmentation import (
+from hmr.errors import UserError
+from hmr.evaluation.meshes import GivenMeshes
+from hmr.evaluation.pixels import PixelCounts, PooledF1, f1_percent
+from hmr.evaluation.protocols import find_protocol
+from hmr.evaluation.samples import Prediction
+from hmr.evaluation.scoring import score
+from hmr.evaluation.segmentation import (
     Drawing,
     count_pixels,
     label_map,

@@ -17,7 +17,7 @@ def _run(backend, folder):
         pytest.skip(f"{backend} is not installed")
     file = folder / f"{backend}.npz"
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "tests.backend_run", str(file)]
+    command = [sys.executable, "-m", "tests.helpers.backend_run", str(file)]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr[-2000:]
     with np.load(file) as arrays:
@@ -33,7 +33,7 @@ def reference(tmp_path_factory):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_same_numbers(backend, reference, tmp_path):
     results = _run(backend, tmp_path)
-    assert not results.pop("imported")[0], "src.body or src.network imported tensorflow"
+    assert not results.pop("imported")[0], "hmr.body or hmr.network imported tensorflow"
     for name, value in results.items():
         np.testing.assert_allclose(
             value, reference[name], rtol=RELATIVE, atol=ABSOLUTE, err_msg=name

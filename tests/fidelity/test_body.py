@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.body.rotations import rodrigues
-from src.body.smpl import SMPL
-from tests.golden_inputs import golden, made_body
+from hmr.body.rotations import rodrigues
+from hmr.body.smpl import SMPL
+from tests.helpers.golden_inputs import golden, made_body
 
 GOLDEN_TOLERANCE_M = 2e-6
 

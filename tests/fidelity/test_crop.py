@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from src.imaging.camera import pinhole
-from src.imaging.crop import CropBox, crop_image
-from src.imaging.people import Detection, Found, from_keypoints, select
-from tests.golden_inputs import golden
+from hmr.geometry.camera import pinhole
+from hmr.geometry.crop import CropBox, crop_image
+from hmr.prediction.people import Detection, Found, from_keypoints, select
+from tests.helpers.golden_inputs import golden
 
 FIGURES = golden("crop")
 FOCAL_IN_CROP = 500.0

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from src.network.encoder import build_encoder, set_batch_variance
-from src.network.tf1_names import encoder_sources
-from src.training.keras_imagenet import copy_applications_weights
-from src.training.tf1_convert import ENCODER_FILE, Conversion, convert
-from tests.golden_inputs import golden, made_weight
+from hmr.network.encoders import build_encoder, set_batch_variance
+from hmr.original.convert import ENCODER_FILE, Conversion, convert
+from hmr.original.keras_imagenet import copy_applications_weights
+from hmr.original.tf1_names import encoder_sources
+from tests.helpers.golden_inputs import golden, made_weight
 
 FIGURES = golden("encoder")
 IMAGES = np.random.default_rng(20).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)

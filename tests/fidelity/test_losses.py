@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.network.camera import project
-from src.network.discriminator import Discriminator
-from src.network.tf1_names import discriminator_sources
-from src.training import losses
-from tests.golden_inputs import golden, made_weight
+from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
+from hmr.original.tf1_names import discriminator_sources
+from hmr.training import losses
+from tests.helpers.golden_inputs import golden, made_weight
 
 LOSSES = golden("losses")
 SCORES = golden("discriminator")

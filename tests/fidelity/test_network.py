@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from src.body.smpl import SMPL
-from src.network.camera import project
-from src.network.encoder import build_encoder
-from src.network.hmr import HMR
-from src.network.regressor import Regressor, initial_theta
-from src.network.tf1_names import encoder_sources, regressor_sources
-from src.training.adam import Adam
-from src.training.assemble import ADAM_EPSILON
-from tests.golden_inputs import golden, made_body, made_weight
+from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
+from hmr.network.encoders import build_encoder
+from hmr.network.hmr import HMR
+from hmr.network.regressor import Regressor, initial_theta
+from hmr.original.tf1_names import encoder_sources, regressor_sources
+from hmr.training.adam import Adam
+from hmr.training.assemble import ADAM_EPSILON
+from tests.helpers.golden_inputs import golden, made_body, made_weight
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from src.errors import UserError
-from src.files import write_whole
-from src.imaging.images import read_image, write_image
+from hmr.errors import UserError
+from hmr.files.images import read_image, write_image
+from hmr.files.whole import write_whole
 
 HEIGHT, WIDTH = 12, 20
 

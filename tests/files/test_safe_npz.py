@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from src.body.safe_npz import load_npz
-from src.errors import UserError
+from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
 
 
 def write_members(path, **members):

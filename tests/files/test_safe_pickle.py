@@ -10,9 +10,9 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.body.safe_pickle import Unread, safe_load, safe_loads
-from src.errors import UserError
-from tests.body.smpl_files import chumpy_object, fake_chumpy, write_pickle, write_python2_pickle
+from hmr.errors import UserError
+from hmr.files.safe_pickle import Unread, safe_load, safe_loads
+from tests.helpers.smpl_files import chumpy_object, fake_chumpy, write_pickle, write_python2_pickle
 
 
 def sample() -> dict:
@@ -103,7 +103,7 @@ def test_a_call_of_anything_else_is_refused_and_not_run(tmp_path, protocol):
     "name",
     ["os system", "posix system", "__builtin__ eval", "builtins getattr", "numpy load",
      "numpy.core.multiarray fromstring", "chumpy.ch.x y.z", "scipy.sparse.csc os",
-     "numpy ndarray.tofile", "src.body.safe_pickle safe_load"],
+     "numpy ndarray.tofile", "hmr.files.safe_pickle safe_load"],
 )  # fmt: skip
 def test_refused_names(name):
     module, attribute = name.split()

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.errors import UserError
-from src.imaging.camera import ordinary_focal_px, pinhole, weak_perspective_px
-from src.imaging.crop import CropBox, from_normalized
+from hmr.errors import UserError
+from hmr.geometry.camera import ordinary_focal_px, pinhole, weak_perspective_px
+from hmr.geometry.crop import CropBox, from_normalized
 
 PICTURES = st.tuples(st.integers(100, 4000), st.integers(100, 4000))
 SCALES, SHIFTS = st.floats(0.3, 2.0), st.floats(-0.5, 0.5)

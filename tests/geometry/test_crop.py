@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.errors import UserError
-from src.imaging import crop
+from hmr.errors import UserError
+from hmr.geometry import crop
 
 
 def resize_then_cut(image, scale, center, size):

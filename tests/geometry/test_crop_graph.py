@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.imaging.crop import box_from_xywh, crop_image, network_input
-from src.imaging.images import read_image
-from src.serving import graph_crop
+from hmr.files.images import read_image
+from hmr.geometry import crop_graph
+from hmr.geometry.crop import box_from_xywh, crop_image, network_input
 
 BOXES = [
     (30.0, 20.0, 90.0, 200.0),
@@ -28,7 +28,7 @@ def encoded(image, suffix=".jpg"):
 @pytest.mark.parametrize("height_width", [(260, 311), (1203, 700)])
 def test_crop_has_the_same_bytes_as_outside_the_graph(box, height_width):
     image = picture(0, *height_width)
-    crop, center_px, scale = graph_crop.crop_box(image, np.array(box, np.float32))
+    crop, center_px, scale = crop_graph.crop_box(image, np.array(box, np.float32))
     expected, cut_box = crop_image(image, box_from_xywh(*box))
     np.testing.assert_array_equal(crop, expected)
     np.testing.assert_allclose(center_px, cut_box.center_px)
@@ -39,7 +39,7 @@ def test_crop_has_the_same_bytes_as_outside_the_graph(box, height_width):
 def test_network_input(input_size):
     crop = crop_image(picture(), box_from_xywh(*BOXES[0]))[0]
     difference = np.abs(
-        graph_crop.network_input(crop, input_size) - network_input(crop, input_size)
+        crop_graph.network_input(crop, input_size) - network_input(crop, input_size)
     )
     assert difference.max() <= 2.01 / 255  # a grey level, where cv2 rounds the other way
     assert (difference > 1e-3).mean() < (0.01 if input_size <= 224 else 0.5)
@@ -48,13 +48,13 @@ def test_network_input(input_size):
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_decoding_gives_the_bytes_that_prediction_sees(suffix):
     file = encoded(picture(), suffix)
-    np.testing.assert_array_equal(graph_crop.decode(file), read_image(file))
+    np.testing.assert_array_equal(crop_graph.decode(file), read_image(file))
 
 
 def test_a_batch_of_both_kinds_of_file():
     files = [encoded(picture(1)), encoded(picture(2), ".png")]
     boxes = np.array(BOXES[:2], np.float32)
-    batch = graph_crop.decode_and_crop(tf.constant(files), tf.constant(boxes), 96)
+    batch = crop_graph.decode_and_crop(tf.constant(files), tf.constant(boxes), 96)
     for index, file in enumerate(files):
         crop, cut_box = crop_image(read_image(file), box_from_xywh(*boxes[index]))
         np.testing.assert_allclose(batch["center_px"][index], cut_box.center_px, rtol=1e-6)
@@ -64,22 +64,22 @@ def test_a_batch_of_both_kinds_of_file():
 @pytest.mark.parametrize("file", [b"", b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\nxx"])
 def test_other_bytes_are_refused(file):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        graph_crop.decode_and_crop(tf.constant([file]), tf.constant([BOXES[0]]), 96)
+        crop_graph.decode_and_crop(tf.constant([file]), tf.constant([BOXES[0]]), 96)
 
 
 def test_a_huge_picture_is_refused_before_it_is_decoded():
     file = bytearray(encoded(picture(), ".png"))
     file[16:24] = (40_000).to_bytes(4, "big") * 2
     with pytest.raises(tf.errors.InvalidArgumentError, match="120000000"):
-        graph_crop.decode(bytes(file))
+        crop_graph.decode(bytes(file))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 10), (0, 0, 10, -1), (0, np.nan, 5, 5)])
 def test_boxes_without_area_are_refused(box):
     with pytest.raises(tf.errors.InvalidArgumentError, match="positive width and height"):
-        graph_crop.crop_box(picture(), np.array(box, np.float32))
+        crop_graph.crop_box(picture(), np.array(box, np.float32))
 
 
 def test_one_box_for_each_picture():
     with pytest.raises(tf.errors.InvalidArgumentError, match="one box for each picture"):
-        graph_crop.decode_and_crop(tf.constant([encoded(picture())]), tf.zeros((2, 4)), 96)
+        crop_graph.decode_and_crop(tf.constant([encoded(picture())]), tf.zeros((2, 4)), 96)

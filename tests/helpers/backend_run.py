@@ -1,4 +1,6 @@
-"""Runs the layers on made inputs and saves what comes out: python -m tests.backend_run OUT.npz
+"""Runs the layers on made inputs and saves what they return.
+
+Command: python -m tests.helpers.backend_run OUT.npz
 
 The environment variable KERAS_BACKEND chooses who computes.
 """
@@ -8,14 +10,14 @@ import sys
 import numpy as np
 from keras import ops
 
-from src.body.smpl import SMPL
-from src.network.camera import project
-from src.network.discriminator import Discriminator
-from src.network.encoder import build_encoder
-from src.network.hmr import HMR
-from src.network.regressor import Regressor
-from src.network.tf1_names import discriminator_sources, encoder_sources, regressor_sources
-from tests.golden_inputs import golden, made_body, made_weight
+from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
+from hmr.network.encoders import build_encoder
+from hmr.network.hmr import HMR
+from hmr.network.regressor import Regressor
+from hmr.original.tf1_names import discriminator_sources, encoder_sources, regressor_sources
+from tests.helpers.golden_inputs import golden, made_body, made_weight
 
 
 def main(path: str) -> None:

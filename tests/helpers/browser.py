@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from src.imaging.images import read_image
+from hmr.files.images import read_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from src.data.reading import parse_mocap, parse_person_for_evaluation
-from src.data.shards import Manifest, find_shards, read_manifest
-from tfrecords_tools.cli import Converter, Row, build_parser, convert
-from tfrecords_tools.writer import Workers
+from hmr.data.records import parse_mocap, parse_person_for_evaluation
+from hmr.data.shards import Manifest, find_shards, read_manifest
+from tfrecords_tools.common.cli import Converter, Row, build_parser, convert
+from tfrecords_tools.common.writer import Workers
 
 
 def run(converter: Converter, source: Path, output: Path, *options: str) -> list[Row]:

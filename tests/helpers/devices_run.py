@@ -1,4 +1,4 @@
-"""A tiny training with SGD in a process of its own: python -m tests.training.devices_run STRATEGY
+"""A tiny training with SGD in a process of its own: python -m tests.helpers.devices_run STRATEGY
 WORKDIR RECORDS BODY STEPS RATE [TF_CONFIG]. "mirrored" sees two devices.
 """
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from src.errors import run_verb
+from hmr.errors import run_verb
 
 BATCH_SIZE = 8
 
@@ -26,8 +26,8 @@ def main(
     import keras
     import tensorflow as tf
 
-    from src.training import assemble
-    from src.training.experiment import run_experiment
+    from hmr.training import assemble
+    from hmr.training.experiment import run_experiment
 
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -40,7 +40,7 @@ def main(
 
 
 def _config(strategy: str, records: str, body: str, steps: int):
-    from src.configs.demo import get_config
+    from hmr.configs.demo import get_config
 
     config = get_config()
     config.strategy = strategy

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from src.body.model_file import BodyModel, body_from_arrays
+from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.model_file import BodyModel, body_from_arrays
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parents[1] / "golden"
 
 NUM_VERTICES, NUM_JOINTS = 6890, 24
 _HEAD = SMPL_JOINTS.index("head")

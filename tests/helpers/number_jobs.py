@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.schema import mocap_to_example
-from tfrecords_tools.jobs import ItemByItem, Job, SampleError, chunks
-from tfrecords_tools.writer import Workers, write_job
+from hmr.data.schema import mocap_to_example
+from tfrecords_tools.common.jobs import ItemByItem, Job, SampleError, chunks
+from tfrecords_tools.common.writer import Workers, write_job
 
 # The environment's name for the file that lets a held back conversion go on.
 ALLOWED = "TEST_CONVERSION_ALLOWED"

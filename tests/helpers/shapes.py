@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from src.body.model_file import BodyModel
-from tests import golden_inputs
+from hmr.body.model_file import BodyModel
+from tests.helpers import golden_inputs
 
 # Counter-clockwise from outside, for axes x right, y down, z away.
 CUBE_FACES = np.array([

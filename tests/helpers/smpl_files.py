@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse
 
-from src.body.joints import SMPL_PARENTS
+from hmr.body.joints import SMPL_PARENTS
 
 PYTHON2_MODULES = {
     "copyreg": "copy_reg",

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from src.network import tf1_names
-from src.training.tf1_checkpoint import INFERENCE, TRAINING, Network, expected_variables
-from tests.golden_inputs import made_body, made_weight
+from hmr.original import tf1_names
+from hmr.original.tf1_checkpoint import INFERENCE, TRAINING, Network, expected_variables
+from tests.helpers.golden_inputs import made_body, made_weight
 
 
 def inference_values() -> dict[str, np.ndarray]:

@@ -23,8 +23,8 @@ import chumpy as ch
 import tensorflow as tf
 import tensorflow_addons as tfa
 
-from tests.body.smpl_files import smpl_dict, write_python2_pickle
-from tests.golden_inputs import made_weight
+from tests.helpers.golden_inputs import made_weight
+from tests.helpers.smpl_files import smpl_dict, write_python2_pickle
 
 # Factor of x and y, the crop's first pixel in the scaled picture: inside, and over each border.
 TRAINING_WARPS = {

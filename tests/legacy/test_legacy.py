@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.body.official_file import read_official
-from src.body.safe_pickle import Unread, safe_load
-from src.data.augment import crop_lines, sample_in_graph
-from src.imaging.crop import CropBox, crop_image
-from src.network.encoder import build_encoder
-from src.network.tf1_names import encoder_sources
-from tests.golden_inputs import golden, made_weight
+from hmr.data.augment import crop_lines, sample_in_graph
+from hmr.files.safe_pickle import Unread, safe_load
+from hmr.geometry.crop import CropBox, crop_image
+from hmr.network.encoders import build_encoder
+from hmr.original.smpl_file import read_official
+from hmr.original.tf1_names import encoder_sources
+from tests.helpers.golden_inputs import golden, made_weight
 
 FOLDER = os.environ.get("LEGACY_REFERENCE")
 pytestmark = [

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.data.pipeline import PipelineSettings, find_sources, training_dataset
-from src.errors import UserError
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import load_model, save_model
-from src.network.discriminator import Discriminator
-from src.network.hmr import HMR
-from src.training.losses import Criterion
+from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import load_model, save_model
+from hmr.network.discriminator import Discriminator
+from hmr.network.hmr import HMR
+from hmr.training.losses import Criterion
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.network.build import ModelSpec, build_model
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from src.body.mean_params import read_mean_params
-from src.errors import UserError
+from hmr.errors import UserError
+from hmr.original.mean_params import read_mean_params
 
 
 def write(path, **arrays):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from src.body.joints import COCOPLUS, SMPL_JOINTS, SMPL_PARENTS
-from src.body.model_file import load_body
-from src.body.official_file import FACE_VERTICES, fallback_regressor, read_official
-from src.convert_smpl import main as convert
-from src.errors import UserError
-from tests.body.smpl_files import (
+from hmr.body.joints import COCOPLUS, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.model_file import load_body
+from hmr.cli.convert_smpl import main as convert
+from hmr.errors import UserError
+from hmr.original.smpl_file import FACE_VERTICES, fallback_regressor, read_official
+from tests.helpers.smpl_files import (
     fake_chumpy,
     smpl_dict,
     with_chumpy,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from src.body.model_file import load_body
+from hmr.body.model_file import load_body
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def body(body_path):
 @pytest.fixture
 def posed(body, rng):
     """Two bent bodies as the body layer poses them: inputs and numpy outputs."""
-    from src.body.smpl import SMPL
+    from hmr.body.smpl import SMPL
 
     pose = 0.5 * rng.standard_normal((2, 72)).astype(np.float32)
     pose[:, :3] = np.array([[np.pi, 0, 0], [2.5, 0.4, -0.6]])

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.imaging.images import write_image
-from src.imaging.inputs import ImageFiles, open_inputs
-from src.imaging.video import Video, VideoWriter, fit_into
+from hmr.errors import UserError
+from hmr.files.images import write_image
+from hmr.files.video import Video, VideoWriter, fit_into
+from hmr.prediction.inputs import ImageFiles, open_inputs
 
 
 def flat(value, height=48, width=64):

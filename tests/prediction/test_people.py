@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.errors import UserError
-from src.imaging.people import (
+from hmr.errors import UserError
+from hmr.prediction.people import (
     Detection,
     WholePicture,
     detections_from_boxes,
@@ -16,7 +16,7 @@ from src.imaging.people import (
     from_rectangle,
     select,
 )
-from src.imaging.people_files import open_people, openpose_people, parse_boxes
+from hmr.prediction.people_files import open_people, openpose_people, parse_boxes
 
 HEIGHT, WIDTH = 480, 640
 

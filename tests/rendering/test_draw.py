@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
-from src.body.joints import COCOPLUS
-from src.imaging.camera import weak_perspective_px
-from src.imaging.crop import CropBox
-from src.imaging.draw import (
+from hmr.body.joints import COCOPLUS
+from hmr.geometry.camera import weak_perspective_px
+from hmr.geometry.crop import CropBox
+from hmr.rendering.draw import (
     draw_skeleton,
     overlay,
     person_color,
@@ -17,7 +17,7 @@ from src.imaging.draw import (
     turned_view,
     zoomed,
 )
-from tests.imaging.shapes import CUBE_FACES, cube
+from tests.helpers.shapes import CUBE_FACES, cube
 
 WHITE = np.full((120, 160, 3), 255, np.uint8)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from src.imaging.render import BACKGROUND, interpolate, rasterize, vertex_normals
-from src.imaging.shade import render_mesh
-from tests.imaging.shapes import CUBE_FACES, ball, cube
+from hmr.rendering.rasterise import BACKGROUND, interpolate, rasterize, vertex_normals
+from hmr.rendering.shade import render_mesh
+from tests.helpers.shapes import CUBE_FACES, ball, cube
 
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import save_model
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import save_model
 
 
 @pytest.fixture(scope="session")

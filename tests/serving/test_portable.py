@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.errors import UserError
-from src.network.build import ModelSpec, build_model
-from src.serving import portable, rerun_portable
-from src.serving.report import compare, largest_of
-from src.serving.signatures import OUTPUTS, run_model
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
+from hmr.serving import portable, rerun_portable
+from hmr.serving.report import compare, largest_of
+from hmr.serving.signatures import OUTPUTS, run_model
 
 INSTALLED = [
     kind

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.errors import UserError
-from src.imaging.crop import box_from_xywh, crop_image, from_normalized, network_input
-from src.network.checkpoint import load_model
-from src.serving import rerun
-from src.serving.saved_model import export_saved_model, next_version
-from src.serving.signatures import signatures
+from hmr.errors import UserError
+from hmr.geometry.crop import box_from_xywh, crop_image, from_normalized, network_input
+from hmr.network.checkpoint import load_model
+from hmr.serving import rerun
+from hmr.serving.saved_model import export_saved_model, next_version
+from hmr.serving.signatures import signatures
 
 BOXES = np.array([[40, 20, 90, 180], [10, 30, 120, 150]], np.float32)
 
@@ -141,7 +141,7 @@ def test_boxes_are_one_for_each_picture_and_four_numbers(served, pictures):
 def test_neither_the_project_nor_keras_is_needed(exported):
     """The script that the export is checked with cannot import them."""
     script = Path(rerun.__file__).read_text().split("run_requests(sys.argv")[0]
-    probe = "\n    import src"
+    probe = "\n    import hmr"
     finished = subprocess.run([sys.executable, "-I", "-c", script + probe], capture_output=True)
     assert b"ModuleNotFoundError" in finished.stderr
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src import ablation
-from src.body.model_file import NUM_FACES, save_body
-from src.configs import ablation_no_prior, ablation_paired, ablation_unpaired
-from src.errors import UserError
-from src.imaging.images import read_image
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import save_model
+from hmr.body.model_file import NUM_FACES, save_body
+from hmr.configs import ablation_no_prior, ablation_paired, ablation_unpaired
+from hmr.errors import UserError
+from hmr.files.images import read_image
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import save_model
+from hmr.studies import ablation
 from tests.conftest import write_people
-from tests.golden_inputs import made_body
+from tests.helpers.golden_inputs import made_body
 
 
 def _results(mpjpe, pa_mpjpe, pixels):

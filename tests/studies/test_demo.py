@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from src import demo
-from src.errors import UserError
+from hmr.errors import UserError
+from hmr.studies import demo
 
 METRICS = {
     "mpjpe_mm": 90.0,

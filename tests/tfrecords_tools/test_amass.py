@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from tests.tfrecords_tools.converting import manifest_of, read_bodies, run
+from hmr.errors import UserError
+from tests.helpers.converting import manifest_of, read_bodies, run
 from tfrecords_tools.amass import CONVERTER, find_sets, read_take, record_name, to_smpl
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from src.body.joints import COCO17, COCOPLUS
-from src.errors import UserError
-from tests.tfrecords_tools.converting import (
+from hmr.body.joints import COCO17, COCOPLUS
+from hmr.errors import UserError
+from tests.helpers.converting import (
     brightness_at,
     manifest_of,
     read_people,
@@ -27,7 +27,7 @@ from tfrecords_tools.coco import (
     read_annotations,
     rejection,
 )
-from tfrecords_tools.people2d import reorder
+from tfrecords_tools.common.people2d import reorder
 
 HEIGHT, WIDTH = 240, 320
 # A standing person, 17 points: x, y.

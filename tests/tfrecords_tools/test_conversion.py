@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.data.reading import check_shard
-from src.data.shards import find_shards
-from tests.tfrecords_tools.converting import manifest_of, read_bodies, read_people
+from hmr.data.records import check_shard
+from hmr.data.shards import find_shards
+from tests.helpers.converting import manifest_of, read_bodies, read_people
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"images_3d": 160, "test_3d": 12, "lsp": 20, "coco": 20, "mocap": 600}

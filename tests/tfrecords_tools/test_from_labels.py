@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from src.body.joints import COCO17, COCOPLUS, LSP14, joint_map
-from src.errors import UserError
-from tests.tfrecords_tools.converting import (
+from hmr.body.joints import COCO17, COCOPLUS, LSP14, joint_map
+from hmr.errors import UserError
+from tests.helpers.converting import (
     brightness_at,
     manifest_of,
     read_people,

@@ -8,9 +8,9 @@ import pytest
 from cdflib.cdfwrite import CDF
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import H36M32, LSP14
-from src.errors import UserError
-from tests.tfrecords_tools.converting import brightness_at, manifest_of, read_people, run
+from hmr.body.joints import H36M32, LSP14
+from hmr.errors import UserError
+from tests.helpers.converting import brightness_at, manifest_of, read_people, run
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools.h36m import CONVERTER
 from tfrecords_tools.h36m_files import read_fits, read_metadata

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from src.errors import UserError
-from tests.tfrecords_tools.converting import (
+from hmr.errors import UserError
+from tests.helpers.converting import (
     brightness_at,
     manifest_of,
     read_people,

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from src.errors import UserError
+from hmr.errors import UserError
 from tests.conftest import write_bodies, write_people
-from tests.tfrecords_tools.converting import write_picture
+from tests.helpers.converting import write_picture
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools import __main__ as command
 from tfrecords_tools import inspect
-from tfrecords_tools.cli import build_parser
+from tfrecords_tools.common.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from src.body.joints import MPII16
-from src.errors import UserError
-from tests.tfrecords_tools.converting import (
+from hmr.body.joints import MPII16
+from hmr.errors import UserError
+from tests.helpers.converting import (
     brightness_at,
     manifest_of,
     read_people,

@@ -7,8 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from tests.tfrecords_tools.converting import manifest_of, read_bodies, run
+from hmr.errors import UserError
+from tests.helpers.converting import manifest_of, read_bodies, run
 from tfrecords_tools.neutrmosh import CONVERTER, find_takes, read_take
 
 

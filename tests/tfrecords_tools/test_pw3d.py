@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import COCOPLUS, OPENPOSE18
-from src.body.library import open_body
-from src.body.smpl import SMPL
-from src.errors import UserError
-from tests.tfrecords_tools.converting import (
+from hmr.body.joints import COCOPLUS, OPENPOSE18
+from hmr.body.library import open_body
+from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from tests.helpers.converting import (
     brightness_at,
     manifest_of,
     read_people,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.training.adam import Adam
+from hmr.training.adam import Adam
 
 RATE = keras.optimizers.schedules.ExponentialDecay(1e-2, 2, 0.5)
 

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from src.data.record_format import RecordWriter
-from src.data.schema import person_to_example
-from src.errors import UserError
-from src.training.bad_records import UNREADABLE_FILE
-from src.training.experiment import run_experiment
+from hmr.data.schema import person_to_example
+from hmr.data.tfrecord import RecordWriter
+from hmr.errors import UserError
+from hmr.training.bad_records import UNREADABLE_FILE
+from hmr.training.experiment import run_experiment
 from tests.conftest import RECORDS_PER_SET, make_person
 
 
@@ -48,8 +48,8 @@ def test_more_than_the_configured_share_ends_it(tiny_config, tmp_path, one_bad_p
 
 
 def test_records_are_counted_once(tmp_path):
-    from src.data.pipeline import Source
-    from src.training.bad_records import BadRecords
+    from hmr.data.pipeline import Source
+    from hmr.training.bad_records import BadRecords
 
     bad = BadRecords([Source("lsp", ["a"], [1000])], 0.5, tmp_path)
     trail = np.arange(20)[:, None] + np.arange(-8, 1)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.errors import EXIT_INTERRUPTED, UserError
-from src.network.checkpoint import load_model
-from src.training.devices import Devices, open_devices
-from src.training.experiment import run_experiment
+from hmr.errors import EXIT_INTERRUPTED, UserError
+from hmr.network.checkpoint import load_model
+from hmr.training.devices import Devices, open_devices
+from hmr.training.experiment import run_experiment
 
 ROOT = Path(__file__).parents[2]
 # Several processes build their graphs at once; a busy machine takes minutes.
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def _start(strategy, workdir, records_root, body_path, *cluster, steps=3, rate=1e-3):
-    command = [sys.executable, "-m", "tests.training.devices_run", strategy, workdir]
+    command = [sys.executable, "-m", "tests.helpers.devices_run", strategy, workdir]
     command += [records_root, body_path, steps, rate, *cluster]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
@@ -143,6 +143,6 @@ def test_an_unknown_strategy_is_refused():
 def test_a_batch_that_does_not_divide_is_refused(tiny_config, tmp_path, monkeypatch):
     devices = Devices()
     devices.replicas = 3
-    monkeypatch.setattr("src.training.experiment.open_devices", lambda _: devices)
+    monkeypatch.setattr("hmr.training.experiment.open_devices", lambda _: devices)
     with pytest.raises(UserError, match=r"multiple of the 3 devices.* Received: 4"):
         run_experiment(tiny_config, tmp_path / "run")

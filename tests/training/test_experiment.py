@@ -9,11 +9,11 @@ import signal
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.network.checkpoint import load_model
-from src.training import experiment
-from src.training.experiment import run_experiment
-from src.training.loop import Interrupted
+from hmr.errors import UserError
+from hmr.network.checkpoint import load_model
+from hmr.training import experiment
+from hmr.training.experiment import run_experiment
+from hmr.training.loop import Interrupted
 
 
 def _weights(workdir):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from src.data.record_format import RecordWriter, encode_example
-from src.training.experiment import run_experiment
+from hmr.data.tfrecord import RecordWriter, encode_example
+from hmr.training.experiment import run_experiment
 from tests.conftest import make_person
 
 NO_PARAMETERS = -1.0

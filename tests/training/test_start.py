@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import load_model, save_model
-from src.training.experiment import run_experiment
-from src.training.start import AdamState, TrainingStart, load_start, save_start
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import load_model, save_model
+from hmr.training.experiment import run_experiment
+from hmr.training.start import AdamState, TrainingStart, load_start, save_start
 
 
 @pytest.fixture

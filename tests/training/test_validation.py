@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.body.joints import SMPL_JOINTS
-from src.data.pipeline import find_sources
-from src.errors import UserError
-from src.evaluation.metrics import mpjpe
-from src.evaluation.samples import predict_split
-from src.network.checkpoint import load_model
-from src.training.callbacks import TOOK, WAITED, ScalarLog
-from src.training.experiment import run_experiment
-from src.training.journal import Journal
+from hmr.body.joints import SMPL_JOINTS
+from hmr.data.pipeline import find_sources
+from hmr.errors import UserError
+from hmr.evaluation.metrics import mpjpe
+from hmr.evaluation.samples import predict_split
+from hmr.network.checkpoint import load_model
+from hmr.training.callbacks import TOOK, WAITED, ScalarLog
+from hmr.training.experiment import run_experiment
+from hmr.training.journal import Journal
 
 
 @pytest.fixture

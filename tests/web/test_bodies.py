@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from src.body.model_file import save_body
-from src.errors import UserError
-from src.imaging.save import load_npz
-from src.network.build import ModelSpec, build_model
-from src.predictor import Predictor
-from src.webdemo.bodies import (
+from hmr.body.model_file import save_body
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
+from hmr.prediction.predictor import Predictor
+from hmr.prediction.writers.save import load_npz
+from hmr.web.bodies import (
     KINDS,
     SHOWN_HEIGHT_PX,
     Studio,
@@ -17,7 +17,7 @@ from src.webdemo.bodies import (
     drawing_of_box,
     open_photo,
 )
-from tests.imaging.shapes import round_body
+from tests.helpers.shapes import round_body
 
 
 @pytest.fixture(scope="module")

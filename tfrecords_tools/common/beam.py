@@ -13,9 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from src.errors import UserError
-from tfrecords_tools.jobs import Job
-from tfrecords_tools.writer import write_shard
+from hmr.errors import UserError
+from tfrecords_tools.common.jobs import Job
+from tfrecords_tools.common.writer import write_shard
 
 
 class BeamWorkers:

@@ -13,11 +13,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from src.data.schema import mocap_to_example
-from src.data.shards import MOCAP_PREFIX
-from src.errors import UserError
-from tfrecords_tools.jobs import BODIES_PER_SHARD, DropLog, Job, Outcome, SampleError, fingerprint
-from tfrecords_tools.processes import process_pool
+from hmr.data.schema import mocap_to_example
+from hmr.data.shards import MOCAP_PREFIX
+from hmr.errors import UserError
+from tfrecords_tools.common.jobs import (
+    BODIES_PER_SHARD,
+    DropLog,
+    Job,
+    Outcome,
+    SampleError,
+    fingerprint,
+)
+from tfrecords_tools.common.processes import process_pool
 
 POSE_SIZE, SHAPE_SIZE = 72, 10
 _POSE_BYTES = POSE_SIZE * np.dtype(np.float32).itemsize

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from src.data.shards import Manifest
-from src.errors import UserError
-from tfrecords_tools.beam_runner import BeamWorkers
-from tfrecords_tools.jobs import Plan
-from tfrecords_tools.writer import UnitWriter, Workers, write_job
+from hmr.data.shards import Manifest
+from hmr.errors import UserError
+from tfrecords_tools.common.beam import BeamWorkers
+from tfrecords_tools.common.jobs import Plan
+from tfrecords_tools.common.writer import UnitWriter, Workers, write_job
 
 DEFAULT_OUTPUT = "data/tfrecords"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfrecords_tools.jobs import SampleError
+from tfrecords_tools.common.jobs import SampleError
 
 
 def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray | SampleError]:

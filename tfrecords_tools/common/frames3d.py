@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
-from src.data.schema import Person, person_to_example
-from tfrecords_tools.frames import read_frames
-from tfrecords_tools.jobs import Outcome, SampleError
-from tfrecords_tools.pictures import Labels, cut_person, full_body_scale, read_picture
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.data.schema import Person, person_to_example
+from tfrecords_tools.common.frames import read_frames
+from tfrecords_tools.common.jobs import Outcome, SampleError
+from tfrecords_tools.common.pictures import Labels, cut_person, full_body_scale, read_picture
 
 MARGIN_PX = 150
 MIN_JOINTS_INSIDE = 8

@@ -10,7 +10,7 @@ from typing import Any
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError, matfile_version
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 # What scipy raises for damaged files.
 _DAMAGE = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, take_joints
-from src.data.schema import person_to_example
-from tfrecords_tools.jobs import (
+from hmr.body.joints import COCOPLUS, take_joints
+from hmr.data.schema import person_to_example
+from tfrecords_tools.common.jobs import (
     PEOPLE_PER_SHARD,
     DropLog,
     ItemByItem,
@@ -20,8 +20,8 @@ from tfrecords_tools.jobs import (
     SampleError,
     fingerprint,
 )
-from tfrecords_tools.person_scale import person_scale
-from tfrecords_tools.pictures import Labels, cut_person, read_picture
+from tfrecords_tools.common.person_scale import person_scale
+from tfrecords_tools.common.pictures import Labels, cut_person, read_picture
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from src.body.joints import COCOPLUS
-from src.imaging.crop import PERSON_DIAGONAL_PX
-from tfrecords_tools.pictures import Labels, full_body_scale
+from hmr.body.joints import COCOPLUS
+from hmr.geometry.crop import PERSON_DIAGONAL_PX
+from tfrecords_tools.common.pictures import Labels, full_body_scale
 
 TORSO_PX = 75.0
 NO_TORSO_PX = 50.0

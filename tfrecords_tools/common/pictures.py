@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.data.schema import Person
-from src.imaging.crop import crop_rule
-from tfrecords_tools.jobs import SampleError
+from hmr.data.schema import Person
+from hmr.geometry.crop import crop_rule
+from tfrecords_tools.common.jobs import SampleError
 
 JPEG_QUALITY = 95
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"

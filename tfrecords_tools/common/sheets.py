@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
-from src.imaging.draw import draw_skeleton, turned_view
-from src.imaging.images import read_image
-from src.imaging.shade import render_mesh
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.files.images import read_image
+from hmr.rendering.draw import draw_skeleton, turned_view
+from hmr.rendering.shade import render_mesh
 
 CELL_PX = 300
 COLUMNS = 4
@@ -67,8 +67,8 @@ def fit_weak_perspective(points: np.ndarray, pixels: np.ndarray) -> tuple[float,
 
 @functools.lru_cache(maxsize=1)
 def _open_body(path: Path) -> tuple[Any, np.ndarray]:
-    from src.body.library import open_body
-    from src.body.smpl import SMPL
+    from hmr.body.library import open_body
+    from hmr.body.smpl import SMPL
 
     body = open_body(path)
     return SMPL(body), body.faces

@@ -22,9 +22,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from src.data.record_format import RecordWriter
-from src.data.schema import SCHEMA_VERSION
-from src.data.shards import (
+from hmr.data.schema import SCHEMA_VERSION
+from hmr.data.shards import (
     Manifest,
     find_shards,
     manifest_path,
@@ -33,9 +32,10 @@ from src.data.shards import (
     shard_name,
     write_manifest,
 )
-from src.errors import UserError
-from tfrecords_tools.jobs import DropLog, Job, SampleError
-from tfrecords_tools.processes import CONTEXT, process_pool
+from hmr.data.tfrecord import RecordWriter
+from hmr.errors import UserError
+from tfrecords_tools.common.jobs import DropLog, Job, SampleError
+from tfrecords_tools.common.processes import CONTEXT, process_pool
 
 _TICK_SECONDS = 0.2
 _UNITS_AHEAD = 2

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.body.library import open_body
-from src.errors import UserError, run_verb
+from hmr.body.library import open_body
+from hmr.errors import UserError, run_verb
 from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real

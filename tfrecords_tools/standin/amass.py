@@ -10,8 +10,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from src.body.joints import SMPL_JOINTS
-from src.body.smpl import SMPL
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.smpl import SMPL
 from tfrecords_tools.standin.people import NUM_BETAS, sample_betas
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_sequence
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCO17, COCOPLUS, joint_map
+from hmr.body.joints import COCO17, COCOPLUS, joint_map
 from tfrecords_tools.standin.masks import Silhouette
 from tfrecords_tools.standin.picture import Figure, Shot, Take
 from tfrecords_tools.standin.plan import Company, gather, sample_view, stand_before

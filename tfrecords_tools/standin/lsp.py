@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import LSP14
+from hmr.body.joints import LSP14
 from tfrecords_tools.standin.mat_file import save_mat
 from tfrecords_tools.standin.picture import Shot, Take
 from tfrecords_tools.standin.plan import Company, gather, portrait, sample_view

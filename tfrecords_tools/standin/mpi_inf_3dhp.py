@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from src.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
+from hmr.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
 from tfrecords_tools.standin.mat_file import save_mat
 from tfrecords_tools.standin.picture import ALL_JOINTS, Shot, Take
 from tfrecords_tools.standin.plan import gather, portrait

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, SMPL_JOINTS
-from src.body.model_file import BodyModel
+from hmr.body.joints import COCOPLUS, SMPL_JOINTS
+from hmr.body.model_file import BodyModel
 from tfrecords_tools.standin.people import Cloth, Outfit, Person
 
 EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)

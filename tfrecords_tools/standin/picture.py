@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.body.joints import COCOPLUS, SMPL_JOINTS
-from src.body.model_file import BodyModel
-from src.imaging.render import Raster, rasterize, vertex_normals
+from hmr.body.joints import COCOPLUS, SMPL_JOINTS
+from hmr.body.model_file import BodyModel
+from hmr.rendering.rasterise import Raster, rasterize, vertex_normals
 from tfrecords_tools.standin import scene
 from tfrecords_tools.standin.backgrounds import draw_background
 from tfrecords_tools.standin.masks import Silhouette, run_lengths, trace_silhouette

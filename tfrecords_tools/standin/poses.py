@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import AXIS_ANGLE_FLIP_SIGN, SMPL_JOINTS
+from hmr.body.joints import AXIS_ANGLE_FLIP_SIGN, SMPL_JOINTS
 from tfrecords_tools.standin.keyposes import (
     ARM_DOFS,
     ARMS,

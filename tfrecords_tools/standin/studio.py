@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from src.body.model_file import load_body
-from src.body.smpl import SMPL
-from tfrecords_tools.processes import process_pool
+from hmr.body.model_file import load_body
+from hmr.body.smpl import SMPL
+from tfrecords_tools.common.processes import process_pool
 from tfrecords_tools.standin.picture import Bodies, Shot, Take
 from tfrecords_tools.standin.worker import open_worker, take_pictures
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.body.model_file import load_body
+from hmr.body.model_file import load_body
 from tfrecords_tools.standin.picture import Bodies, Shot, Stage, Take, build_stage, take_picture
 
 _stage: list[Stage] = []  # of this process, filled when it starts

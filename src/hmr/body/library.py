@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from src.body.model_file import BodyModel, load_body, save_body
+from hmr.body.model_file import BodyModel, load_body, save_body
 
 STANDIN_BODY = "standin_body.npz"
 
 
 def _standin() -> BodyModel:
-    from src.body.standin import build_standin_body
+    from hmr.body.standin.build import build_standin_body
 
     return build_standin_body()
 

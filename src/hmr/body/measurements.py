@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from src.body.joints import SMPL_JOINTS
-from src.body.model_file import BodyModel
-from src.errors import UserError
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import BodyModel
+from hmr.errors import UserError
 
 DEFINITIONS = {
     "height": "top of the head to the soles, upright",

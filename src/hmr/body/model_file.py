@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import SMPL_PARENTS
-from src.errors import UserError
-from src.files import write_whole
+from hmr.body.joints import SMPL_PARENTS
+from hmr.errors import UserError
+from hmr.files.whole import write_whole
 
 NUM_VERTICES, NUM_FACES, NUM_JOINTS, NUM_BETAS, NUM_POSE_FEATURES = 6890, 13776, 24, 10, 207
 NUM_KEYPOINTS = 19

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 # The original adds this to every component before the norm: finite gradients at theta = 0.
 ANGLE_EPSILON = 1e-8

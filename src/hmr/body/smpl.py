@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from src.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel
-from src.body.rotations import rodrigues
-from src.body.tensor import Tensor
+from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel
+from hmr.body.rotations import rodrigues
+from hmr.tensor import Tensor
 
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -100,7 +100,7 @@ class SMPL(keras.layers.Layer):
 
     def get_config(self) -> NoReturn:
         """A body is data, not configuration: models are rebuilt from their body file."""
-        raise TypeError("SMPL is rebuilt from its body file: src.network.checkpoint.load_model.")
+        raise TypeError("SMPL is rebuilt from its body file: hmr.network.checkpoint.load_model.")
 
 
 def forward_kinematics(

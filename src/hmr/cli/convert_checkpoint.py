@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError
 
 EPILOG = """\
 examples:
@@ -16,7 +16,7 @@ examples:
   python -m src.convert_checkpoint --input model.ckpt-667589 --output models/hmr \\
       --training --body models/smpl_neutral.npz
   python -m src.convert_checkpoint --input resnet_v2_50.ckpt --output models/imagenet
-  python -m src.main --config src/configs/hmr.py \\
+  python -m src.main --config hmr \\
       --config.initial_encoder=models/imagenet/encoder.weights.h5
 
 Every variable is matched by name; a missing, unknown or misshaped one stops the conversion. HMR's
@@ -27,7 +27,6 @@ hold no faces: name your body file with --body, and pictures and meshes can be m
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.convert_checkpoint",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
 
-    from src.training.tf1_convert import Conversion, convert
+    from hmr.original.convert import Conversion, convert
 
     conversion = Conversion(options.input, options.body, options.training)
     output = Path(options.output)
@@ -70,7 +69,3 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.rmtree(partial, ignore_errors=True)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0
-
-
-if __name__ == "__main__":
-    run_verb(main)

@@ -6,9 +6,9 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from src.body.model_file import save_body
-from src.body.official_file import OfficialBody, read_official
-from src.errors import UserError, run_verb
+from hmr.body.model_file import save_body
+from hmr.errors import UserError
+from hmr.original.smpl_file import OfficialBody, read_official
 
 EPILOG = """\
 examples:
@@ -23,7 +23,6 @@ needed. SMPL's licence does not allow passing the result on; git ignores it.
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.convert_smpl",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -74,7 +73,3 @@ def main(arguments: list[str] | None = None) -> int:
     save_body(output, official.body)
     _report(official, source, output)
     return 0
-
-
-if __name__ == "__main__":
-    run_verb(main)

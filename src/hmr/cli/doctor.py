@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError
 
 DISTRIBUTION = "hmr-tf2"
 SUPPORTED_PYTHON = ((3, 11), (3, 13))
@@ -167,7 +167,7 @@ def _describe_body(path: Path) -> str:
     if path.suffix != ".npz":
         return size
     try:
-        from src.body.safe_npz import load_npz
+        from hmr.files.safe_npz import load_npz
 
         return f"{size}, {load_npz(path).get('source', 'no source named')}"
     except ImportError as error:
@@ -227,7 +227,7 @@ def next_steps(report: Report, has_smpl: bool, num_records: int) -> list[str]:
     if not num_records:
         steps.append("Convert datasets: make tfrecords LSP=/path COCO=/path (docs/datasets.md)")
     if has_smpl and num_records:
-        steps.append("Train: make train CONFIG=src/configs/hmr.py (docs/training.md)")
+        steps.append("Train: make train CONFIG=hmr (docs/training.md)")
     return steps
 
 
@@ -235,7 +235,7 @@ def diagnose_batch(path: Path) -> list[str]:
     """Range and non-finite entries of every array of a saved batch, one line each."""
     import numpy as np
 
-    from src.body.safe_npz import load_npz
+    from hmr.files.safe_npz import load_npz
 
     lines = []
     for name, value in load_npz(path).items():
@@ -251,7 +251,6 @@ def diagnose_batch(path: Path) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.doctor",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -280,7 +279,3 @@ def main(arguments: list[str] | None = None) -> int:
     report.lines.extend(f"  {step}" for step in next_steps(report, has_smpl, num_records))
     print("\n".join(report.lines))
     return 1 if report.broken else 0
-
-
-if __name__ == "__main__":
-    run_verb(main)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from src.errors import run_verb
-
 EPILOG = """\
 examples:
   python -m src.evaluate --protocol stand_in --checkpoint runs/demo --data data/standin
@@ -36,7 +34,6 @@ evaluation lists it), float32 or float64. A protocol scores what its measures fi
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.evaluate",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,11 +78,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = vars(_parser().parse_args(arguments))
     if options.pop("list"):
-        from src.evaluation.protocols import PROTOCOLS
+        from hmr.evaluation.protocols import PROTOCOLS
 
         print("\n".join(f"{row.name:<18} {row.title}" for row in PROTOCOLS.values()))
         return 0
-    from src.evaluation.run import Evaluation, evaluate, save_outcome
+    from hmr.evaluation.run import Evaluation, evaluate, save_outcome
 
     folder = Path(options.pop("output") or Path("runs/evaluation") / options["protocol"])
     evaluation = Evaluation(**options)
@@ -94,7 +91,3 @@ def main(arguments: list[str] | None = None) -> int:
     files = save_outcome(outcome, evaluation, folder)
     print("\nwrote " + "\n      ".join(map(str, files)))
     return 0
-
-
-if __name__ == "__main__":
-    run_verb(main)

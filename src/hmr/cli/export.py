@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError
 
 if TYPE_CHECKING:
-    from src.serving.report import ExportReport
+    from hmr.serving.report import ExportReport
 
 EPILOG = """\
 examples:
@@ -34,7 +34,6 @@ SAVED_MODEL = "savedmodel"
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.export",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,9 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
 
-    from src.network.checkpoint import load_model
-    from src.serving.portable import FORMATS, check_installed, export_portable
-    from src.serving.saved_model import export_saved_model
+    from hmr.network.checkpoint import load_model
+    from hmr.serving.portable import FORMATS, check_installed, export_portable
+    from hmr.serving.saved_model import export_saved_model
 
     kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
@@ -92,7 +91,3 @@ def _print(report: ExportReport) -> None:
         f"  largest difference to the Keras model, re-run: {report.export_max_abs_diff:.2g}\n"
         f"  {report.megabytes:.1f} MB, {report.milliseconds:.1f} ms for one crop on this machine"
     )
-
-
-if __name__ == "__main__":
-    run_verb(main)

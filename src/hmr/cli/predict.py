@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError
 
 EPILOG = """\
 examples:
@@ -38,7 +38,6 @@ exit code: 0, 1 if a picture failed or a person was left out, 2 if nothing could
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.predict",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -86,8 +85,8 @@ def _with_boxes_joined(arguments: list[str]) -> list[str]:
 def _predict_crops(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from src.prediction.crops import open_crops, predict_crops_file, save_crops_outputs
-    from src.predictor import DEFAULT_MODEL, Predictor
+    from hmr.prediction.crops import open_crops, predict_crops_file, save_crops_outputs
+    from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
 
     if options.output is None or options.output.suffix != ".npz":
         raise UserError("--crops needs --output FILE.npz")
@@ -104,10 +103,10 @@ def _predict_crops(options: argparse.Namespace) -> int:
 def _predict_pictures(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from src.imaging.inputs import open_inputs
-    from src.imaging.people_files import open_people
-    from src.prediction.run import PictureRun, Request
-    from src.predictor import DEFAULT_MODEL, Predictor
+    from hmr.prediction.inputs import open_inputs
+    from hmr.prediction.people_files import open_people
+    from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
+    from hmr.prediction.run import PictureRun, Request
 
     kinds = _kinds(options.save)
     source = open_inputs(options.input, options.max_frames)
@@ -128,7 +127,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
 
 
 def _kinds(text: str) -> tuple[str, ...]:
-    from src.imaging.save import KINDS
+    from hmr.prediction.writers.save import KINDS
 
     kinds = tuple(part.strip() for part in text.split(",") if part.strip())
     unknown = sorted(set(kinds) - set(KINDS))
@@ -138,8 +137,8 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 
 def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> None:
-    from src.imaging.inputs import ImageFiles
-    from src.imaging.people_files import is_single_openpose_file
+    from hmr.prediction.inputs import ImageFiles
+    from hmr.prediction.people_files import is_single_openpose_file
 
     one_picture = isinstance(source, ImageFiles) and len(source) == 1
     if not one_picture and is_single_openpose_file(options.keypoints):
@@ -171,7 +170,3 @@ def _timing(seconds: dict[str, float], pictures: int) -> str:
         for stage, value in seconds.items()
     ]
     return "\n".join(["time spent:", *rows])
-
-
-if __name__ == "__main__":
-    run_verb(main)

@@ -1,4 +1,6 @@
-"""Trains HMR: python -m src.main --config src/configs/demo.py
+"""Trains HMR: python -m src.main --config demo
+
+--config takes the name of an experiment of the package (hmr, demo, demo_long, ...) or a file.
 
 Every field of the configuration can be overridden, e.g. --config.train.batch_size=16. The same
 command resumes an interrupted training. Results go to --workdir (runs/<name of the config>).
@@ -16,20 +18,23 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from src.errors import UserError, run_verb
+from hmr import configs
+from hmr.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Experiment file, such as src/configs/hmr.py.", lock_config=True
+    "config", None, "Experiment: a name, such as hmr or demo, or a file.", lock_config=True
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, logs and the model; runs/<name of the config>."
 )
-_NEXT_COMMAND = "See python -m src.main --help, and the fields in src/configs/hmr.py."
+_NEXT_COMMAND = "See python -m src.main --help, and the fields in hmr/configs/hmr.py."
+_CONFIGS = Path(configs.__file__).parent
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
+    arguments = _with_config_file(arguments)
     try:
-        rest = flags.FLAGS(list(arguments))
+        rest = flags.FLAGS(arguments)
         missing = _CONFIG.value is None or not _CONFIG.value.keys()
     except (AttributeError, KeyError) as error:
         raise UserError(
@@ -38,8 +43,25 @@ def _parse(arguments: Sequence[str]) -> list[str]:
     except (flags.Error, TypeError, ValueError, OSError) as error:
         raise UserError(f"{_in_a_line(error)} {_NEXT_COMMAND}") from error
     if missing:
-        raise UserError(f"--config is missing, e.g. --config src/configs/demo.py. {_NEXT_COMMAND}")
+        raise UserError(f"--config is missing, e.g. --config demo. {_NEXT_COMMAND}")
     return rest
+
+
+def _with_config_file(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file of an experiment in the place of its name."""
+
+    def file_of(name: str) -> str:
+        own = _CONFIGS / f"{name}.py"
+        return str(own) if own.is_file() and not Path(name).is_file() else name
+
+    found = list(arguments)
+    for index, argument in enumerate(found):
+        flag, equals, value = argument.partition("=")
+        if flag in ("--config", "-config") and equals:
+            found[index] = f"{flag}={file_of(value)}"
+        elif flag in ("--config", "-config") and index + 1 < len(found):
+            found[index + 1] = file_of(found[index + 1])
+    return found
 
 
 def _in_a_line(error: Exception) -> str:
@@ -74,7 +96,7 @@ def _fault(config: ConfigDict, option: str) -> str | None:
 
 
 def _run(_: Sequence[str]) -> int:
-    from src.training.experiment import run_experiment
+    from hmr.training.experiment import run_experiment
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(_WORKDIR.value or Path("runs") / name)
@@ -90,7 +112,3 @@ def _run(_: Sequence[str]) -> int:
 def main() -> None:
     """Entry point of the verb."""
     app.run(_run, argv=sys.argv, flags_parser=_parse)
-
-
-if __name__ == "__main__":
-    run_verb(main)

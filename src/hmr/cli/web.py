@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError
 
 if TYPE_CHECKING:
-    from src.webdemo.bodies import Studio
+    from hmr.web.bodies import Studio
 
 DEMO_MODEL = "models/demo_standin"
 
@@ -34,7 +34,6 @@ Needs the extra web: pip install -e ".[web]"
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.web",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Read by Gradio when the page is built: uploads end with the program too.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
 
-        from src.webdemo.page import build_page, launch
+        from hmr.web.page import build_page, launch
 
         page = build_page(_studio(options, folder), _about(options.checkpoint))
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
@@ -68,9 +67,9 @@ def _studio(options: argparse.Namespace, folder: str) -> Studio:
     """Loads the model and runs it once, so that the first visitor does not wait for it."""
     import numpy as np
 
-    from src.imaging.save import check_kinds
-    from src.predictor import Predictor
-    from src.webdemo.bodies import KINDS, Studio
+    from hmr.prediction.predictor import Predictor
+    from hmr.prediction.writers.save import check_kinds
+    from hmr.web.bodies import KINDS, Studio
 
     predictor = Predictor.load(options.checkpoint, options.body, batch_size=1)
     check_kinds(KINDS, predictor.body)
@@ -86,7 +85,3 @@ def _about(checkpoint: str) -> str:
             "work, not what HMR can do."
         )
     return f"Model: {checkpoint}"
-
-
-if __name__ == "__main__":
-    run_verb(main)

@@ -1,13 +1,13 @@
 """Section 4.3 in small, (c): without paired 3D labels and without discriminators.
 
-Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_no_prior.py
+Command:  make ablation (all three), or python -m src.main --config ablation_no_prior
           --workdir runs/ablation/no_prior
 Needs:    as `ablation_paired.py`; cost and result likewise.
 """
 
 from ml_collections import ConfigDict
 
-from src.configs.ablation_unpaired import get_config as unpaired_config
+from hmr.configs.ablation_unpaired import get_config as unpaired_config
 
 
 def get_config() -> ConfigDict:

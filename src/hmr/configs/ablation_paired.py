@@ -1,6 +1,6 @@
 """Section 4.3 in small, (a): with paired 3D labels and with discriminators.
 
-Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_paired.py
+Command:  make ablation (all three), or python -m src.main --config ablation_paired
           --workdir runs/ablation/paired
 Needs:    data/standin, the converted stand-in datasets (make demo makes them).
 Cost:     7,010 steps of 32 pictures, 9 to 15 minutes on two cores.
@@ -9,7 +9,7 @@ Measured: MPJPE 120.3 mm, PA-MPJPE 75.9 mm, 2D error 5.7 px; all three in docs/r
 
 from ml_collections import ConfigDict
 
-from src.configs.demo import get_config as demo_config
+from hmr.configs.demo import get_config as demo_config
 
 
 def get_config() -> ConfigDict:

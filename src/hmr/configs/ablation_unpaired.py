@@ -1,13 +1,13 @@
 """Section 4.3 in small, (b): without paired 3D labels, with discriminators.
 
-Command:  make ablation (all three), or python -m src.main --config src/configs/ablation_unpaired.py
+Command:  make ablation (all three), or python -m src.main --config ablation_unpaired
           --workdir runs/ablation/unpaired
 Needs:    as `ablation_paired.py`; cost and result likewise.
 """
 
 from ml_collections import ConfigDict
 
-from src.configs.ablation_paired import get_config as paired_config
+from hmr.configs.ablation_paired import get_config as paired_config
 
 
 def get_config() -> ConfigDict:

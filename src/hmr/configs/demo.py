@@ -1,6 +1,6 @@
 """The paper's training in small, on the stand-in datasets, in minutes on two cores.
 
-Command:  make demo (makes the data first), or python -m src.main --config src/configs/demo.py
+Command:  make demo (makes the data first), or python -m src.main --config demo
 Needs:    data/standin, the converted stand-in datasets.
 Cost:     4,439 steps of 32 pictures, 6.2 to 7.3 minutes on two cores.
 Measured: on people and poses never seen, MPJPE 115.6 mm and PA-MPJPE 72.9 mm; the best constant
@@ -9,7 +9,7 @@ Measured: on people and poses never seen, MPJPE 115.6 mm and PA-MPJPE 72.9 mm; t
 
 from ml_collections import ConfigDict
 
-from src.configs.hmr import get_config as paper_config
+from hmr.configs.hmr import get_config as paper_config
 
 
 def get_config() -> ConfigDict:

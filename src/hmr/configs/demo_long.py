@@ -1,7 +1,7 @@
 """The demo with more people and an hour of training on two cores.
 
 Command:  make demo-long (makes the data first), or
-          python -m src.main --config src/configs/demo_long.py
+          python -m src.main --config demo_long
 Needs:    data/standin_long, the converted stand-in datasets: 20,000 pictures with 3D joints, 3,000
           of LSP and 2,500 of COCO, things in front of people in 30 % of them.
 Cost:     24,956 steps of 32 pictures, 66 minutes on two cores that other work shared.
@@ -11,7 +11,7 @@ Measured: on people and poses never seen, MPJPE 97.0 mm and PA-MPJPE 61.6 mm; th
 
 from ml_collections import ConfigDict
 
-from src.configs.demo import get_config as demo_config
+from hmr.configs.demo import get_config as demo_config
 
 
 def get_config() -> ConfigDict:

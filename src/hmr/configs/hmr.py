@@ -1,6 +1,6 @@
 """The paper's model and recipe (Kanazawa et al., CVPR 2018).
 
-Command:  python -m src.main --config src/configs/hmr.py
+Command:  python -m src.main --config hmr
 Needs:    models/smpl_neutral.npz (make smpl SMPL=...), models/neutral_smpl_mean_params.h5, and the
           records of every dataset under `data.train` and `data.mocap` (make tfrecords ...). Leave
           a dataset out with --config.data.train.h36m=0.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from src.body.joints import AXIS_ANGLE_FLIP_SIGN, COCOPLUS_FLIP, LSP14_FLIP, SMPL_FLIP
-from src.body.tensor import Tensor
+from hmr.body.joints import AXIS_ANGLE_FLIP_SIGN, COCOPLUS_FLIP, LSP14_FLIP, SMPL_FLIP
+from hmr.tensor import Tensor
 
 CROP_SIZE = 224
 _DECODE_RATIOS = (8, 4, 2, 1)

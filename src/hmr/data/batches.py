@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from src.data.pipeline import Source, evaluation_dataset, explain_input_error
+from hmr.data.pipeline import Source, evaluation_dataset, explain_input_error
 
 
 def evaluation_batches(
     paths: Sequence[str], input_size: int, batch_size: int, limit: int | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of `src.data.pipeline.evaluation_dataset`.
+    """The batches of `hmr.data.pipeline.evaluation_dataset`.
 
     Raises:
         UserError: a record cannot be read, naming file, record and key.

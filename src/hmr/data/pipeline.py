@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from src.body.tensor import Tensor
-from src.data.augment import (
+from hmr.tensor import Tensor
+from hmr.data.augment import (
     Augmentation,
     Jitter,
     crop_pictures,
@@ -24,7 +24,7 @@ from src.data.augment import (
     prepare_person,
     sample_in_graph,
 )
-from src.data.reading import (
+from hmr.data.records import (
     check_record,
     check_shard,
     parse_mocap,
@@ -34,10 +34,10 @@ from src.data.reading import (
     person_labels,
     read_shard,
 )
-from src.data.schema import MOCAP_KEYS, PERSON_KEYS
-from src.data.shards import count_by_shard, find_shards, is_mocap_path
-from src.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
-from src.errors import UserError
+from hmr.data.schema import MOCAP_KEYS, PERSON_KEYS
+from hmr.data.shards import count_by_shard, find_shards, is_mocap_path
+from hmr.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
+from hmr.errors import UserError
 
 _OPEN_SHARDS = 4
 _TRIED_RECORDS = 100
@@ -322,7 +322,7 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 def _sampler(settings: PipelineSettings) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
     if settings.service:  # in the worker's process there is none of our Python
         return sample_in_graph
-    from src.data.sampling import BatchSampler  # takes a second to import, which only training pays
+    from hmr.data.sampling import BatchSampler  # takes a second to import, which only training pays
 
     return BatchSampler()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from src.body.joints import FACE5, LSP14
-from src.data.schema import (
+from hmr.body.joints import FACE5, LSP14
+from hmr.data.schema import (
     FLOAT32,
     INT64,
     MOCAP_KEYS,
@@ -18,8 +18,8 @@ from src.data.schema import (
     STRING,
     Key,
 )
-from src.data.shards import count_records, is_mocap_path, truncated_message
-from src.errors import UserError
+from hmr.data.shards import count_records, is_mocap_path, truncated_message
+from hmr.errors import UserError
 
 
 _LABELS = (

@@ -16,8 +16,8 @@ from collections import deque
 import numpy as np
 import tensorflow as tf
 
-from src.body.tensor import Tensor
-from src.compiled import compiled
+from hmr.tensor import Tensor
+from hmr.compiled import compiled
 
 # TensorFlow takes an array over as it is, without copying, if it begins at a multiple of this.
 _ALIGNMENT = 64
@@ -26,7 +26,7 @@ _ITERATORS = {"OwnedIterator", "OwnedMultiDeviceIterator"}
 
 
 class BatchSampler:
-    """`src.data.augment.sample_in_graph` for datasets that are read in this process.
+    """`hmr.data.augment.sample_in_graph` for datasets that are read in this process.
 
     It fills the memory of batches that nobody holds any more: to get as much from the system each
     time would take as long as the sampling.

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
-from src.data.record_format import encode_example
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.data.tfrecord import encode_example
 
 SCHEMA_VERSION = 1
 JPEG = b"JPEG"

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.data.schema import SCHEMA_VERSION
-from src.errors import UserError
+from hmr.data.schema import SCHEMA_VERSION
+from hmr.errors import UserError
 
 IMAGE_DATASETS = ("lsp", "lsp_ext", "mpii", "coco", "mpi_inf_3dhp", "h36m", "3dpw")
 MOCAP_DATASETS = ("mocap_cmu", "mocap_h36m_mosh", "mocap_posePrior")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 STREAMS = ("people", "bodies")
 # How many records before its own a sample tells of; more lost in a row are not noticed.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.errors import UserError
-from src.evaluation import metrics
+from hmr.errors import UserError
+from hmr.evaluation import metrics
 
 
 @dataclass(frozen=True)

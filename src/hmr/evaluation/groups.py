@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 _H36M_SEQUENCE = re.compile(r"S(\d+)_([A-Za-z]+)_(\d)_cam(\d)")
 # The paper's columns. The authors' files spell WalkingDog "WakingDog", the dataset abbreviates.

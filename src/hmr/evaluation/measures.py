@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from src.body.joints import LSP14
-from src.evaluation import metrics
-from src.evaluation.meshes import in_batches
-from src.evaluation.pixels import PixelCounts, PooledF1
-from src.evaluation.samples import Prediction, Truth
-from src.imaging.crop import CROP_SIZE, from_normalized
+from hmr.body.joints import LSP14
+from hmr.evaluation import metrics
+from hmr.evaluation.meshes import in_batches
+from hmr.evaluation.pixels import PixelCounts, PooledF1
+from hmr.evaluation.samples import Prediction, Truth
+from hmr.geometry.crop import CROP_SIZE, from_normalized
 
 MM_PER_M = 1000.0
 JOINTS = len(LSP14)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
-from src.body.smpl import SMPL
+from hmr.body.smpl import SMPL
 
 _BATCH = 64
 

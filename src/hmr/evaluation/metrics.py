@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body import joints
-from src.errors import UserError
+from hmr.body import joints
+from hmr.errors import UserError
 
 ROOTS: dict[str, tuple[int, ...]] = {
     "hip_midpoint": (joints.RIGHT_HIP, joints.LEFT_HIP),

@@ -12,11 +12,11 @@ from string import Template
 import numpy as np
 from PIL import Image
 
-from src.evaluation.measures import MEASURES
-from src.evaluation.pictures import Drawn
-from src.evaluation.report import group_table, main_table
-from src.evaluation.scoring import Scores
-from src.files import write_whole
+from hmr.evaluation.measures import MEASURES
+from hmr.evaluation.pictures import Drawn
+from hmr.evaluation.report import group_table, main_table
+from hmr.evaluation.scoring import Scores
+from hmr.files.whole import write_whole
 
 PAGE_FILE = "index.html"
 _QUALITY = 88
@@ -54,7 +54,7 @@ def write_page(
         ),
         "columns": str(max((len(sample.views) for sample in samples), default=1)),
     }
-    template = Template((files("src.evaluation") / "page.html").read_text(encoding="utf-8"))
+    template = Template((files("hmr.evaluation") / "page.html").read_text(encoding="utf-8"))
     page = template.substitute(parts)
     write_whole(path, lambda file: file.write(page.encode()))
     return path

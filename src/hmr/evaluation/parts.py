@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import SMPL_JOINTS
-from src.body.model_file import NUM_VERTICES, BodyModel
-from src.errors import UserError
-from src.evaluation.ply import read_vertex_colors
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import NUM_VERTICES, BodyModel
+from hmr.errors import UserError
+from hmr.evaluation.ply import read_vertex_colors
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
 """Label -> name, the order of UP's part annotations (Lassner et al. 2017)."""

@@ -10,19 +10,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.body.joints import COCOPLUS_BONES, LSP14
-from src.data.augment import no_jitter, prepare_person
-from src.data.reading import parse_person, read_shard
-from src.errors import UserError
-from src.evaluation.measures import MEASURES
-from src.evaluation.metrics import centre
-from src.evaluation.samples import Prediction, Truth
-from src.evaluation.scoring import Scores
-from src.imaging.camera import weak_perspective_px
-from src.imaging.crop import CROP_SIZE, CropBox, from_normalized
-from src.imaging.draw import draw_skeleton, stack_rows, turned_view
-from src.imaging.images import write_image
-from src.imaging.shade import render_mesh
+from hmr.body.joints import COCOPLUS_BONES, LSP14
+from hmr.data.augment import no_jitter, prepare_person
+from hmr.data.records import parse_person, read_shard
+from hmr.errors import UserError
+from hmr.evaluation.measures import MEASURES
+from hmr.evaluation.metrics import centre
+from hmr.evaluation.samples import Prediction, Truth
+from hmr.evaluation.scoring import Scores
+from hmr.files.images import write_image
+from hmr.geometry.camera import weak_perspective_px
+from hmr.geometry.crop import CROP_SIZE, CropBox, from_normalized
+from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
+from hmr.rendering.shade import render_mesh
 
 _WHOLE_CROP = CropBox(np.array([CROP_SIZE / 2, CROP_SIZE / 2]), 1.0)
 _TURNS_DEG = (-90.0, 90.0)

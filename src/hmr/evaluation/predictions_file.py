@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import COCOPLUS, LSP14
-from src.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
-from src.body.safe_npz import load_npz
-from src.body.smpl import SMPL
-from src.errors import UserError
-from src.evaluation.meshes import GivenMeshes, Meshes, posed, regress
-from src.evaluation.samples import Prediction, Truth
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
+from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from hmr.evaluation.meshes import GivenMeshes, Meshes, posed, regress
+from hmr.evaluation.samples import Prediction, Truth
+from hmr.files.safe_npz import load_npz
 
 # Key -> shapes of one row that are taken.
 KEYS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,20 @@ class Protocol:
         name: what `--protocol` takes.
         title: one line for people.
         dataset, split: the records that are read.
-        measures: keys of `src.evaluation.scoring.MEASURES`, in the order of the table.
+        measures: keys of `hmr.evaluation.scoring.MEASURES`, in the order of the table.
         joints: which joints the 3D measures count.
-        root: key of `src.evaluation.metrics.ROOTS` that MPJPE centres on.
+        root: key of `hmr.evaluation.metrics.ROOTS` that MPJPE centres on.
         boxes: what the crops are cut around.
         frames: which frames are scored.
         averaging: how the samples become one number.
         baseline_split: split of the same dataset that the constant answers come from; "" for none.
-        selection: key of `src.evaluation.groups.SELECTIONS`: the sequences that are scored.
-        divisions: keys of `src.evaluation.groups.GROUPS`, or "activity": a table for each.
+        selection: key of `hmr.evaluation.groups.SELECTIONS`: the sequences that are scored.
+        divisions: keys of `hmr.evaluation.groups.GROUPS`, or "activity": a table for each.
         mean_over: the division whose groups are averaged, each by the mean of its sequences; the
             result stands beside the average over samples. "" for none.
         perspective: turn each prediction by the ray through its crop's centre before 3D measures
             (Mehta et al. 2017): a weak-perspective crop is seen as from the front.
-        reference: key of `src.evaluation.references.REFERENCES`: where ground truth comes from that
+        reference: key of `hmr.evaluation.references.REFERENCES`: where ground truth comes from that
             records do not hold.
     """
 

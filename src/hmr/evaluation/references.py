@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import H36M17_REGRESSED, LSP14, joint_map
-from src.body.library import open_body
-from src.body.model_file import NUM_VERTICES, BodyModel, require_faces
-from src.body.smpl import SMPL
-from src.errors import UserError
-from src.evaluation.meshes import Meshes, PosedBodies, regress
-from src.evaluation.parts import vertex_parts
-from src.evaluation.samples import Prediction, Truth
-from src.evaluation.segmentation import FOLDER, Drawing, count_pixels
+from hmr.body.joints import H36M17_REGRESSED, LSP14, joint_map
+from hmr.body.library import open_body
+from hmr.body.model_file import NUM_VERTICES, BodyModel, require_faces
+from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from hmr.evaluation.meshes import Meshes, PosedBodies, regress
+from hmr.evaluation.parts import vertex_parts
+from hmr.evaluation.samples import Prediction, Truth
+from hmr.evaluation.segmentation import FOLDER, Drawing, count_pixels
 
 Completed = tuple[Prediction, Truth]
 

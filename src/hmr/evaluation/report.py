@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from src.evaluation.measures import MEASURES
-from src.evaluation.samples import Truth
-from src.evaluation.scoring import Scores, group_means
-from src.files import write_text
+from hmr.evaluation.measures import MEASURES
+from hmr.evaluation.samples import Truth
+from hmr.evaluation.scoring import Scores, group_means
+from hmr.files.whole import write_text
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
 _NO_SEQUENCE = "(single pictures)"
 
 
 def table(scores: Scores, choices: dict[str, str]) -> str:
-    """The choices, see `src.evaluation.protocols.choices`, then the numbers."""
+    """The choices, see `hmr.evaluation.protocols.choices`, then the numbers."""
     tables = [main_table(scores), *(group_table(*pair) for pair in scores.groups.items())]
     lines = [f"{key:<11}{text}" for key, text in choices.items()]
     return "\n".join([*lines, *(line for rows in tables for line in ["", *_aligned(rows)])])

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from src.body.library import open_body
-from src.body.model_file import BodyModel
-from src.body.smpl import SMPL
-from src.data.shards import find_shards
-from src.errors import UserError
-from src.evaluation.groups import select
-from src.evaluation.page import PAGE_FILE, write_page
-from src.evaluation.pictures import Drawn, draw_samples, find_extremes, write_extremes
-from src.evaluation.predictions_file import read_predictions
-from src.evaluation.protocols import Protocol, choices, find_protocol
-from src.evaluation.references import FLAGS, open_reference
-from src.evaluation.report import table, write_report
-from src.evaluation.samples import Prediction, Truth, predict_split, read_truth
-from src.evaluation.scoring import Scores, score
+from hmr.body.library import open_body
+from hmr.body.model_file import BodyModel
+from hmr.body.smpl import SMPL
+from hmr.data.shards import find_shards
+from hmr.errors import UserError
+from hmr.evaluation.groups import select
+from hmr.evaluation.page import PAGE_FILE, write_page
+from hmr.evaluation.pictures import Drawn, draw_samples, find_extremes, write_extremes
+from hmr.evaluation.predictions_file import read_predictions
+from hmr.evaluation.protocols import Protocol, choices, find_protocol
+from hmr.evaluation.references import FLAGS, open_reference
+from hmr.evaluation.report import table, write_report
+from hmr.evaluation.samples import Prediction, Truth, predict_split, read_truth
+from hmr.evaluation.scoring import Scores, score
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Evaluation:
     """What to evaluate. Exactly one of `checkpoint` and `predictions` is given.
 
     Attributes:
-        protocol: name in `src.evaluation.protocols.PROTOCOLS`.
+        protocol: name in `hmr.evaluation.protocols.PROTOCOLS`.
         data: folder of the records.
         checkpoint: model folder or training folder.
-        predictions: .npz of any method, see `src.evaluation.samples.read_predictions`.
+        predictions: .npz of any method, see `hmr.evaluation.samples.read_predictions`.
         body: another body file than the checkpoint's.
         batch_size: images at a time.
         limit: how many records, from the first; None for all.
@@ -141,7 +141,7 @@ def _source(evaluation: Evaluation) -> dict[str, str]:
 def _model(evaluation: Evaluation) -> Any:
     if not evaluation.checkpoint:
         return None
-    from src.network.checkpoint import load_model
+    from hmr.network.checkpoint import load_model
 
     return load_model(evaluation.checkpoint, evaluation.body)
 

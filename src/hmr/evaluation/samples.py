@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from src.body.joints import LSP14
-from src.body.smpl import SMPL
-from src.data.batches import evaluation_batches
-from src.errors import UserError
-from src.evaluation.groups import select
-from src.evaluation.meshes import Meshes, posed
-from src.evaluation.pixels import PixelCounts
+from hmr.body.joints import LSP14
+from hmr.body.smpl import SMPL
+from hmr.data.batches import evaluation_batches
+from hmr.errors import UserError
+from hmr.evaluation.groups import select
+from hmr.evaluation.meshes import Meshes, posed
+from hmr.evaluation.pixels import PixelCounts
 
 # The smallest image from which labels can be read along: the JPEGs are decoded at an eighth.
 _LABELS_ONLY_PX = 28
@@ -77,7 +77,7 @@ class Prediction:
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         cameras: (N, 3) weak perspective s, tx, ty of the crop.
         meshes: bodies in the camera's axes.
-        pixels: how the drawn bodies compare with annotations, see `src.evaluation.segmentation`.
+        pixels: how the drawn bodies compare with annotations, see `hmr.evaluation.segmentation`.
     """
 
     joints3d_m: np.ndarray | None = None
@@ -142,11 +142,11 @@ def predict_split(
     """Runs a model over the records.
 
     Args:
-        model: `src.network.hmr.HMR`.
+        model: `hmr.network.hmr.HMR`.
         paths: shards.
         batch_size: images at a time.
         limit: how many records are read, all by default.
-        selection: key of `src.evaluation.groups.SELECTIONS`: of these, which are predicted.
+        selection: key of `hmr.evaluation.groups.SELECTIONS`: of these, which are predicted.
         quiet: show no progress.
 
     Raises:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from src.errors import UserError
-from src.evaluation import metrics
-from src.evaluation.baselines import constant_baseline, mean_keypoints
-from src.evaluation.groups import divide, in_order
-from src.evaluation.measures import MEASURES, Samples
-from src.evaluation.protocols import Protocol
-from src.evaluation.samples import Prediction, Truth
+from hmr.errors import UserError
+from hmr.evaluation import metrics
+from hmr.evaluation.baselines import constant_baseline, mean_keypoints
+from hmr.evaluation.groups import divide, in_order
+from hmr.evaluation.measures import MEASURES, Samples
+from hmr.evaluation.protocols import Protocol
+from hmr.evaluation.samples import Prediction, Truth
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _measure(
 def _constant_scores(
     protocol: Protocol, names: list[str], truth: Truth, train: Truth
 ) -> dict[str, Samples]:
-    """The best constant answers: see `src.evaluation.baselines`."""
+    """The best constant answers: see `hmr.evaluation.baselines`."""
     answer = constant_baseline(train.joints3d_m[train.has_joints3d], protocol.root)
     keypoints = mean_keypoints(train.keypoints2d, train.visibility)
 

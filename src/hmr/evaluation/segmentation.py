@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.errors import UserError
-from src.evaluation.meshes import Meshes, in_batches
-from src.evaluation.parts import PARTS
-from src.evaluation.pixels import PixelCounts
-from src.evaluation.samples import Truth
-from src.imaging.crop import CROP_SIZE
-from src.imaging.images import MAX_PIXELS
-from src.imaging.render import rasterize
+from hmr.errors import UserError
+from hmr.evaluation.meshes import Meshes, in_batches
+from hmr.evaluation.parts import PARTS
+from hmr.evaluation.pixels import PixelCounts
+from hmr.evaluation.samples import Truth
+from hmr.files.images import MAX_PIXELS
+from hmr.geometry.crop import CROP_SIZE
+from hmr.rendering.rasterise import rasterize
 
 FOLDER = Path("data") / "lsp"
 IGNORED = 255

@@ -14,8 +14,8 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from src.errors import UserError
-from src.files import write_whole
+from hmr.errors import UserError
+from hmr.files.whole import write_whole
 
 # Formats that Pillow decodes by itself. Others may call outside programs (EPS) or are rare.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")

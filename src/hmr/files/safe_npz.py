@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from src.body.safe_pickle import MAX_BYTES, safe_loads
-from src.errors import UserError
+from hmr.errors import UserError
+from hmr.files.safe_pickle import MAX_BYTES, safe_loads
 
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

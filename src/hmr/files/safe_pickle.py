@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 import scipy.sparse
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 MAX_BYTES = 1 << 30
 # Expressions may unfold: an honest file holds an array, its text form and a selection of it.

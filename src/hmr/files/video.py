@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.errors import UserError
-from src.files import partial_path
+from hmr.errors import UserError
+from hmr.files.whole import partial_path
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0

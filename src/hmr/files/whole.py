@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 _PARTIAL = ".partial-"
 

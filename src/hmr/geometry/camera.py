@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.errors import UserError
-from src.imaging.crop import CROP_SIZE, CropBox
+from hmr.errors import UserError
+from hmr.geometry.crop import CROP_SIZE, CropBox
 
 # With focal = factor * longest side^2, a reach of 0.5 m to or from the viewer moves a point in the
 # corner of the picture by less than 0.25 px, for people up to as large as the picture.

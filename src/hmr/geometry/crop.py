@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 CROP_SIZE = 224
 PERSON_DIAGONAL_PX = 150.0

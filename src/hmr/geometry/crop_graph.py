@@ -1,6 +1,6 @@
 """From encoded pictures and boxes to network inputs inside a TensorFlow graph.
 
-The crop is `src.imaging.crop`'s, in the same integer arithmetic, so that a server and
+The crop is `hmr.geometry.crop`'s, in the same integer arithmetic, so that a server and
 `src.predict` look at the same bytes. Written with plain TensorFlow: the graph needs nothing else.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from src.imaging.crop import CROP_SIZE, crop_rule
-from src.imaging.images import MAX_PIXELS
+from hmr.files.images import MAX_PIXELS
+from hmr.geometry.crop import CROP_SIZE, crop_rule
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _WEIGHT_BITS = 11
@@ -89,7 +89,7 @@ def touching(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 
 
 def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`src.imaging.crop.crop_image` of a person box (x, y, w, h), byte for byte.
+    """`hmr.geometry.crop.crop_image` of a person box (x, y, w, h), byte for byte.
 
     Returns:
         crop (224, 224, 3) uint8; centre (2,) and scale () of the cut, float64.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 
 def project(points3d: Tensor, camera: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from src.body.library import open_body
-from src.body.smpl import SMPL
-from src.errors import UserError
-from src.network.discriminator import Discriminator
-from src.network.encoder import ENCODERS, build_encoder
-from src.network.hmr import HMR
-from src.network.regressor import Regressor, initial_theta
+from hmr.body.library import open_body
+from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from hmr.network.discriminator import Discriminator
+from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.network.hmr import HMR
+from hmr.network.regressor import Regressor, initial_theta
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -23,7 +23,7 @@ class ModelSpec:
     """Everything that decides the model's structure; the defaults are the paper's.
 
     Attributes:
-        encoder: a key of `src.network.encoder.ENCODERS`.
+        encoder: a key of `hmr.network.encoders.ENCODERS`.
         input_size: side of the input image, px.
         iterations: T of the regressor.
         hidden_units: width of the regressor's layers.

@@ -16,10 +16,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from src.errors import UserError
-from src.files import write_text
-from src.network.build import ModelSpec, build_model
-from src.network.hmr import HMR
+from hmr.errors import UserError
+from hmr.files.whole import write_text
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.hmr import HMR
 
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 

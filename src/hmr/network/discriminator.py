@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from src.body.joints import SMPL_JOINTS
-from src.body.tensor import Tensor
+from hmr.body.joints import SMPL_JOINTS
+from hmr.tensor import Tensor
 
 NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
 OUTPUTS = (*SMPL_JOINTS[1:], "all_joints", "shape")

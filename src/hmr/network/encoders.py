@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
 # TF-Slim's variance scaling draws from a truncated normal of variance 1.3 * 2 / fan_in;

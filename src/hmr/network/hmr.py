@@ -7,12 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from src.body.rotations import rodrigues
-from src.body.smpl import SMPL
-from src.body.tensor import Tensor
-from src.network.camera import project
-from src.network.discriminator import Discriminator
-from src.network.regressor import CAMERA, POSE, SHAPE, Regressor
+from hmr.body.rotations import rodrigues
+from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
+from hmr.network.regressor import CAMERA, POSE, SHAPE, Regressor
+from hmr.tensor import Tensor
 
 
 class HMR(keras.Model):
@@ -93,7 +93,7 @@ class HMR(keras.Model):
         Args:
             encoder_optimizer: for encoder, regressor and mean theta; the paper's is Adam 1e-5.
             discriminator_optimizer: the paper's is Adam 1e-4.
-            criterion: `src.training.losses.Criterion` or any object with its three methods.
+            criterion: `hmr.training.losses.Criterion` or any object with its three methods.
             **kwargs: of `keras.Model.compile`, such as `jit_compile`.
         """
         kwargs.setdefault("jit_compile", False)
@@ -151,7 +151,7 @@ class HMR(keras.Model):
         """Both totals and everything worth logging, from one forward pass.
 
         Args:
-            batch: see `src.data.pipeline.training_dataset`.
+            batch: see `hmr.data.pipeline.training_dataset`.
         Returns:
             encoder loss, discriminator loss, dict of scalars for the log.
         """

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 CAMERA, POSE, SHAPE = slice(0, 3), slice(3, 75), slice(75, 85)
 NUM_THETA = 85

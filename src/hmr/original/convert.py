@@ -8,28 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
-from src.body.joints import SMPL_PARENTS
-from src.body.model_file import NO_FACES, BodyModel, body_from_arrays, load_body, save_body
-from src.body.smpl import SMPL
-from src.errors import UserError
-from src.network.build import ModelSpec
-from src.network.checkpoint import save_model
-from src.network.hmr import HMR
-from src.network.tf1_names import body_arrays
-from src.training.keras_imagenet import (
+from hmr.body.joints import SMPL_PARENTS
+from hmr.body.model_file import NO_FACES, BodyModel, body_from_arrays, load_body, save_body
+from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec
+from hmr.network.checkpoint import save_model
+from hmr.network.hmr import HMR
+from hmr.original.keras_imagenet import (
     DIFFERENCE,
     DOWNLOAD,
     copy_applications_weights,
     load_applications,
 )
-from src.training.start import save_start
-from src.training.tf1_checkpoint import (
+from hmr.original.tf1_checkpoint import (
     IMAGENET,
     Network,
     Tf1Checkpoint,
     expected_variables,
     training_start,
 )
+from hmr.original.tf1_names import body_arrays
+from hmr.training.start import save_start
 
 BODY_FILE, ENCODER_FILE = "body.npz", "encoder.weights.h5"
 

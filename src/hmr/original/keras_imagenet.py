@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 DOWNLOAD = "keras"
 DIFFERENCE = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 SHAPES = {"pose": (72,), "shape": (10,)}
 WHERE_FROM = (

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from src.body.joints import COCOPLUS, FACE5, SMPL_JOINTS, joint_map
-from src.body.model_file import NUM_BETAS, SHAPES, BodyModel, body_from_arrays
-from src.body.safe_npz import load_npz
-from src.body.safe_pickle import Unread, safe_load
-from src.errors import UserError
+from hmr.body.joints import COCOPLUS, FACE5, SMPL_JOINTS, joint_map
+from hmr.body.model_file import NUM_BETAS, SHAPES, BodyModel, body_from_arrays
+from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
+from hmr.files.safe_pickle import Unread, safe_load
 
 ZIP_HEAD = b"PK\x03\x04"
 # Our key, and the names under which files carry it.

@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from src.errors import UserError
-from src.network import tf1_names
-from src.network.build import ModelSpec
-from src.network.discriminator import Discriminator
-from src.network.encoder import ENCODERS, build_encoder
-from src.network.regressor import NUM_THETA, Regressor
-from src.network.tf1_names import Tf1Source
-from src.training.start import AdamState, TrainingStart
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec
+from hmr.network.discriminator import Discriminator
+from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.network.regressor import NUM_THETA, Regressor
+from hmr.original import tf1_names
+from hmr.original.tf1_names import Tf1Source
+from hmr.training.start import AdamState, TrainingStart
 
 _SUFFIXES = (".index", ".data-00000-of-00001", ".meta")
 _SHOWN = 5

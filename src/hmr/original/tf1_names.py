@@ -14,15 +14,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from src.body.model_file import (
+from hmr.body.model_file import (
     NUM_BETAS,
     NUM_JOINTS,
     NUM_KEYPOINTS,
     NUM_POSE_FEATURES,
     NUM_VERTICES,
 )
-from src.network.discriminator import NUM_POSE_JOINTS, Discriminator
-from src.network.regressor import Regressor
+from hmr.network.discriminator import NUM_POSE_JOINTS, Discriminator
+from hmr.network.regressor import Regressor
 
 ENCODER_SCOPE, REGRESSOR_SCOPE, DISCRIMINATOR_SCOPE = "resnet_v2_50/", "3D_module/", "D/"
 MEAN_THETA = "mean_param"
@@ -118,7 +118,7 @@ def discriminator_sources(discriminator: Discriminator | None) -> list[Tf1Source
 
 
 def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The SMPL tensors in the layout and under the names of `src.body.model_file`."""
+    """The SMPL tensors in the layout and under the names of `hmr.body.model_file`."""
     return {
         "v_template": tensors["v_template"],
         "shapedirs": tensors["shapedirs"].T.reshape(NUM_VERTICES, 3, NUM_BETAS),

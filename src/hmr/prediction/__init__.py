@@ -1,1 +1,1 @@
-"""What `python -m src.predict` does: runs over pictures, videos and raw crops."""
+"""From pictures to bodies: who is in them, the network, and the files that come out."""

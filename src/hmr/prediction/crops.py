@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-from src.files import write_whole
-from src.predictor import Predictor
+from hmr.errors import UserError
+from hmr.files.whole import write_whole
+from hmr.prediction.predictor import Predictor
 
 
 def open_crops(path: Path) -> np.ndarray:

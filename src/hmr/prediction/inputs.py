@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from src.errors import UserError
-from src.imaging.images import IMAGE_SUFFIXES, read_image
-from src.imaging.video import VIDEO_SUFFIXES, Frame, Video
+from hmr.errors import UserError
+from hmr.files.images import IMAGE_SUFFIXES, read_image
+from hmr.files.video import VIDEO_SUFFIXES, Frame, Video
 
 
 class ImageFiles:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from src.errors import UserError
-from src.imaging.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
+from hmr.errors import UserError
+from hmr.geometry.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
 
 # Keypoints at or below this confidence do not count; the original's threshold.
 MIN_SCORE = 0.2

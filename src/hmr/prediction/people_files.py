@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from src.errors import UserError
-from src.imaging.people import (
+from hmr.errors import UserError
+from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
     Found,

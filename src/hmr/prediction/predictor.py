@@ -1,6 +1,6 @@
 """Bodies from pictures in a few lines of Python.
 
-from src.predictor import Predictor
+from hmr.prediction.predictor import Predictor
 
 predictor = Predictor.load("models/demo_standin")
 bodies = predictor.predict(image, boxes=[(x, y, width, height)])
@@ -18,11 +18,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from src.body.measurements import measure
-from src.body.model_file import BodyModel
-from src.errors import UserError
-from src.imaging.crop import CropBox, crop_image, network_input
-from src.imaging.people import (
+from hmr.body.measurements import measure
+from hmr.body.model_file import BodyModel
+from hmr.errors import UserError
+from hmr.geometry.crop import CropBox, crop_image, network_input
+from hmr.network.checkpoint import load_model
+from hmr.network.hmr import HMR
+from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
     Found,
@@ -31,11 +33,9 @@ from src.imaging.people import (
     detections_from_boxes,
     from_keypoints,
 )
-from src.imaging.result import Body, body_from_outputs
-from src.imaging.save import Picture, draw_overlay, save_picture
-from src.imaging.stopwatch import Stopwatch
-from src.network.checkpoint import load_model
-from src.network.hmr import HMR
+from hmr.prediction.result import Body, body_from_outputs
+from hmr.prediction.stopwatch import Stopwatch
+from hmr.prediction.writers.save import Picture, draw_overlay, save_picture
 
 DEFAULT_MODEL = "models/demo_standin"
 DEFAULT_BATCH = 16
@@ -211,7 +211,7 @@ class Predictor:
     def measure(self, body: Body, height_m: float | None = None) -> dict[str, float]:
         """Height, girths and limb lengths of a body's shape in metres.
 
-        What each means: `src.body.measurements.DEFINITIONS`. One picture does not fix the scale.
+        What each means: `hmr.body.measurements.DEFINITIONS`. One picture does not fix the scale.
         Girths are nan where the body file has no faces.
 
         Args:
@@ -234,7 +234,7 @@ class Predictor:
         bodies: list[Body],
         kinds: tuple[str, ...] = ("npz", "overlay"),
     ) -> list[Path]:
-        """Writes files whose names begin with `base`; the kinds are `src.imaging.save.KINDS`."""
+        """Writes files that begin with `base`; kinds: `hmr.prediction.writers.save.KINDS`."""
         return save_picture(base, _as_picture(str(base), image, bodies), self.body, kinds)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from src.imaging.camera import WeakCamera, ordinary_focal_px, pinhole, weak_perspective_px
-from src.imaging.crop import CropBox, from_normalized
-from src.imaging.people import Detection
+from hmr.geometry.camera import WeakCamera, ordinary_focal_px, pinhole, weak_perspective_px
+from hmr.geometry.crop import CropBox, from_normalized
+from hmr.prediction.people import Detection
 
 # What files say about each quantity: shape per person, unit, frame.
 QUANTITIES = {

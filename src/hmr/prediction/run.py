@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError
-from src.files import remove_abandoned, write_whole
-from src.imaging.images import make_folder
-from src.imaging.inputs import Source
-from src.imaging.people import Detection, Found, PeopleSource, select
-from src.imaging.save import (
+from hmr.errors import UserError
+from hmr.files.images import make_folder
+from hmr.files.video import Frame, Video
+from hmr.files.whole import remove_abandoned, write_whole
+from hmr.prediction.inputs import Source
+from hmr.prediction.people import Detection, Found, PeopleSource, select
+from hmr.prediction.predictor import Predictor
+from hmr.prediction.streams import STREAM_KINDS, VideoStreams
+from hmr.prediction.writers.save import (
     Picture,
     check_kinds,
     is_current,
@@ -24,9 +27,6 @@ from src.imaging.save import (
     planned_files,
     save_picture,
 )
-from src.imaging.video import Frame, Video
-from src.prediction.streams import STREAM_KINDS, VideoStreams
-from src.predictor import Predictor
 
 _MOST_LINES_SAID = 20
 _MOST_LINES_KEPT = 10_000
@@ -93,9 +93,9 @@ class Request:
 
     Attributes:
         output: folder of the results.
-        kinds: what to write, among `src.imaging.save.KINDS`. The npz is always written: a resumed
-            run reads it.
-        person: one of `src.imaging.people.SELECTIONS`.
+        kinds: what to write, among `hmr.prediction.writers.save.KINDS`. The npz is always written:
+            a resumed run reads it.
+        person: one of `hmr.prediction.people.SELECTIONS`.
         settings: text of everything that decides the numbers. Results of the same settings and the
             same input file are not made again.
         overwrite: make everything again.

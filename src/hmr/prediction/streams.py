@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from src.body.model_file import BodyModel
-from src.imaging.result import Body
-from src.imaging.save import Picture, Pose, draw_overlay, draw_side, write_motion
-from src.imaging.stopwatch import Stopwatch
-from src.imaging.video import VideoWriter
+from hmr.body.model_file import BodyModel
+from hmr.files.video import VideoWriter
+from hmr.prediction.result import Body
+from hmr.prediction.stopwatch import Stopwatch
+from hmr.prediction.writers.save import Picture, Pose, draw_overlay, draw_side, write_motion
 
 DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
 STREAM_KINDS = (*DRAWINGS, "bvh")

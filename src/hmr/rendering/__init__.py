@@ -1,1 +1,1 @@
-"""Images, crops, cameras, rendering and mesh files."""
+"""Pictures of bodies: a rasteriser without display or OpenGL, shading, overlays."""

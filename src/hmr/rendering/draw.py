@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from src.body.joints import COCOPLUS, COCOPLUS_BONES
-from src.imaging.camera import WeakCamera
-from src.imaging.crop import CROP_SIZE, CropBox, crop_image
-from src.imaging.shade import SKIN_BLUE, render_mesh
+from hmr.body.joints import COCOPLUS, COCOPLUS_BONES
+from hmr.geometry.camera import WeakCamera
+from hmr.geometry.crop import CROP_SIZE, CropBox, crop_image
+from hmr.rendering.shade import SKIN_BLUE, render_mesh
 
 # One per person, told apart by the colour-blind too; repeated after the last.
 PERSON_COLORS = (

@@ -1,6 +1,6 @@
 """Loops over the faces of a mesh, and over their rows and pixels.
 
-Compiled code does not check indices: its callers in `src.imaging.render` do.
+Compiled code does not check indices: its callers in `hmr.rendering.rasterise` do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from src.compiled import compiled
+from hmr.compiled import compiled
 
 _SMALLEST_AREA_PX = 1e-9
 
@@ -21,7 +21,7 @@ Corner = tuple[float, float, float]
 def draw_faces(
     vertices_px: np.ndarray, faces: np.ndarray, cull: bool, depth: np.ndarray, face_id: np.ndarray
 ) -> None:
-    """Fills in the nearest face of every pixel, see `src.imaging.render.rasterize`.
+    """Fills in the nearest face of every pixel, see `hmr.rendering.rasterise.rasterize`.
 
     Args:
         vertices_px: (V, 3) float64.

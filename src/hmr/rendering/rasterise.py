@@ -55,7 +55,7 @@ def rasterize(
     Raises:
         IndexError: a face has a corner that is no vertex.
     """
-    from src.imaging.mesh_loops import draw_faces, weigh_corners
+    from hmr.rendering.mesh_loops import draw_faces, weigh_corners
 
     vertices, faces = _checked(vertices_px, faces)
     depth = np.full((height, width), np.inf, np.float32)
@@ -92,7 +92,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     They point outwards where faces run counter-clockwise seen from outside in a right-handed frame.
     Vertices without a face get (0, 0, 0).
     """
-    from src.imaging.mesh_loops import add_face_normals
+    from hmr.rendering.mesh_loops import add_face_normals
 
     vertices, faces = _checked(vertices, faces)
     total = np.zeros_like(vertices)

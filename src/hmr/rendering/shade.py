@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.imaging.render import interpolate, rasterize, vertex_normals
+from hmr.rendering.rasterise import interpolate, rasterize, vertex_normals
 
 # Direction to each light (x right, y down, z away from the viewer), strength, RGB tint: a warm key
 # light from the upper left, a cool fill from the right, a rim light from behind.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 _LINES_SAID = 5
 

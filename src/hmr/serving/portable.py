@@ -1,6 +1,6 @@
 """Writes a model as TFLite or ONNX files, which need no TensorFlow, and proves each.
 
-The files hold the `from_crops` signature of `src.serving.signatures`: `crops` (B, S, S, 3) in,
+The files hold the `from_crops` signature of `hmr.serving.signatures`: `crops` (B, S, S, 3) in,
 outputs of the same names out. They trust their input: nothing in them refuses bad values.
 """
 
@@ -22,13 +22,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from src.errors import UserError
-from src.network.hmr import HMR
-from src.serving import rerun_portable
-from src.serving.fresh import run_fresh
-from src.serving.report import ExportReport, compare, largest_of, size_megabytes
-from src.serving.saved_model import MAX_ABS_DIFF, read_answers
-from src.serving.signatures import FROM_CROPS, example_crops, run_model, signatures
+from hmr.errors import UserError
+from hmr.network.hmr import HMR
+from hmr.serving import rerun_portable
+from hmr.serving.fresh import run_fresh
+from hmr.serving.report import ExportReport, compare, largest_of, size_megabytes
+from hmr.serving.saved_model import MAX_ABS_DIFF, read_answers
+from hmr.serving.signatures import FROM_CROPS, example_crops, run_model, signatures
 
 # The newest that ONNX Runtime has read since 1.14 (2023).
 ONNX_OPSET = 18

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError
-from src.imaging.crop import CROP_SIZE
+from hmr.errors import UserError
+from hmr.geometry.crop import CROP_SIZE
 
 Differences = dict[str, dict[str, float]]
 # One answered request: the signature, the Keras model's outputs, the export's.

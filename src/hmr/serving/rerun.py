@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 REQUESTS_FILE, OUTPUTS_FILE = "requests.json", "outputs.npz"
-HIDDEN = ("keras", "src")
+HIDDEN = ("keras", "hmr", "src")
 TIMED_CALLS = 10
 
 

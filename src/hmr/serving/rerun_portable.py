@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 INPUTS_FILE, OUTPUTS_FILE = "inputs.npz", "outputs.npz"
-HIDDEN = ("keras", "tensorflow", "src")
+HIDDEN = ("keras", "tensorflow", "hmr", "src")
 TIMED_CALLS = 10
 
 

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from src.network.hmr import HMR
-from src.serving import rerun
-from src.serving.fresh import run_fresh
-from src.serving.report import ExportReport, compare, largest_of, size_megabytes
-from src.serving.signatures import (
+from hmr.network.hmr import HMR
+from hmr.serving import rerun
+from hmr.serving.fresh import run_fresh
+from hmr.serving.report import ExportReport, compare, largest_of, size_megabytes
+from hmr.serving.signatures import (
     FROM_CROPS,
     FROM_IMAGES,
     RUN,
@@ -27,7 +27,7 @@ from src.serving.signatures import (
     run_on_images,
     signatures,
 )
-from src.serving.warmup import write_warmup_requests
+from hmr.serving.warmup import write_warmup_requests
 
 MAX_ABS_DIFF = 1e-4
 

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from src.imaging.crop import CROP_SIZE
-from src.network.hmr import HMR
-from src.serving.graph_crop import decode_and_crop
+from hmr.geometry.crop import CROP_SIZE
+from hmr.geometry.crop_graph import decode_and_crop
+from hmr.network.hmr import HMR
 
 Request = tuple[str, dict[str, np.ndarray]]
 

@@ -1,4 +1,4 @@
-"""Compares three trainings as section 4.3 of the paper does: python -m src.ablation
+"""Compares three trainings as section 4.3 of the paper does: python -m hmr.studies.ablation
 
 (a) with paired 3D labels, (b) without them, (c) without them and without discriminators. Without
 both, 2D keypoints fit as well and the bodies are "monsters". Reads what `make ablation` left in
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError, run_verb
 
 RUNS = {
     "paired": "(a) paired 3D, discriminators",
@@ -31,7 +31,7 @@ _VIEWS = ("body", "from the left")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.ablation",
+        prog="python -m hmr.studies.ablation",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -114,9 +114,9 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def draw(workdir: Path, data: str, path: Path) -> None:
     """Held-out people, evenly from the split: each run's body over the crop and from the side."""
-    from src.evaluation.pictures import captioned
-    from src.evaluation.run import Evaluation, evaluate
-    from src.imaging.images import write_image
+    from hmr.evaluation.pictures import captioned
+    from hmr.evaluation.run import Evaluation, evaluate
+    from hmr.files.images import write_image
 
     columns: list[list[np.ndarray]] = []
     for run, title in RUNS.items():

@@ -1,4 +1,4 @@
-"""Sums up a finished demo: python -m src.demo --workdir runs/demo
+"""Sums up a finished demo: python -m hmr.studies.demo --workdir runs/demo
 
 Reads what training, evaluation and export left in the folder, writes `summary.json` and prints a
 short table with the places to look at. `make demo` calls it last.
@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from src.errors import UserError, run_verb
+from hmr.errors import UserError, run_verb
 
 SUMMARY_FILE = "summary.json"
 TRAINING_KEYS = ("train_images", "steps", "seconds")
@@ -39,7 +39,7 @@ _PLACES = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.demo",
+        prog="python -m hmr.studies.demo",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _release(workdir: Path, folder: Path) -> None:
-    from src.network.checkpoint import load_model, read_spec, save_model
+    from hmr.network.checkpoint import load_model, read_spec, save_model
 
     save_model(load_model(workdir), read_spec(workdir / "model"), folder, half=True)
 

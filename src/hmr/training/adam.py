@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from src.body.tensor import Tensor
+from hmr.tensor import Tensor
 
 
 class Adam(keras.optimizers.Adam):

@@ -8,18 +8,18 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
-from src.body.mean_params import read_mean_params
-from src.data.pipeline import Source, mean_body
-from src.errors import UserError
-from src.network.build import ModelSpec, build_model
-from src.network.checkpoint import load_model
-from src.network.encoder import set_batch_variance
-from src.network.hmr import HMR
-from src.network.regressor import initial_theta
-from src.training.adam import Adam
-from src.training.devices import Devices
-from src.training.losses import Criterion
-from src.training.start import load_start
+from hmr.data.pipeline import Source, mean_body
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec, build_model
+from hmr.network.checkpoint import load_model
+from hmr.network.encoders import set_batch_variance
+from hmr.network.hmr import HMR
+from hmr.network.regressor import initial_theta
+from hmr.original.mean_params import read_mean_params
+from hmr.training.adam import Adam
+from hmr.training.devices import Devices
+from hmr.training.losses import Criterion
+from hmr.training.start import load_start
 
 # TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
 ADAM_EPSILON = 1e-8
@@ -31,7 +31,7 @@ def assemble(
     """Builds and compiles the model on its devices.
 
     Args:
-        config: fields as in `src/configs/hmr.py`.
+        config: fields as in `src/hmr/configs/hmr.py`.
         mocap: bodies, for a mean body that comes from them.
         total_steps: of the training, for the schedule.
         devices: where the variables live.

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from src.body.tensor import Tensor
-from src.data.pipeline import Source
-from src.data.reading import why_unreadable
-from src.data.unreadable import STREAMS, Gaps, RecordNames, trail_key
-from src.errors import UserError
+from hmr.data.pipeline import Source
+from hmr.data.records import why_unreadable
+from hmr.data.unreadable import STREAMS, Gaps, RecordNames, trail_key
+from hmr.errors import UserError
+from hmr.tensor import Tensor
 
 UNREADABLE_FILE = "unreadable_records.txt"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from tqdm import tqdm
 
-from src.training.journal import Journal
+from hmr.training.journal import Journal
 
 # Seconds of a step that the loop adds to its scalars: waiting for a batch, and altogether.
 WAITED, TOOK = "seconds/waited", "seconds/step"

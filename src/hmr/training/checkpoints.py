@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from src.errors import UserError
-from src.network.hmr import HMR
-from src.training.devices import Devices
+from hmr.errors import UserError
+from hmr.network.hmr import HMR
+from hmr.training.devices import Devices
 
 CHECKPOINTS_FOLDER, BEST_FOLDER = "checkpoints", "best"
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from src.body.tensor import Tensor
-from src.errors import UserError
-from src.network.hmr import HMR
+from hmr.errors import UserError
+from hmr.network.hmr import HMR
+from hmr.tensor import Tensor
 
 Step = Callable[[Mapping[str, Tensor]], dict[str, float]]
 # None stands for one device, without any strategy's cost.

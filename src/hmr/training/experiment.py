@@ -10,20 +10,20 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
-from src.data.augment import Augmentation
-from src.data.pipeline import PipelineSettings, Source, find_sources, training_dataset
-from src.errors import UserError
-from src.network.build import ModelSpec
-from src.network.checkpoint import save_model
-from src.network.hmr import HMR
-from src.training.assemble import assemble
-from src.training.callbacks import ProgressLine, ScalarLog
-from src.training.checkpoints import BEST_FOLDER, TrainingState
-from src.training.devices import Devices, open_devices
-from src.training.journal import Journal
-from src.training.loop import LoopSettings, train
-from src.training.run_config import check_config, write_config, write_json
-from src.training.validation import Validation, ValidationSettings
+from hmr.data.augment import Augmentation
+from hmr.data.pipeline import PipelineSettings, Source, find_sources, training_dataset
+from hmr.errors import UserError
+from hmr.network.build import ModelSpec
+from hmr.network.checkpoint import save_model
+from hmr.network.hmr import HMR
+from hmr.training.assemble import assemble
+from hmr.training.callbacks import ProgressLine, ScalarLog
+from hmr.training.checkpoints import BEST_FOLDER, TrainingState
+from hmr.training.devices import Devices, open_devices
+from hmr.training.journal import Journal
+from hmr.training.loop import LoopSettings, train
+from hmr.training.run_config import check_config, write_config, write_json
+from hmr.training.validation import Validation, ValidationSettings
 
 SUMMARY_FILE = "training.json"
 
@@ -32,7 +32,7 @@ def run_experiment(config: ConfigDict, workdir: Path) -> dict:
     """Trains what `config` describes, or resumes it.
 
     Args:
-        config: fields as in `src/configs/hmr.py`.
+        config: fields as in `src/hmr/configs/hmr.py`.
         workdir: receives `config.json`, `checkpoints/`, `best/`, `logs/`, `metrics.jsonl`,
             `model/` and `training.json`. Several processes need one that all of them see.
     Returns:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from src.files import write_text
+from hmr.files.whole import write_text
 
 TABLE_FILE, EVENTS_FOLDER = "metrics.jsonl", "logs"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from src.body.tensor import Tensor
-from src.data.pipeline import Source, explain_input_error
-from src.network.hmr import HMR
-from src.training.bad_records import BadRecords
-from src.training.callbacks import TOOK, WAITED
-from src.training.checkpoints import TrainingState
-from src.training.devices import Devices
-from src.training.stopping import StopSignal, check_finite
+from hmr.data.pipeline import Source, explain_input_error
+from hmr.network.hmr import HMR
+from hmr.tensor import Tensor
+from hmr.training.bad_records import BadRecords
+from hmr.training.callbacks import TOOK, WAITED
+from hmr.training.checkpoints import TrainingState
+from hmr.training.devices import Devices
+from hmr.training.stopping import StopSignal, check_finite
 
 
 class Interrupted(KeyboardInterrupt):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from src.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
-from src.body.rotations import rodrigues
-from src.body.tensor import Tensor
-from src.network.discriminator import OUTPUTS
+from hmr.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
+from hmr.body.rotations import rodrigues
+from hmr.network.discriminator import OUTPUTS
+from hmr.tensor import Tensor
 
 
 def keypoint_loss(

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.body.tensor import Tensor
-from src.data.augment import no_jitter, prepare_person
-from src.data.reading import parse_person
-from src.evaluation.pictures import body_over_crop, read_records
-from src.imaging.crop import CROP_SIZE, from_normalized
-from src.imaging.draw import draw_skeleton, stack_rows, turned_view
-from src.network.hmr import HMR
-from src.network.regressor import CAMERA, POSE, SHAPE
+from hmr.data.augment import no_jitter, prepare_person
+from hmr.data.records import parse_person
+from hmr.evaluation.pictures import body_over_crop, read_records
+from hmr.geometry.crop import CROP_SIZE, from_normalized
+from hmr.network.hmr import HMR
+from hmr.network.regressor import CAMERA, POSE, SHAPE
+from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
+from hmr.tensor import Tensor
 
 _SIDE_DEG = 90.0
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from src.errors import UserError
-from src.files import write_text
+from hmr.errors import UserError
+from hmr.files.whole import write_text
 
 CONFIG_FILE = "config.json"
 # What may differ between a checkpoint's configuration and the one that resumes it.

@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from src.body.safe_npz import load_npz
-from src.errors import UserError
-from src.files import write_whole
-from src.network.hmr import HMR
+from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
+from hmr.files.whole import write_whole
+from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")

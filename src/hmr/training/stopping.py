@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
+from hmr.errors import UserError
 
 
 class StopSignal:

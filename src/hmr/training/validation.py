@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from src.data.pipeline import Source
-from src.errors import UserError
-from src.evaluation.protocols import Protocol
-from src.evaluation.samples import predict_split
-from src.evaluation.scoring import score
-from src.network.hmr import HMR
-from src.training.journal import Journal
-from src.training.pictures import Gallery
+from hmr.data.pipeline import Source
+from hmr.errors import UserError
+from hmr.evaluation.protocols import Protocol
+from hmr.evaluation.samples import predict_split
+from hmr.evaluation.scoring import score
+from hmr.network.hmr import HMR
+from hmr.training.journal import Journal
+from hmr.training.pictures import Gallery
 
 MEASURED = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.errors import UserError
-from src.imaging.images import read_image
-from src.imaging.save import Picture, save_picture
-from src.predictor import Predictor
+from hmr.errors import UserError
+from hmr.files.images import read_image
+from hmr.prediction.predictor import Predictor
+from hmr.prediction.writers.save import Picture, save_picture
 
 Box = tuple[float, float, float, float]
 

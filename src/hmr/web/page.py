@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
-from src.webdemo.bodies import (
+from hmr.errors import UserError
+from hmr.web.bodies import (
     SAMPLES,
     SAMPLES_FOLDER,
     Box,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from src.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
-from src.body.model_file import BodyModel, load_body, save_body
-from src.body.standin import build_standin_body
-from src.body.standin_correctives import axis_angle_matrices
-from src.body.standin_rig import rest_joints_m, shares_from_weights
-from src.body.standin_shapes import SHAPE_NAMES
+from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.model_file import BodyModel, load_body, save_body
+from hmr.body.standin.build import build_standin_body
+from hmr.body.standin.correctives import axis_angle_matrices
+from hmr.body.standin.rig import rest_joints_m, shares_from_weights
+from hmr.body.standin.shapes import SHAPE_NAMES
 
 
 @pytest.fixture(scope="module")

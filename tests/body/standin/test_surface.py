@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from src.body.standin_correctives import axis_angle_matrices, sample_turns
-from src.body.standin_form import body_field, field_gradient, smooth_min
-from src.body.standin_mesh import edges_of, simplify, to_surface
-from src.body.standin_relax import mirror_partners, mirror_whole, relax
-from src.body.standin_rig import keep_strongest, shares_from_weights, weights_from_shares
-from src.body.standin_surface import half_surface
+from hmr.body.standin.correctives import axis_angle_matrices, sample_turns
+from hmr.body.standin.form import body_field, field_gradient, smooth_min
+from hmr.body.standin.mesh import edges_of, simplify, to_surface
+from hmr.body.standin.relax import mirror_partners, mirror_whole, relax
+from hmr.body.standin.rig import keep_strongest, shares_from_weights, weights_from_shares
+from hmr.body.standin.surface import half_surface
 
 RADIUS_M = 0.1
 

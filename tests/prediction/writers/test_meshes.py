@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import SMPL_JOINTS
-from src.imaging.bvh import write_bvh
-from src.imaging.gltf import strongest_weights, write_glb
-from src.imaging.meshes import pose_correction, rest_body, to_y_up, write_obj
+from hmr.body.joints import SMPL_JOINTS
+from hmr.prediction.writers.bvh import write_bvh
+from hmr.prediction.writers.gltf import strongest_weights, write_glb
+from hmr.prediction.writers.obj import pose_correction, rest_body, to_y_up, write_obj
 
 SHIFT = np.array([0.3, -0.2, 4.0])
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.imaging.crop import CropBox
-from src.imaging.draw import person_color
-from src.imaging.images import read_image
-from src.imaging.page import write_page
-from src.imaging.people import Detection
-from src.imaging.result import body_from_outputs
-from tests.browser import picture_of, wait_until, watched_page
-from tests.imaging.shapes import round_body
+from hmr.files.images import read_image
+from hmr.geometry.crop import CropBox
+from hmr.prediction.people import Detection
+from hmr.prediction.result import body_from_outputs
+from hmr.prediction.writers.page import write_page
+from hmr.rendering.draw import person_color
+from tests.helpers.browser import picture_of, wait_until, watched_page
+from tests.helpers.shapes import round_body
 
 IMAGE = np.full((300, 400, 3), (30, 120, 60), np.uint8)
 

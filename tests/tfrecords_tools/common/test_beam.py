@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from src.errors import UserError
-from tests.tfrecords_tools.number_jobs import make_job
-from tfrecords_tools import writer
-from tfrecords_tools.writer import Workers, write_job
+from hmr.errors import UserError
+from tests.helpers.number_jobs import make_job
+from tfrecords_tools.common import writer
+from tfrecords_tools.common.writer import Workers, write_job
 
 
 def _files(root) -> dict[str, bytes]:
@@ -18,7 +18,7 @@ def _files(root) -> dict[str, bytes]:
 
 def _beam(options: str = ""):
     pytest.importorskip("apache_beam")
-    from tfrecords_tools.beam_runner import BeamWorkers
+    from tfrecords_tools.common.beam import BeamWorkers
 
     return BeamWorkers("DirectRunner", options)
 
@@ -64,14 +64,14 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
 def test_an_unknown_runner_is_named():
     pytest.importorskip("apache_beam")
-    from tfrecords_tools.beam_runner import BeamWorkers
+    from tfrecords_tools.common.beam import BeamWorkers
 
     with pytest.raises(UserError, match=r"NoSuchRunner.*DirectRunner"):
         BeamWorkers("NoSuchRunner")
 
 
 def test_without_beam_the_extra_is_named(monkeypatch):
-    from tfrecords_tools.beam_runner import BeamWorkers
+    from tfrecords_tools.common.beam import BeamWorkers
 
     monkeypatch.setitem(sys.modules, "apache_beam.options.pipeline_options", None)
     with pytest.raises(UserError, match=r"pip install -e \"\.\[beam\]\""):

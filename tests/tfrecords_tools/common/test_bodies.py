@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.errors import UserError
-from tfrecords_tools import bodies
-from tfrecords_tools.bodies import BodyUnits, Takes, bodies_job
-from tfrecords_tools.jobs import DropLog, SampleError
+from hmr.errors import UserError
+from tfrecords_tools.common import bodies
+from tfrecords_tools.common.bodies import BodyUnits, Takes, bodies_job
+from tfrecords_tools.common.jobs import DropLog, SampleError
 
 LENGTHS = (3, 1, 40, 7, 60)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tfrecords_tools.converting import write_picture
-from tfrecords_tools.jobs import SampleError
-from tfrecords_tools.pictures import (
+from tests.helpers.converting import write_picture
+from tfrecords_tools.common.jobs import SampleError
+from tfrecords_tools.common.pictures import (
     Labels,
     cut_person,
     decode,

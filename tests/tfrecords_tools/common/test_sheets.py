@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.body.library import open_body
-from src.body.smpl import SMPL
-from tfrecords_tools.sheets import contact_sheet, draw_body, draw_joints3d, fit_weak_perspective
+from hmr.body.library import open_body
+from hmr.body.smpl import SMPL
+from tfrecords_tools.common.sheets import (
+    contact_sheet,
+    draw_body,
+    draw_joints3d,
+    fit_weak_perspective,
+)
 
 
 def test_bodies_are_placed_where_their_joints_meet_the_keypoints():

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from src.data.reading import read_shard
-from src.data.shards import find_shards, progress_dir, read_manifest
-from src.errors import UserError
-from tests.tfrecords_tools.number_jobs import (
+from hmr.data.records import read_shard
+from hmr.data.shards import find_shards, progress_dir, read_manifest
+from hmr.errors import UserError
+from tests.helpers.number_jobs import (
     ALLOWED,
     SHARDS_NOT_HELD_BACK,
     convert_number,
     exit_process,
     make_job,
 )
-from tfrecords_tools import writer
-from tfrecords_tools.jobs import ItemByItem, Job
-from tfrecords_tools.writer import Workers, write_job
+from tfrecords_tools.common import writer
+from tfrecords_tools.common.jobs import ItemByItem, Job
+from tfrecords_tools.common.writer import Workers, write_job
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _write(root, count=0, job=None, overwrite=False):
@@ -89,7 +89,7 @@ def start():
     started = []
 
     def begin(root, held_back=True) -> subprocess.Popen:
-        command = [sys.executable, "-m", "tests.tfrecords_tools.number_jobs", str(root)]
+        command = [sys.executable, "-m", "tests.helpers.number_jobs", str(root)]
         never = {ALLOWED: str(root / "never")} if held_back else {}
         started.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **never}))
         return started[-1]

@@ -12,10 +12,10 @@ import pytest
 import scipy.io
 from pycocotools.coco import COCO
 
-from src.body.joints import LSP14, MPI_INF_3DHP28, joint_map
-from src.body.library import open_body
-from src.errors import UserError
-from src.imaging.people_files import open_people
+from hmr.body.joints import LSP14, MPI_INF_3DHP28, joint_map
+from hmr.body.library import open_body
+from hmr.errors import UserError
+from hmr.prediction.people_files import open_people
 from tfrecords_tools.standin import __main__ as verb
 from tfrecords_tools.standin.mpi_inf_3dhp import DERIVED_JOINTS, joint_matrix
 

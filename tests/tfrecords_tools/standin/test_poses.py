@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import AXIS_ANGLE_FLIP_SIGN, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.joints import AXIS_ANGLE_FLIP_SIGN, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
 from tfrecords_tools.standin import keyposes, poses
 
 COLUMN = {name: index for index, name in enumerate(poses.DOF_NAMES)}

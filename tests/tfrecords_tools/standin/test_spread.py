@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from src.body.joints import LSP14
-from src.body.smpl import SMPL
-from src.body.standin import build_standin_body
-from src.evaluation import metrics
-from src.evaluation.baselines import constant_baseline
+from hmr.body.joints import LSP14
+from hmr.body.smpl import SMPL
+from hmr.body.standin.build import build_standin_body
+from hmr.evaluation import metrics
+from hmr.evaluation.baselines import constant_baseline
 from tfrecords_tools.standin import people, poses
 from tfrecords_tools.standin.scene import SceneStyle, View, face_camera
 

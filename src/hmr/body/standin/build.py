@@ -6,16 +6,16 @@ same code gives the same arrays each time, in a few seconds.
 
 import numpy as np
 
-from src.body.joints import SMPL_PARENTS
-from src.body.model_file import NUM_VERTICES, BodyModel, body_from_arrays
-from src.body.standin_correctives import pose_blend_shapes
-from src.body.standin_form import body_field
-from src.body.standin_mesh import adjacency, simplify, to_surface
-from src.body.standin_regressors import Figure, cocoplus_regressor, joint_regressor
-from src.body.standin_relax import mirror_partners, mirror_whole, relax
-from src.body.standin_rig import rest_joints_m, skinning_weights
-from src.body.standin_shapes import shape_blend_shapes
-from src.body.standin_surface import half_surface
+from hmr.body.joints import SMPL_PARENTS
+from hmr.body.model_file import NUM_VERTICES, BodyModel, body_from_arrays
+from hmr.body.standin.correctives import pose_blend_shapes
+from hmr.body.standin.form import body_field
+from hmr.body.standin.mesh import adjacency, simplify, to_surface
+from hmr.body.standin.regressors import Figure, cocoplus_regressor, joint_regressor
+from hmr.body.standin.relax import mirror_partners, mirror_whole, relax
+from hmr.body.standin.rig import rest_joints_m, skinning_weights
+from hmr.body.standin.shapes import shape_blend_shapes
+from hmr.body.standin.surface import half_surface
 
 SOURCE = "stand-in body (generated, licence-free)"
 

@@ -10,8 +10,8 @@ grid of s and interpolated.
 
 import numpy as np
 
-from src.body.joints import SMPL_JOINTS
-from src.body.standin_rig import NUM_JOINTS, shares_from_weights, smooth_step
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.standin.rig import NUM_JOINTS, shares_from_weights, smooth_step
 
 NUM_SHARES = 33
 NUM_AXES = 40

@@ -9,7 +9,7 @@ import heapq
 import numpy as np
 from scipy import sparse
 
-from src.body.standin_form import body_field, field_gradient
+from hmr.body.standin.form import body_field, field_gradient
 
 MAX_VALENCE = 9
 MIN_COSINE = 0.15

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
-from src.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS
-from src.body.standin_correctives import axis_angle_matrices, sample_turns
-from src.body.standin_rig import NUM_JOINTS, shares_from_weights
+from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS
+from hmr.body.standin.correctives import axis_angle_matrices, sample_turns
+from hmr.body.standin.rig import NUM_JOINTS, shares_from_weights
 
 REST_WEIGHT, SHAPE_WEIGHT, TURN_WEIGHT, SPREAD_WEIGHT = 300.0, 3.0, 1.0, 0.004
 AROUND_JOINT, ON_SURFACE = 160, 5

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.body.standin_mesh import adjacency, edges_of, to_surface, wanted_edge
+from hmr.body.standin.mesh import adjacency, edges_of, to_surface, wanted_edge
 
 ROUNDS = 8
 STEP = 0.6

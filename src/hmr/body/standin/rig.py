@@ -9,7 +9,7 @@ joint's children.
 import numpy as np
 from scipy import sparse
 
-from src.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
 
 Vector = tuple[float, float, float]
 

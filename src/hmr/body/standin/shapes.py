@@ -9,8 +9,8 @@ sexes.
 import numpy as np
 from scipy import sparse
 
-from src.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from src.body.standin_rig import NUM_JOINTS
+from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.standin.rig import NUM_JOINTS
 
 SHAPE_NAMES = (
     "height", "girth", "leg length", "arm length", "shoulder width", "hip width", "belly", "chest",

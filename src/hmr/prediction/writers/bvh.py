@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from src.files import write_whole
-from src.imaging.meshes import Y_UP, to_y_up
+from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from hmr.files.whole import write_whole
+from hmr.prediction.writers.obj import Y_UP, to_y_up
 
 # R = Rz Rx Ry, the order most programs write.
 _EULER_ORDER = "ZXY"

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from src.body.joints import SMPL_JOINTS
-from src.body.model_file import BodyModel, require_faces
-from src.files import write_whole
-from src.imaging.meshes import Y_UP, pose_correction, rest_body, to_y_up
-from src.imaging.render import vertex_normals
-from src.imaging.shade import SKIN_BLUE
+from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import BodyModel, require_faces
+from hmr.files.whole import write_whole
+from hmr.prediction.writers.obj import Y_UP, pose_correction, rest_body, to_y_up
+from hmr.rendering.rasterise import vertex_normals
+from hmr.rendering.shade import SKIN_BLUE
 
 _MAGIC, _VERSION = b"glTF", 2
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_BYTE = 5126, 5123, 5121

@@ -11,8 +11,8 @@ import os
 
 import numpy as np
 
-from src.body.model_file import BodyModel
-from src.files import write_whole
+from hmr.body.model_file import BodyModel
+from hmr.files.whole import write_whole
 
 # Half a turn about x. It is its own inverse, and keeps faces counter-clockwise from outside.
 Y_UP = np.diag([1.0, -1.0, -1.0])

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.body.joints import COCOPLUS, COCOPLUS_BONES
-from src.body.model_file import BodyModel, require_faces
-from src.files import write_whole
-from src.imaging.draw import overlay, person_color, side_color
-from src.imaging.meshes import to_y_up
-from src.imaging.result import Body
+from hmr.body.joints import COCOPLUS, COCOPLUS_BONES
+from hmr.body.model_file import BodyModel, require_faces
+from hmr.files.whole import write_whole
+from hmr.prediction.result import Body
+from hmr.prediction.writers.obj import to_y_up
+from hmr.rendering.draw import overlay, person_color, side_color
 
 _TEMPLATE = "page.html"
 _PLACE = "__DATA__"
@@ -56,7 +56,7 @@ def write_page(
         "pointColors": [_css(name) for name in COCOPLUS],
         "people": [_person(index, body) for index, body in enumerate(bodies)],
     }
-    template = (files("src.imaging") / _TEMPLATE).read_text(encoding="utf-8")
+    template = (files("hmr.prediction.writers") / _TEMPLATE).read_text(encoding="utf-8")
     # A label or file name from outside must not end the script element.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     page = template.replace(_PLACE, text)

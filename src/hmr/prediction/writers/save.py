@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.body.measurements import CAVEAT, DEFINITIONS, measure
-from src.body.model_file import BodyModel, require_faces
-from src.files import write_whole
-from src.imaging.bvh import write_bvh
-from src.imaging.draw import overlay, person_color, person_row, side_by_side, stack_rows
-from src.imaging.gltf import write_glb
-from src.imaging.images import write_image
-from src.imaging.meshes import rest_body, write_obj
-from src.imaging.page import write_page
-from src.imaging.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack
-from src.imaging.stopwatch import Stopwatch
+from hmr.body.measurements import CAVEAT, DEFINITIONS, measure
+from hmr.body.model_file import BodyModel, require_faces
+from hmr.files.images import write_image
+from hmr.files.whole import write_whole
+from hmr.prediction.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack
+from hmr.prediction.stopwatch import Stopwatch
+from hmr.prediction.writers.bvh import write_bvh
+from hmr.prediction.writers.gltf import write_glb
+from hmr.prediction.writers.obj import rest_body, write_obj
+from hmr.prediction.writers.page import write_page
+from hmr.rendering.draw import overlay, person_color, person_row, side_by_side, stack_rows
 
 _IN_JSON = tuple(name for name in ("label", "score", *ARRAY_FIELDS) if name != "vertices_m")
 

@@ -1,0 +1,1 @@
+"""Measurements that put several runs side by side."""

@@ -1,0 +1,1 @@
+"""What the converters share: jobs, shards, people, pictures."""
