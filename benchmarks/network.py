@@ -85,7 +85,7 @@ def made_batch(spec: ModelSpec, batch_size: int) -> dict[str, tf.Tensor]:
     shapes = {
         "images": (batch_size, spec.input_size, spec.input_size, 3),
         "keypoints2d": (batch_size, 19, 2),
-        "joints3d": (batch_size, 14, 3),
+        "joints3d_lsp_m": (batch_size, 14, 3),
         "pose": (batch_size, 72),
         "beta": (batch_size, 10),
         "real_pose": (bodies, 72),

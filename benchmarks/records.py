@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 from hmr.data.records import parse_person
 
 PIPELINE_BATCH = 32
@@ -25,7 +25,7 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
         input_size: side of the crops, px.
         repeats: how often they are timed.
     """
-    people, bodies = find_sources(root, {images: 1.0}), find_sources(root, {mocap: 1.0})
+    people, bodies = find_record_sets(root, {images: 1.0}), find_record_sets(root, {mocap: 1.0})
     settings = PipelineSettings(input_size, PIPELINE_BATCH, 3 * PIPELINE_BATCH, seed=0)
     # Open all along: a training fills its shuffle buffer once, not for each measurement.
     ours = iter(training_dataset(people, bodies, settings))

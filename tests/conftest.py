@@ -17,6 +17,11 @@ MOCAP_SETS = ("mocap_cmu",)
 RECORDS_PER_SET, BODIES_PER_SET = 24, 200
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
 @pytest.fixture(scope="session")
 def body_path(tmp_path_factory) -> Path:
     """A body file with SMPL's structure and made values."""
@@ -71,7 +76,7 @@ def make_person(seed: int, dataset: str = "lsp", has_3d: bool = False):
         center_px=np.array([118, 133]),
         keypoints2d_px=rng.uniform(40, 200, (19, 2)) * visibility[:, None],
         visibility=visibility.astype(int),
-        joints3d_m=0.3 * rng.standard_normal((14, 3)) if has_3d else None,
+        joints3d_lsp_m=0.3 * rng.standard_normal((14, 3)) if has_3d else None,
     )
 
 

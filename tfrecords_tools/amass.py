@@ -43,7 +43,7 @@ def read_take(path: Path, fps: float | None) -> tuple[np.ndarray, np.ndarray]:
         path: npz with `poses` (N, 156) in rad, `betas` and `mocap_framerate`.
         fps: frames a second to keep; None keeps all.
     Returns:
-        poses (n, 72) float32, shape (10,) float32.
+        poses (n, 72) float32, beta (10,) float32.
     Raises:
         SampleError: unreadable, of an unknown layout, or without usable frames.
     """

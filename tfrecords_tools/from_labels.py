@@ -34,7 +34,13 @@ NAME = "from_labels"
 CROP = Crop(margin_px=200)
 MIN_VISIBLE = 6
 POINT_SETS = {len(names): names for names in (LSP14, COCO17, COCOPLUS)}
-EXTRAS = {"joints3d_m": (len(LSP14), 3), "pose": (72,), "shape": (10,), "camera": (3,)}
+# Array of the npz -> size of one row, and the field of `Person` that it fills.
+EXTRAS = {
+    "joints3d_m": ((len(LSP14), 3), "joints3d_lsp_m"),
+    "pose": ((72,), "pose"),
+    "shape": ((10,), "beta"),
+    "camera": ((3,), "intrinsics_px"),
+}
 _DATASET_NAME = re.compile(r"\w+")
 
 
@@ -87,11 +93,11 @@ def read_npz(path: Path, people: People) -> None:
 
 
 def _known_extras(arrays: dict[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
-    extras = {key: arrays[key][row] for key in EXTRAS if key in arrays}
+    extras = {field: arrays[key][row] for key, (_, field) in EXTRAS.items() if key in arrays}
     known = {key: value for key, value in extras.items() if np.isfinite(value).all()}
-    if "pose" in known and "shape" in known:
+    if "pose" in known and "beta" in known:
         return known
-    return {key: value for key, value in known.items() if key not in ("pose", "shape")}
+    return {key: value for key, value in known.items() if key not in ("pose", "beta")}
 
 
 def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
@@ -105,7 +111,7 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
             f"{path}: keypoints2d_px has shape {points}, expected ({count}, K, 2 or 3) with K one "
             f"of {sorted(POINT_SETS)}."
         )
-    for key, shape in EXTRAS.items():
+    for key, (shape, _) in EXTRAS.items():
         if key in arrays and arrays[key].shape != (count, *shape):
             raise UserError(
                 f"{path}: {key} has shape {arrays[key].shape}, expected {(count, *shape)}."

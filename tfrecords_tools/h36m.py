@@ -66,7 +66,7 @@ class Video:
     Attributes:
         video, joints2d, joints3d: files.
         sequence: S9_Directions_0_cam3.
-        camera: (3,) focal length, cx, cy in px.
+        intrinsics_px: (3,) focal length, cx, cy in px.
         frames: how many are wanted.
         min_joints_inside: see `Frames3dUnit`.
         fits: SMPL fits, if there are any.
@@ -76,7 +76,7 @@ class Video:
     joints2d: Path
     joints3d: Path
     sequence: str
-    camera: np.ndarray
+    intrinsics_px: np.ndarray
     frames: int
     min_joints_inside: int
     fits: Path | None
@@ -84,14 +84,14 @@ class Video:
 
 def convert_video(video: Video) -> Iterator[Outcome]:
     """The records of a video; without annotations all its frames are left out."""
-    poses, shape = _NO_FITS
+    poses, beta = _NO_FITS
     try:
         if video.fits is not None:
-            poses, shape = read_fits(video.fits)
+            poses, beta = read_fits(video.fits)
     except SampleError as error:
         yield error
     try:
-        frames = _frames(video, poses, shape)
+        frames = _frames(video, poses, beta)
     except SampleError as error:
         yield from (error for _ in range(video.frames))
         return
@@ -101,7 +101,7 @@ def convert_video(video: Video) -> Iterator[Outcome]:
         yield SampleError("frame without 2D annotation", name)
 
 
-def _frames(video: Video, poses: np.ndarray, shape: np.ndarray) -> list[Frame]:
+def _frames(video: Video, poses: np.ndarray, beta: np.ndarray) -> list[Frame]:
     pixels = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
     joints_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
     return [
@@ -111,11 +111,11 @@ def _frames(video: Video, poses: np.ndarray, shape: np.ndarray) -> list[Frame]:
             sequence=video.sequence,
             frame=FRAME_STEP * row,
             joints2d_px=pixels[row],
-            joints3d_mm=joints_mm[row],
-            camera=video.camera,
+            joints3d_lsp_mm=joints_mm[row],
+            intrinsics_px=video.intrinsics_px,
             activity=video.sequence.split("_")[1],
             pose=poses[row] if row < len(poses) else None,
-            shape=shape if row < len(poses) else None,
+            beta=beta if row < len(poses) else None,
             gender="n" if row < len(poses) else "",
         )
         for row in range(min(len(pixels), len(joints_mm)))
@@ -165,7 +165,7 @@ class Collector:
             joints2d=folder / _POSES_2D / f"{name}.cdf",
             joints3d=joints3d,
             sequence=sequence,
-            camera=self._metadata.camera(camera),
+            intrinsics_px=self._metadata.intrinsics_px(camera),
             frames=-(-count_rows(joints3d, 3) // FRAME_STEP),
             min_joints_inside=min_joints_inside,
             fits=self._fits_of(sequence, FITS_NAME.format(prefix=prefix, camera=camera)),

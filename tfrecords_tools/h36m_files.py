@@ -38,7 +38,7 @@ class Metadata:
     camera_names: list[str]
     numbers: np.ndarray
 
-    def camera(self, index: int) -> np.ndarray:
+    def intrinsics_px(self, index: int) -> np.ndarray:
         """(3,) focal length (mean of both axes), cx, cy of a camera (from 0), px."""
         start = NUM_CAMERAS * NUM_SUBJECTS * _EXTRINSIC + index * _INTRINSIC
         fx, fy, cx, cy = self.numbers[start : start + 4]
@@ -129,18 +129,18 @@ def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
     turn, after which the body projects onto the picture.
 
     Returns:
-        poses (N, 72), rad, root in the camera frame, row j for frame 5 j; shape (10,).
+        poses (N, 72), rad, root in the camera frame, row j for frame 5 j; beta (10,).
     Raises:
         SampleError: unreadable or of another layout.
     """
     try:
         content = safe_load(path)
         poses = np.array(content["new_poses"], np.float64).reshape(-1, 72)
-        shape = np.asarray(content["betas"], np.float32).ravel()[:10]
+        beta = np.asarray(content["betas"], np.float32).ravel()[:10]
     except (UserError, KeyError, TypeError, ValueError) as error:
         raise SampleError(_UNREADABLE_FITS, f"{path}: {error}") from error
-    if shape.shape != (10,) or not (np.isfinite(poses).all() and np.isfinite(shape).all()):
-        raise SampleError(_UNREADABLE_FITS, f"{path}: shape of {shape.size} numbers, or NaN")
+    if beta.shape != (10,) or not (np.isfinite(poses).all() and np.isfinite(beta).all()):
+        raise SampleError(_UNREADABLE_FITS, f"{path}: beta of {beta.size} numbers, or NaN")
     upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
     poses[:, :3] = upright.as_rotvec()
-    return poses.astype(np.float32), shape
+    return poses.astype(np.float32), beta

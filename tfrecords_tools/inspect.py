@@ -47,7 +47,7 @@ def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
 
 
 def read_bodies(shards: list[Path], count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The first records of each mocap shard, as many of each: name, pose (72,), shape (10,)."""
+    """The first records of each mocap shard, as many of each: name, pose (72,), beta (10,)."""
     import tensorflow as tf
 
     from hmr.data.records import parse_mocap, read_shard
@@ -55,8 +55,8 @@ def read_bodies(shards: list[Path], count: int) -> Iterator[tuple[str, np.ndarra
     each = -(-count // len(shards))
     for shard in shards:
         for index, serialized in enumerate(itertools.islice(read_shard(shard), each)):
-            pose, shape = (value.numpy() for value in parse_mocap(tf.constant(serialized)))
-            yield f"{shard.parent.name}/{shard.name}, record {index}", pose, shape
+            pose, beta = (value.numpy() for value in parse_mocap(tf.constant(serialized)))
+            yield f"{shard.parent.name}/{shard.name}, record {index}", pose, beta
 
 
 def print_folder(folder: Path, shards: list[Path]) -> None:
@@ -94,10 +94,10 @@ def describe(person: dict[str, Any]) -> str:
     )
 
 
-def describe_body(name: str, pose: np.ndarray, shape: np.ndarray) -> str:
+def describe_body(name: str, pose: np.ndarray, beta: np.ndarray) -> str:
     """One line about a record of motion capture."""
     angles_deg = np.degrees(np.linalg.norm(pose.reshape(-1, 3)[1:], axis=1))
-    numbers = " ".join(f"{number:.1f}" for number in shape)
+    numbers = " ".join(f"{number:.1f}" for number in beta)
     return (
         f"{name}: joints turned by {angles_deg.mean():.0f} degrees on average, "
         f"{angles_deg.max():.0f} at most, shape {numbers}"
@@ -137,7 +137,7 @@ def _draw(
 
     cells = [sheets.draw_person(person, name_of(person), args.body) for person in people]
     if args.body is not None:
-        cells += [sheets.draw_mocap(pose, shape, name, args.body) for name, pose, shape in bodies]
+        cells += [sheets.draw_mocap(pose, beta, name, args.body) for name, pose, beta in bodies]
     if not cells:
         raise UserError("records without pictures are drawn with a body: add --body FILE.npz")
     write_image(args.draw, sheets.contact_sheet(cells))

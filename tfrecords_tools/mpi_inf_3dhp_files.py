@@ -26,7 +26,7 @@ class Session:
         frames: (N,) 0-based frame numbers of the rows.
         joints2d_px: camera -> (N, 14, 2) LSP-14 joints.
         joints_mm: camera -> (N, 14, 3), camera frame.
-        cameras: camera -> (3,) focal length, cx, cy in px.
+        intrinsics_px: camera -> (3,) focal length, cx, cy in px.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Session:
     frames: np.ndarray
     joints2d_px: dict[int, np.ndarray]
     joints_mm: dict[int, np.ndarray]
-    cameras: dict[int, np.ndarray]
+    intrinsics_px: dict[int, np.ndarray]
 
     def pictures(self, camera: int) -> Path | None:
         """Folder of a camera's extracted frames, if there is one."""
@@ -61,8 +61,8 @@ class Session:
             sequence=f"{self.name}_cam{camera}",
             frame=number,
             joints2d_px=self.joints2d_px[camera][row].copy(),
-            joints3d_mm=self.joints_mm[camera][row].copy(),
-            camera=self.cameras[camera],
+            joints3d_lsp_mm=self.joints_mm[camera][row].copy(),
+            intrinsics_px=self.intrinsics_px[camera],
         )
 
 

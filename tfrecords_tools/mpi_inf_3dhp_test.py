@@ -48,7 +48,7 @@ def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Fra
         raise UserError(
             f"{path} is not an annot_data.mat (MATLAB v7.3) with {', '.join(keys)} ({error})."
         ) from error
-    camera = fit_camera(points["annot2"][valid], points["annot3"][valid])
+    intrinsics_px = fit_intrinsics(points["annot2"][valid], points["annot3"][valid])
     for row in valid:
         yield Frame(
             path=folder / "imageSequence" / f"img_{row + 1:06d}.jpg",
@@ -56,8 +56,8 @@ def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Fra
             sequence=folder.name,
             frame=int(row),
             joints2d_px=points["annot2"][row],
-            joints3d_mm=points[ground_truth][row],
-            camera=camera,
+            joints3d_lsp_mm=points[ground_truth][row],
+            intrinsics_px=intrinsics_px,
             activity=ACTIVITIES[activities[row]] if activities[row] < len(ACTIVITIES) else "",
         )
 
@@ -68,7 +68,7 @@ def _joints(values: np.ndarray, rows: int) -> np.ndarray:
     return take_joints(values, MPI_INF_3DHP17, LSP14).astype(np.float32)
 
 
-def fit_camera(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarray | None:
+def fit_intrinsics(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarray | None:
     """The pinhole camera that projects 3D joints onto 2D joints, by least squares.
 
     Args:

@@ -38,22 +38,22 @@ def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
     """Reads one pickle with `poses` (or `new_poses`) (N, 72) in rad and `betas` (10,).
 
     Returns:
-        poses (n, 72), shape (10,).
+        poses (n, 72), beta (10,).
     Raises:
         SampleError: unreadable, of another layout, or without usable frames.
     """
     try:
         content = safe_load(path)
         poses = np.asarray(content["poses" if "poses" in content else "new_poses"], np.float32)
-        shape = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
+        beta = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
     except (UserError, KeyError, TypeError, ValueError) as error:
         raise SampleError("unreadable take", f"{path}: {error}") from error
-    if poses.ndim != 2 or poses.shape[1] != POSE_SIZE or shape.shape != (SHAPE_SIZE,):
-        raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {shape.shape}")
+    if poses.ndim != 2 or poses.shape[1] != POSE_SIZE or beta.shape != (SHAPE_SIZE,):
+        raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {beta.shape}")
     poses = finite_rows(poses[::keep_every])
-    if not len(poses) or not np.isfinite(shape).all():
+    if not len(poses) or not np.isfinite(beta).all():
         raise SampleError("take without usable frames", str(path))
-    return poses, shape
+    return poses, beta
 
 
 def find_takes(folder: Path) -> tuple[list[Path], DropLog]:

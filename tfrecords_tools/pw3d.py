@@ -44,7 +44,7 @@ class Actor:
         name: <sequence>_<number>.
         gender: "m" or "f".
         poses: (N, 72) rad, root in the world.
-        shape: (10,).
+        beta: (10,).
         translations_m: (N, 3).
         keypoints: (N, 18, 3) OpenPose's x, y, confidence; zero where undetected.
         valid: (N,) whether the camera is known.
@@ -53,7 +53,7 @@ class Actor:
     name: str
     gender: str
     poses: np.ndarray
-    shape: np.ndarray
+    beta: np.ndarray
     translations_m: np.ndarray
     keypoints: np.ndarray
     valid: np.ndarray
@@ -65,7 +65,7 @@ class Take:
 
     name: str
     extrinsics: np.ndarray
-    camera: np.ndarray
+    intrinsics_px: np.ndarray
     actors: list[Actor]
 
 
@@ -79,12 +79,12 @@ def read_take(path: Path) -> Take:
     try:
         extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], np.float64)
-        camera = np.array([intrinsics[[0, 1], [0, 1]].mean(), *intrinsics[:2, 2]])
+        intrinsics_px = np.array([intrinsics[[0, 1], [0, 1]].mean(), *intrinsics[:2, 2]])
         count = len(content["poses"])
         actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(f"{NAME}: {path} is no sequence of 3DPW: {error!r}.") from error
-    return Take(path.stem, extrinsics, camera, actors)
+    return Take(path.stem, extrinsics, intrinsics_px, actors)
 
 
 def _read_actor(content: dict[str, Any], take: str, index: int, frames: int) -> Actor:
@@ -92,7 +92,7 @@ def _read_actor(content: dict[str, Any], take: str, index: int, frames: int) -> 
         name=f"{take}_{index}",
         gender=str(content["genders"][index])[0],
         poses=np.array(content["poses"][index], np.float64).reshape(frames, 72),
-        shape=np.asarray(content["betas"][index], np.float32).ravel()[:10],
+        beta=np.asarray(content["betas"][index], np.float32).ravel()[:10],
         translations_m=np.asarray(content["trans"][index], np.float64).reshape(frames, 3),
         keypoints=np.asarray(content["poses2d"][index])
         .reshape(frames, 3, len(OPENPOSE18))
@@ -125,9 +125,9 @@ class BodyJoints:
     def of(self, actor: Actor, extrinsics: np.ndarray) -> np.ndarray:
         """(N, 14, 3) m, camera frame."""
         body = self._bodies[actor.gender]
-        shapes = np.tile(actor.shape, (len(actor.poses), 1))
+        betas = np.tile(actor.beta, (len(actor.poses), 1))
         parts = [
-            body.keypoints(actor.poses[i : i + _BATCH].astype(np.float32), shapes[i : i + _BATCH])
+            body.keypoints(actor.poses[i : i + _BATCH].astype(np.float32), betas[i : i + _BATCH])
             for i in range(0, len(actor.poses), _BATCH)
         ]
         joints = np.concatenate([np.array(part["joints3d"]) for part in parts])[:, : len(LSP14)]
@@ -142,7 +142,7 @@ def select_people(
     for actor in take.actors:
         extrinsics = np.where(actor.valid[:, None, None], take.extrinsics, np.eye(4))
         poses = to_camera(actor.poses, extrinsics)
-        joints3d_m = joints.of(actor, extrinsics) if joints else None
+        joints3d_lsp_m = joints.of(actor, extrinsics) if joints else None
         for frame in range(len(poses)):
             labels = reorder(_flagged(actor.keypoints[frame]), OPENPOSE18, f"{actor.name}, {frame}")
             reason = _rejection(actor, frame, labels)
@@ -150,11 +150,11 @@ def select_people(
                 dropped.add(reason, labels.name)
                 continue
             more: dict[str, Any] = {
-                "pose": poses[frame], "shape": actor.shape, "gender": actor.gender,
-                "camera": take.camera, "sequence": actor.name, "frame": frame,
+                "pose": poses[frame], "beta": actor.beta, "gender": actor.gender,
+                "intrinsics_px": take.intrinsics_px, "sequence": actor.name, "frame": frame,
             }  # fmt: skip
-            if joints3d_m is not None:
-                more["joints3d_m"] = joints3d_m[frame]
+            if joints3d_lsp_m is not None:
+                more["joints3d_lsp_m"] = joints3d_lsp_m[frame]
             yield frame, labels, more
 
 

@@ -71,7 +71,7 @@ def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoin
     file = tmp_path / "theirs.npz"
     np.savez(
         file,
-        joints3d=by_model.prediction.joints3d_m,
+        joints3d=by_model.prediction.joints3d_lsp_m,
         keypoints2d=by_model.prediction.keypoints2d,
         filename=by_model.truth.names,
     )

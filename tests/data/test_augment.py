@@ -131,13 +131,13 @@ def test_mirror_equals_the_original(figures):
     sample = {
         "keypoints2d": np.zeros((19, 2), np.float32),
         "visibility": np.ones(19, np.float32),
-        "joints3d": figures["flip_gt3d"],
+        "joints3d_lsp_m": figures["flip_gt3d"],
         "pose": figures["flip_pose"],
     }
     mirrored = mirror_labels({key: tf.constant(value) for key, value in sample.items()})
     np.testing.assert_allclose(mirrored["pose"], figures["flip_out_pose"], atol=1e-7)
     expected = figures["flip_out_gt3d"]
-    joints = mirrored["joints3d"] - np.mean(mirrored["joints3d"], axis=0)
+    joints = mirrored["joints3d_lsp_m"] - np.mean(mirrored["joints3d_lsp_m"], axis=0)
     np.testing.assert_allclose(joints, expected - expected.mean(axis=0), atol=1e-6)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hmr.data.pipeline import (
     PipelineSettings,
     evaluation_dataset,
-    find_sources,
+    find_record_sets,
     mean_body,
     training_dataset,
 )
@@ -24,8 +24,8 @@ SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buf
 
 @pytest.fixture(scope="module")
 def sources(records_root):
-    images = find_sources(records_root, dict.fromkeys(IMAGE_SETS, 1.0))
-    return images, find_sources(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
+    images = find_record_sets(records_root, dict.fromkeys(IMAGE_SETS, 1.0))
+    return images, find_record_sets(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
 
 
 def _take(dataset, count):
@@ -72,8 +72,8 @@ def test_a_weight_of_three_is_seen_three_times_as_often(tmp_path, records_root):
     for name in ("lsp", "coco"):
         write_people(tmp_path / name / "train_00000.tfrecord", name, False)
     _mark(tmp_path / "coco" / "train_00000.tfrecord")
-    images = find_sources(tmp_path, {"lsp": 1.0, "coco": 3.0})
-    mocap = find_sources(records_root, {"mocap_cmu": 1.0})
+    images = find_record_sets(tmp_path, {"lsp": 1.0, "coco": 3.0})
+    mocap = find_record_sets(records_root, {"mocap_cmu": 1.0})
     batches = _take(training_dataset(images, mocap, SETTINGS), 100)
     marked = np.mean([batch["visibility"].sum(axis=1) == 19 for batch in batches])
     assert marked == pytest.approx(0.75, abs=0.06)
@@ -92,12 +92,12 @@ def _mark(path):
 
 
 def test_a_weight_of_zero_leaves_a_dataset_out_even_without_records(records_root):
-    assert find_sources(records_root, {"lsp": 1.0, "h36m": 0.0})[0].name == "lsp"
+    assert find_record_sets(records_root, {"lsp": 1.0, "h36m": 0.0})[0].name == "lsp"
 
 
 def test_missing_records_are_named(records_root):
     with pytest.raises(UserError, match=r"mpii.*make tfrecords MPII="):
-        find_sources(records_root, {"mpii": 1.0})
+        find_record_sets(records_root, {"mpii": 1.0})
 
 
 def test_evaluation_reads_each_record_once_in_order(records_root):

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from hmr.data import sampling
-from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 from tests.conftest import MOCAP_SETS
 
 SCRIPT = """
 import time
 from hmr.data import sampling
-from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 
 sample = sampling.BatchSampler.sample
 def slow(*args):
@@ -23,7 +23,7 @@ def slow(*args):
     time.sleep(0.5)
     return sample(*args)
 sampling.BatchSampler.sample = slow
-people, bodies = find_sources({root!r}, {{"lsp": 1.0}}), find_sources({root!r}, {{{mocap!r}: 1.0}})
+people, bodies = find_record_sets({root!r}, {{"lsp": 1.0}}), find_record_sets({root!r}, {{{mocap!r}: 1.0}})
 batches = iter(training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0)))
 next(batches)
 raise RuntimeError('end')
@@ -49,7 +49,7 @@ def test_closing_ends_the_sampling_of_open_datasets(records_root, monkeypatch):
         return images
 
     monkeypatch.setattr(sampling.BatchSampler, "sample", noted)
-    people, bodies = (find_sources(records_root, {name: 1.0}) for name in ("lsp", MOCAP_SETS[0]))
+    people, bodies = (find_record_sets(records_root, {name: 1.0}) for name in ("lsp", MOCAP_SETS[0]))
     batches = iter(training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0)))
     next(batches)
     sampling._close_datasets()

@@ -59,15 +59,15 @@ def test_a_person_with_2d_labels():
     np.testing.assert_allclose(parsed["keypoints2d_px"], person.keypoints2d_px, rtol=1e-6)
     np.testing.assert_array_equal(parsed["visibility"], [1, 0, 1] + [1] * 16)
     assert parsed["has_joints3d"] == 0 and parsed["has_smpl"] == 0
-    assert not parsed["joints3d_m"].any() and not parsed["pose"].any()
+    assert not parsed["joints3d_lsp_m"].any() and not parsed["pose"].any()
 
 
 def test_a_person_with_everything():
     person = _person(
-        joints3d_m=RNG.standard_normal((14, 3)),
+        joints3d_lsp_m=RNG.standard_normal((14, 3)),
         pose=RNG.standard_normal(72),
-        shape=RNG.standard_normal(10),
-        camera=np.array([500.0, 100.0, 150.0]),
+        beta=RNG.standard_normal(10),
+        intrinsics_px=np.array([500.0, 100.0, 150.0]),
         scale_factors=np.array([0.5, 0.25]),
         crop_origin_px=np.array([7, 9]),
         sequence="S1_Seq1_cam0",
@@ -76,7 +76,7 @@ def test_a_person_with_everything():
         gender="f",
     )
     parsed = _parsed(person, parse_person_for_evaluation)
-    for key in ("joints3d_m", "pose", "shape", "camera", "scale_factors", "crop_origin_px"):
+    for key in ("joints3d_lsp_m", "pose", "beta", "intrinsics_px", "scale_factors", "crop_origin_px"):
         np.testing.assert_allclose(parsed[key], getattr(person, key), rtol=1e-6)
     texts = {key: parsed[key].decode() for key in ("sequence", "activity", "gender", "dataset")}
     assert texts == {
@@ -86,7 +86,7 @@ def test_a_person_with_everything():
 
 
 def test_3d_joints_without_smpl_parameters():
-    parsed = _parsed(_person(joints3d_m=np.ones((14, 3))))
+    parsed = _parsed(_person(joints3d_lsp_m=np.ones((14, 3))))
     assert parsed["has_joints3d"] == 1 and parsed["has_smpl"] == 0
 
 
@@ -109,7 +109,7 @@ def test_the_same_person_gives_the_same_bytes():
         ("visibility", np.zeros(14)),
         ("center_px", np.array([np.nan, 1.0])),
         ("pose", np.zeros(72)),
-        ("joints3d_m", np.full((14, 3), np.inf)),
+        ("joints3d_lsp_m", np.full((14, 3), np.inf)),
     ],
 )
 def test_unusable_people_are_refused(key, value):
@@ -163,7 +163,7 @@ def test_the_authors_3d_records_are_read(has_3d):
         }
     )
     parsed = parse_person(tf.constant(record))
-    np.testing.assert_array_equal(parsed["joints3d_m"][1], [3, 4, 5])
+    np.testing.assert_array_equal(parsed["joints3d_lsp_m"][1], [3, 4, 5])
     assert parsed["has_joints3d"] == 1 and parsed["has_smpl"] == has_3d
     np.testing.assert_allclose(parsed["pose"], np.full(72, 0.3 * has_3d), rtol=1e-6)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 from hmr.data.records import read_shard
 from hmr.data.tfrecord import RecordWriter
 from hmr.data.schema import person_to_example
@@ -95,8 +95,8 @@ def damaged_root(tmp_path, records_root):
 
 
 def _missing(root, steps=12):
-    images = find_sources(root, {"lsp": 1.0})
-    mocap = find_sources(root, dict.fromkeys(MOCAP_SETS, 1.0))
+    images = find_record_sets(root, {"lsp": 1.0})
+    mocap = find_record_sets(root, dict.fromkeys(MOCAP_SETS, 1.0))
     names = _names([*images, *mocap])
     gaps = {stream: Gaps() for stream in STREAMS}
     missing, pictures = {stream: [] for stream in STREAMS}, []
@@ -128,9 +128,9 @@ def test_the_end_of_a_truncated_shard_is_named(damaged_root):
     folder.unlink()
     folder.mkdir()
     (folder / "train_00000.tfrecord").write_bytes(whole)
-    mocap = find_sources(damaged_root, dict.fromkeys(MOCAP_SETS, 1.0))
+    mocap = find_record_sets(damaged_root, dict.fromkeys(MOCAP_SETS, 1.0))
     (folder / "train_00000.tfrecord").write_bytes(whole[:-10])
-    images = find_sources(damaged_root, {"lsp": 1.0})
+    images = find_record_sets(damaged_root, {"lsp": 1.0})
     gaps, missing = Gaps(), []
     for batch in training_dataset(images, mocap, SETTINGS).take(2 * count // 9):
         missing += gaps.missing(batch[trail_key("bodies")].numpy())
@@ -141,8 +141,8 @@ def test_the_end_of_a_truncated_shard_is_named(damaged_root):
 
 
 def test_whole_records_leave_no_gap(records_root):
-    images = find_sources(records_root, {"lsp": 1.0})
-    mocap = find_sources(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
+    images = find_record_sets(records_root, {"lsp": 1.0})
+    mocap = find_record_sets(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
     gaps = {stream: Gaps() for stream in STREAMS}
     for batch in training_dataset(images, mocap, SETTINGS).take(3):
         for stream in STREAMS:

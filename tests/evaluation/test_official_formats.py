@@ -29,9 +29,9 @@ def _evaluate(tmp_path, protocol, *flags, **arrays):
     return json.loads((tmp_path / protocol / "metrics.json").read_text())
 
 
-def _with_errors(joints3d_m, errors_mm):
+def _with_errors(joints3d_lsp_m, errors_mm):
     """Joints whose error is `errors_mm` on average over 14: the head top is moved, not the hips."""
-    moved = np.array(joints3d_m, float)
+    moved = np.array(joints3d_lsp_m, float)
     moved[:, 13, 0] += 14 * np.asarray(errors_mm) / 1000
     return moved
 
@@ -48,7 +48,7 @@ def test_human36m(tmp_path):
     errors = {"S9_Waiting_0_cam0": 10, "S9_Waiting_0_cam3": 30, "S11_Directions_1_cam3": 70}
     assert {name: sequences.count(name) for name in errors} == dict.fromkeys(errors, 3)
     joints3d = _with_errors(
-        [person["joints3d_m"] for person in people], [errors[name] for name in sequences]
+        [person["joints3d_lsp_m"] for person in people], [errors[name] for name in sequences]
     )
 
     first = _evaluate(tmp_path, "h36m_p1", joints3d=joints3d)
@@ -75,7 +75,7 @@ def test_mpi_inf_3dhp_test_set(tmp_path):
     run(mpi_inf_3dhp.CONVERTER, root, tmp_path / "records", "--splits", "test")
     people = read_people(tmp_path / "records", "mpi_inf_3dhp", "test")
     assert len(people) == 4
-    wanted = _with_errors([person["joints3d_m"] for person in people], [10.1] * 4)
+    wanted = _with_errors([person["joints3d_lsp_m"] for person in people], [10.1] * 4)
     seen = np.array([_seen_from_the_front(*pair) for pair in zip(people, wanted, strict=True)])
     found = _evaluate(tmp_path, "mpi_inf_3dhp", joints3d=seen)
     assert found["metrics"]["mpjpe_mm"] == pytest.approx(10.1, rel=1e-4)
@@ -88,7 +88,7 @@ def test_mpi_inf_3dhp_test_set(tmp_path):
 
 def _seen_from_the_front(person, joints_m):
     """Joints turned so that the ray through the crop's centre becomes the viewing axis."""
-    focal, cx, cy = person["camera"]
+    focal, cx, cy = person["intrinsics_px"]
     ray = np.array([person["center_px"][0] - cx, person["center_px"][1] - cy, focal])
     away = Rotation.align_vectors([[0, 0, 1]], [ray / np.linalg.norm(ray)])[0]
     return away.apply(joints_m)
@@ -101,7 +101,7 @@ def test_mpi_inf_3dhp_validation_subject(tmp_path):
         test_mpi_inf_3dhp._write_session(root / subject / "Seq1", count=2)
     run(mpi_inf_3dhp.CONVERTER, root, tmp_path / "records", "--splits", "train,val")
     people = read_people(tmp_path / "records", "mpi_inf_3dhp", "val")
-    joints3d = _with_errors([person["joints3d_m"] for person in people], [10] * len(people))
+    joints3d = _with_errors([person["joints3d_lsp_m"] for person in people], [10] * len(people))
     for protocol in ("mpi_inf_3dhp_val", "stand_in"):
         numbers = _evaluate(tmp_path, protocol, joints3d=joints3d)["metrics"]
         assert numbers["mpjpe_mm"] == pytest.approx(10, rel=1e-4)
@@ -211,7 +211,7 @@ def _true_vertices(people, bodies):
 
     def vertices(person):
         body = SMPL(bodies[person["gender"].decode()])
-        return np.array(body(person["pose"][None], person["shape"][None])["vertices"])[0]
+        return np.array(body(person["pose"][None], person["beta"][None])["vertices"])[0]
 
     return np.array([vertices(person) for person in people])
 
@@ -240,7 +240,7 @@ def test_3dpw(tmp_path, pw3d_records, gendered):
 def test_3dpw_from_parameters(tmp_path, pw3d_records, gendered):
     """Pose and shape of the truth on the male body: right for men, too large for women."""
     flags = ("--male", tmp_path / "m.npz", "--female", tmp_path / "f.npz")
-    pose, beta = (np.array([p[key] for p in pw3d_records]) for key in ("pose", "shape"))
+    pose, beta = (np.array([p[key] for p in pw3d_records]) for key in ("pose", "beta"))
     body = ("--body", tmp_path / "m.npz")
     _evaluate(tmp_path, "3dpw", *flags, *body, pose=pose, beta=beta)
     rows = np.genfromtxt(tmp_path / "3dpw" / "samples.csv", delimiter=",", names=True, dtype=None)

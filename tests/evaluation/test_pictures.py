@@ -36,7 +36,7 @@ def _case(camera=(0.9, 0.0, 0.0)):
         predicted_px=rng.uniform(40, 180, (19, 2)),
         vertices_m=made_body().v_template * np.array([1.0, -1.0, -1.0]),
         camera=np.array(camera),
-        joints3d_m=tuple(rng.uniform(-0.5, 0.5, (2, 14, 3))),
+        joints3d_lsp_m=tuple(rng.uniform(-0.5, 0.5, (2, 14, 3))),
     )
 
 
@@ -84,7 +84,7 @@ def evaluated(tmp_path_factory):
     truth = read_truth([str(file)])
     rng = np.random.default_rng(0)
     noise_m = np.array([0.3, 0.01, 0.2, 0.1])[:, None, None] * rng.normal(size=(4, 14, 3))
-    prediction = Prediction(truth.joints3d_m + noise_m, truth.keypoints2d)
+    prediction = Prediction(truth.joints3d_lsp_m + noise_m, truth.keypoints2d)
     scores = score(find_protocol("stand_in"), prediction, truth)
     extremes = {
         name: draw_samples(indices, scores, prediction, truth, [str(file)])

@@ -16,7 +16,7 @@ STAND_IN = find_protocol("stand_in")
 def make_truth(count=6, seed=0):
     rng = np.random.default_rng(seed)
     return Truth(
-        joints3d_m=rng.normal(scale=0.4, size=(count, 14, 3)),
+        joints3d_lsp_m=rng.normal(scale=0.4, size=(count, 14, 3)),
         has_joints3d=np.ones(count, bool),
         keypoints2d=rng.uniform(-0.7, 0.7, (count, 19, 2)),
         visibility=rng.random((count, 19)) < 0.7,
@@ -26,7 +26,7 @@ def make_truth(count=6, seed=0):
         sizes_px=np.tile([224, 224], (count, 1)),
         whole=np.ones(count, bool),
         poses=np.zeros((count, 72)),
-        shapes=np.zeros((count, 10)),
+        betas=np.zeros((count, 10)),
         genders=np.array([""] * count),
         names=np.array([f"{index}.jpg" for index in range(count)]),
         sequences=np.array(["S8/Seq1"] * (count // 2) + ["S8/Seq2"] * (count - count // 2)),
@@ -35,7 +35,7 @@ def make_truth(count=6, seed=0):
 
 
 def perfect(truth):
-    return Prediction(truth.joints3d_m, truth.keypoints2d)
+    return Prediction(truth.joints3d_lsp_m, truth.keypoints2d)
 
 
 def test_a_perfect_prediction():
@@ -50,7 +50,7 @@ def test_a_perfect_prediction():
 
 def test_metres_become_millimetres_and_the_root_is_taken_off():
     truth = make_truth()
-    joints = truth.joints3d_m + 5.0
+    joints = truth.joints3d_lsp_m + 5.0
     joints[:, 0, 0] += 0.014  # one of 14 joints off by 14 mm
     scores = score(STAND_IN, Prediction(joints, truth.keypoints2d), truth)
     assert scores.summary()["mpjpe_mm"] == pytest.approx(1.0)
@@ -65,7 +65,7 @@ def test_2d_errors_are_pixels_of_a_224_crop_and_each_visible_keypoint_counts_ali
     keypoints[0, :, 0] += 2 / 224  # one pixel
     keypoints[1, :, 1] += 10 / 224
     keypoints[0, 5] = 99  # not visible
-    scores = score(STAND_IN, Prediction(truth.joints3d_m, keypoints), truth)
+    scores = score(STAND_IN, Prediction(truth.joints3d_lsp_m, keypoints), truth)
     assert scores.summary()["keypoint_error_px"] == pytest.approx((3 * 1 + 1 * 5) / 4)
 
 
@@ -84,7 +84,7 @@ def test_pck_of_keypoints_is_relative_to_the_longer_side_of_the_visible_box():
 def test_samples_without_3d_joints_do_not_count():
     truth = make_truth()
     truth.has_joints3d[1] = False
-    joints = truth.joints3d_m.copy()
+    joints = truth.joints3d_lsp_m.copy()
     joints[1] += np.arange(42).reshape(14, 3)
     scores = score(STAND_IN, Prediction(joints, truth.keypoints2d), truth)
     assert scores.summary()["mpjpe_mm"] == 0
@@ -102,8 +102,8 @@ def test_constant_answers_use_the_stricter_mean_body():
     truth, train = make_truth(seed=0), make_truth(30, seed=1)
     scores = score(STAND_IN, perfect(truth), truth, train)
     numbers = scores.summary()
-    centred = train.joints3d_m - train.joints3d_m[:, [2, 3]].mean(1, keepdims=True)
-    mean_body = np.broadcast_to(centred.mean(0), truth.joints3d_m.shape)
+    centred = train.joints3d_lsp_m - train.joints3d_lsp_m[:, [2, 3]].mean(1, keepdims=True)
+    mean_body = np.broadcast_to(centred.mean(0), truth.joints3d_lsp_m.shape)
     alone = score(STAND_IN, Prediction(mean_body, truth.keypoints2d), truth).summary()
     assert numbers["mean_body_mpjpe_mm"] == pytest.approx(alone["mpjpe_mm"])
     assert numbers["mean_body_pa_mpjpe_mm"] <= alone["pa_mpjpe_mm"]
@@ -115,12 +115,12 @@ def test_a_prediction_without_3d_is_scored_in_2d_only():
     scores = score(STAND_IN, Prediction(None, truth.keypoints2d), truth, make_truth(seed=1))
     assert list(scores.measures) == list(scores.constant) == ["keypoint_error_px"]
     with pytest.raises(UserError, match="hold nothing"):
-        score(find_protocol("keypoints2d"), Prediction(truth.joints3d_m, None), truth)
+        score(find_protocol("keypoints2d"), Prediction(truth.joints3d_lsp_m, None), truth)
 
 
 def test_groups():
     truth = make_truth()
-    joints = truth.joints3d_m.copy()
+    joints = truth.joints3d_lsp_m.copy()
     joints[:3, 0, 0] += 0.014
     scores = score(STAND_IN, Prediction(joints, None), truth)
     groups = group_means(scores.measures, truth.sequences)
@@ -143,7 +143,7 @@ def _h36m_truth():
 
 def test_h36m_averages_over_frames_and_over_actions():
     truth = _h36m_truth()
-    joints = truth.joints3d_m.copy()
+    joints = truth.joints3d_lsp_m.copy()
     errors_mm = np.array([10.0, 20.0, 20.0, 20.0, 40.0, 40.0])
     joints[:, 0, 0] += errors_mm * 14 / 1000
     scores = score(find_protocol("h36m_p1"), Prediction(joints, None), truth)
@@ -192,7 +192,7 @@ def test_mpi_inf_3dhp_turns_predictions_by_the_crops_ray():
     sequences = np.array(["TS1", "TS1", "TS3", "TS5", "TS6", "TS6"])
     truth = replace(truth, rays=rays, sequences=sequences)
     as_seen = np.stack(
-        [joints @ _turn(ray) for joints, ray in zip(truth.joints3d_m, rays, strict=True)]
+        [joints @ _turn(ray) for joints, ray in zip(truth.joints3d_lsp_m, rays, strict=True)]
     )
     scores = score(find_protocol("mpi_inf_3dhp"), Prediction(as_seen, None), truth)
     numbers = scores.summary()

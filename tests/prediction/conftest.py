@@ -5,11 +5,6 @@ from scipy.spatial.transform import Rotation
 from hmr.body.model_file import load_body
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
-
-
 @pytest.fixture(scope="session")
 def body(body_path):
     return load_body(body_path)

@@ -49,7 +49,7 @@ def test_every_record_follows_the_schema(records):
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_joints_project_onto_the_keypoints(records, split):
     for person in read_people(records, "mpi_inf_3dhp", split):
-        joints, (focal, cx, cy) = person["joints3d_m"], person["camera"]
+        joints, (focal, cx, cy) = person["joints3d_lsp_m"], person["intrinsics_px"]
         projected = joints[:, :2] / joints[:, 2:] * focal + (cx, cy)
         distance = np.linalg.norm(projected - person["keypoints2d_px"][:14], axis=1)
         assert distance.max() < 1.5, person["sequence"]

@@ -144,7 +144,7 @@ def test_keypoints_joints_and_camera_agree(h36m, tmp_path):
     run(CONVERTER, h36m, tmp_path / "out")
     for person in read_people(tmp_path / "out", "h36m", "train"):
         assert brightness_at(person, np.arange(14)).min() > 150
-        joints, (focal, cx, cy) = person["joints3d_m"], person["camera"]
+        joints, (focal, cx, cy) = person["joints3d_lsp_m"], person["intrinsics_px"]
         expected = _points(12)[person["frame"], LSP] / 1000
         np.testing.assert_allclose(joints, expected, atol=1e-4)
         if person["sequence"].endswith(b"cam0"):
@@ -156,12 +156,14 @@ def test_keypoints_joints_and_camera_agree(h36m, tmp_path):
 def test_the_neck_is_raw_joint_13_and_the_head_top_15(h36m, tmp_path):
     run(CONVERTER, h36m, tmp_path / "out")
     person = read_people(tmp_path / "out", "h36m", "train")[0]
-    np.testing.assert_allclose(person["joints3d_m"][12:], _points(1)[0, [13, 15]] / 1000, atol=1e-4)
+    np.testing.assert_allclose(
+        person["joints3d_lsp_m"][12:], _points(1)[0, [13, 15]] / 1000, atol=1e-4
+    )
 
 
 def test_focal_length_is_the_mean_of_both_axes(h36m):
     metadata = read_metadata(h36m / "metadata.xml")
-    np.testing.assert_allclose(metadata.camera(3), [FOCAL + 4, CX, CY])
+    np.testing.assert_allclose(metadata.intrinsics_px(3), [FOCAL + 4, CX, CY])
     assert metadata.prefixes[9, 3, 1] == "Discussion 1"
     assert metadata.prefixes[11, 2, 2] == "Directions"
 
@@ -206,7 +208,7 @@ def test_fits_become_pose_and_shape_with_an_upright_root(h36m, tmp_path):
     # Row j belongs to frame 5 j; the third frame has no fit, other videos have none.
     assert [person["has_smpl"] for person in people] == [1, 1] + [0] * 7
     np.testing.assert_allclose(people[1]["pose"][3:], poses[1, 3:], rtol=1e-5)
-    np.testing.assert_allclose(people[1]["shape"], np.arange(10) / 10, rtol=1e-6)
+    np.testing.assert_allclose(people[1]["beta"], np.arange(10) / 10, rtol=1e-6)
     stored = Rotation.from_rotvec(people[1]["pose"][:3]).as_matrix()
     raw = Rotation.from_rotvec(poses[1, :3]).as_matrix()
     np.testing.assert_allclose(stored, raw @ np.diag([1, -1, -1]), atol=1e-5)

@@ -19,7 +19,7 @@ from tests.helpers.converting import (
 )
 from tfrecords_tools.mpi_inf_3dhp import CONVERTER, moving_frames
 from tfrecords_tools.mpi_inf_3dhp_files import read_calibration, read_session
-from tfrecords_tools.mpi_inf_3dhp_test import fit_camera
+from tfrecords_tools.mpi_inf_3dhp_test import fit_intrinsics
 
 SIZE = 400
 FOCAL, CX, CY = 600.0, 200.0, 190.0
@@ -193,7 +193,7 @@ def test_joints_in_metres_project_onto_the_keypoints_with_the_records_camera(dat
     for person in read_people(tmp_path / "out", "mpi_inf_3dhp", "train"):
         if not person["sequence"].startswith(b"S1") or not person["sequence"].endswith(b"cam0"):
             continue
-        joints, (focal, cx, cy) = person["joints3d_m"], person["camera"]
+        joints, (focal, cx, cy) = person["joints3d_lsp_m"], person["intrinsics_px"]
         expected = _frames(5)[person["frame"]][[NAMES.index(name) for name in LSP14]] / 1000
         np.testing.assert_allclose(joints, expected, atol=1e-4)
         projected = joints[:, :2] / joints[:, 2:] * focal + (cx, cy)
@@ -205,7 +205,7 @@ def test_each_sequence_has_its_own_camera(dataset, tmp_path):
     focal = {}
     for person in read_people(tmp_path / "out", "mpi_inf_3dhp", "train"):
         scale = person["scale_factors"].mean()
-        focal[person["sequence"].decode()] = person["camera"][0] / scale
+        focal[person["sequence"].decode()] = person["intrinsics_px"][0] / scale
     assert focal["S1_Seq1_cam0"] == pytest.approx(600.0, abs=0.01)
     assert focal["S1_Seq1_cam8"] == pytest.approx(608.0, abs=0.01)
     assert focal["S2_Seq2_cam0"] == pytest.approx(700.0, abs=0.01)
@@ -232,7 +232,7 @@ def test_test_set_keeps_valid_frames_and_the_universal_skeleton(dataset, tmp_pat
     assert missing == {"missing sequence": ["TS2", "TS3", "TS4", "TS6"]}
     expected = 0.9 * _frames(4, MPI_INF_3DHP17)[1] / 1000
     index = [MPI_INF_3DHP17.index(name) for name in LSP14]
-    np.testing.assert_allclose(people[0]["joints3d_m"], expected[index], atol=1e-4)
+    np.testing.assert_allclose(people[0]["joints3d_lsp_m"], expected[index], atol=1e-4)
     assert brightness_at(people[0], np.arange(14)).min() > 180
 
 
@@ -240,15 +240,15 @@ def test_test_joints_can_be_those_that_project_onto_the_picture(dataset, tmp_pat
     options = ("--splits", "test", "--test_joints", "annot3")
     run(CONVERTER, dataset, tmp_path / "out", *options)
     person = read_people(tmp_path / "out", "mpi_inf_3dhp", "test")[0]
-    joints, (focal, cx, cy) = person["joints3d_m"], person["camera"]
+    joints, (focal, cx, cy) = person["joints3d_lsp_m"], person["intrinsics_px"]
     projected = joints[:, :2] / joints[:, 2:] * focal + (cx, cy)
     np.testing.assert_allclose(projected, person["keypoints2d_px"][:14], atol=0.6)
 
 
 def test_the_camera_is_recovered_from_both_annotations():
     points = _frames(4, MPI_INF_3DHP17)
-    np.testing.assert_allclose(fit_camera(_project(points), points), [FOCAL, CX, CY], rtol=1e-6)
-    assert fit_camera(np.zeros((0, 14, 2)), np.zeros((0, 14, 3))) is None
+    np.testing.assert_allclose(fit_intrinsics(_project(points), points), [FOCAL, CX, CY], rtol=1e-6)
+    assert fit_intrinsics(np.zeros((0, 14, 2)), np.zeros((0, 14, 3))) is None
 
 
 def test_people_that_are_mostly_outside_are_left_out(tmp_path):

@@ -91,10 +91,10 @@ def test_the_root_is_turned_into_the_camera_frame_and_betas_cut(tmp_path):
     stored = Rotation.from_rotvec(person["pose"][:3]).as_matrix()
     np.testing.assert_allclose(stored, expected, atol=1e-5)
     np.testing.assert_allclose(person["pose"][3:], POSES[1, 1, 3:], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(person["shape"], np.arange(10) / 10, rtol=1e-6)
+    np.testing.assert_allclose(person["beta"], np.arange(10) / 10, rtol=1e-6)
     assert person["has_smpl"] == 1 and person["has_joints3d"] == 0
     scale = person["scale_factors"].mean()
-    assert person["camera"][0] / scale == pytest.approx(1965, rel=1e-4)
+    assert person["intrinsics_px"][0] / scale == pytest.approx(1965, rel=1e-4)
 
 
 def test_joints_of_the_gendered_bodies_in_the_camera_frame(tmp_path, body_path):
@@ -105,7 +105,7 @@ def test_joints_of_the_gendered_bodies_in_the_camera_frame(tmp_path, body_path):
     posed = SMPL(open_body(body_path))(POSES[0, :1].astype(np.float32), shape)
     world = np.array(posed["joints3d"])[0, :14] + take["trans"][0][0]
     expected = world @ CAMERAS[0, :3, :3].T + CAMERAS[0, :3, 3]
-    np.testing.assert_allclose(person["joints3d_m"], expected, atol=1e-5)
+    np.testing.assert_allclose(person["joints3d_lsp_m"], expected, atol=1e-5)
 
 
 def test_splits_have_the_datasets_folders(tmp_path):

@@ -48,10 +48,10 @@ def test_more_than_the_configured_share_ends_it(tiny_config, tmp_path, one_bad_p
 
 
 def test_records_are_counted_once(tmp_path):
-    from hmr.data.pipeline import Source
+    from hmr.data.pipeline import RecordSet
     from hmr.training.bad_records import BadRecords
 
-    bad = BadRecords([Source("lsp", ["a"], [1000])], 0.5, tmp_path)
+    bad = BadRecords([RecordSet("lsp", ["a"], [1000])], 0.5, tmp_path)
     trail = np.arange(20)[:, None] + np.arange(-8, 1)
     for seen in ([9, 11], [12, 19], [9, 11]):  # 10 is lost twice, 13 to 18 once
         bad.note({"people/trail": trail[seen], "bodies/trail": trail[:2]})

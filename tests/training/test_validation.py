@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hmr.body.joints import SMPL_JOINTS
-from hmr.data.pipeline import find_sources
+from hmr.data.pipeline import find_record_sets
 from hmr.errors import UserError
 from hmr.evaluation.metrics import mpjpe
 from hmr.evaluation.samples import predict_split
@@ -38,9 +38,9 @@ def test_the_best_checkpoint_scores_what_was_logged(watched, tmp_path):
     scored = {line["step"]: line["validation/mpjpe_mm"] for line in lines if len(line) == 4}
     assert sorted(scored) == [4, 6]  # every fourth step, and the last
     best = min(scored, key=scored.get)
-    paths = find_sources(watched.data.root, {"mpi_inf_3dhp": 1.0})[0].paths
+    paths = find_record_sets(watched.data.root, {"mpi_inf_3dhp": 1.0})[0].paths
     prediction, truth = predict_split(load_model(tmp_path / "run" / "best"), paths, 4, 8)
-    error = 1000 * mpjpe(prediction.joints3d_m, truth.joints3d_m).mean()
+    error = 1000 * mpjpe(prediction.joints3d_lsp_m, truth.joints3d_lsp_m).mean()
     assert error == pytest.approx(scored[best], rel=1e-4)
     assert (tmp_path / "run" / "best" / f"ckpt-{best}.index").is_file()
     _check_events(tmp_path / "run" / "logs", lines)

@@ -35,7 +35,7 @@ _TAKES_A_TASK = 8
 
 
 class Takes:
-    """Poses of many takes, each with one shape.
+    """Poses of many takes, each with one beta.
 
     The poses lie in a temporary file without a name: four million take more than a gigabyte.
     """
@@ -44,10 +44,10 @@ class Takes:
         # Unbuffered: bodies are read one by one from all over the file.
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as this
         self._ends: list[int] = []
-        self._shapes: list[np.ndarray] = []
+        self._betas: list[np.ndarray] = []
 
-    def add(self, poses: np.ndarray, shape: np.ndarray) -> None:
-        """Adds a take: poses (N, 72), axis-angles in rad, root first; shape (10,).
+    def add(self, poses: np.ndarray, beta: np.ndarray) -> None:
+        """Adds a take: poses (N, 72), axis-angles in rad, root first; beta (10,).
 
         Raises:
             UserError: there is no room for temporary files.
@@ -62,16 +62,16 @@ class Takes:
                 f"folder on a larger disk and run the same command again."
             ) from error
         self._ends.append(len(self) + len(poses))
-        self._shapes.append(np.asarray(shape, np.float32))
+        self._betas.append(np.asarray(beta, np.float32))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def bodies(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Poses (n, 72) and shapes (n, 10) of these bodies."""
-        shapes = np.stack(self._shapes)[np.searchsorted(self._ends, rows, side="right")]
+        """Poses (n, 72) and betas (n, 10) of these bodies."""
+        betas = np.stack(self._betas)[np.searchsorted(self._ends, rows, side="right")]
         poses = np.frombuffer(b"".join(map(self._read_pose, rows.tolist())), np.float32)
-        return poses.reshape(len(rows), POSE_SIZE), shapes
+        return poses.reshape(len(rows), POSE_SIZE), betas
 
     def _read_pose(self, row: int) -> bytes:
         self._file.seek(row * _POSE_BYTES)
@@ -81,7 +81,7 @@ class Takes:
 class BodyUnits(Sequence):
     """All bodies in one seeded shuffle, cut into shards.
 
-    Item i is (poses (n, 72), shapes (n, 10)), made when it is asked for.
+    Item i is (poses (n, 72), betas (n, 10)), made when it is asked for.
     """
 
     def __init__(self, takes: Takes, per_shard: int = BODIES_PER_SHARD):
@@ -100,12 +100,12 @@ class BodyUnits(Sequence):
 
 def convert_bodies(unit: tuple[np.ndarray, np.ndarray]) -> Iterator[Outcome]:
     """The records of a unit of `BodyUnits`."""
-    for pose, shape in zip(*unit, strict=True):
-        yield mocap_to_example(pose, shape)
+    for pose, beta in zip(*unit, strict=True):
+        yield mocap_to_example(pose, beta)
 
 
 ReadTake = Callable[[Path], tuple[np.ndarray, np.ndarray]]
-"""Path -> poses (N, 72) and shape (10,); may raise `SampleError`; picklable."""
+"""Path -> poses (N, 72) and beta (10,); may raise `SampleError`; picklable."""
 
 
 def bodies_job(

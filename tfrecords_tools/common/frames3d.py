@@ -27,9 +27,9 @@ class Frame:
         dataset, sequence, activity: see `schema.PERSON_KEYS`.
         frame: 0-based number in the take.
         joints2d_px: (14, 2) LSP-14 joints.
-        joints3d_mm: (14, 3) in the camera frame.
-        camera: (3,) focal length, cx, cy in px, or None.
-        pose, shape, gender: SMPL parameters where they are known.
+        joints3d_lsp_mm: (14, 3) in the camera frame.
+        intrinsics_px: (3,) focal length, cx, cy in px, or None.
+        pose, beta, gender: SMPL parameters where they are known.
     """
 
     path: Path
@@ -37,11 +37,11 @@ class Frame:
     sequence: str
     frame: int
     joints2d_px: np.ndarray
-    joints3d_mm: np.ndarray
-    camera: np.ndarray | None = None
+    joints3d_lsp_mm: np.ndarray
+    intrinsics_px: np.ndarray | None = None
     activity: str = ""
     pose: np.ndarray | None = None
-    shape: np.ndarray | None = None
+    beta: np.ndarray | None = None
     gender: str = ""
 
     @property
@@ -98,15 +98,15 @@ def _person(frame: Frame, image: np.ndarray, min_joints_inside: int) -> Person:
         full_body_scale(labels),
         MARGIN_PX,
         whole_center=True,
-        camera=frame.camera,
+        intrinsics_px=frame.intrinsics_px,
         filename=frame.path.name,
         dataset=frame.dataset,
-        joints3d_m=frame.joints3d_mm / 1000.0,
+        joints3d_lsp_m=frame.joints3d_lsp_mm / 1000.0,
         sequence=frame.sequence,
         frame=frame.frame,
         activity=frame.activity,
         pose=frame.pose,
-        shape=frame.shape,
+        beta=frame.beta,
         gender=frame.gender,
     )
 
@@ -115,6 +115,6 @@ def _labels(frame: Frame) -> Labels:
     """All 14 joints count as labelled, hidden or not; the face has no labels."""
     keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
     keypoints[: len(LSP14)], visibility[: len(LSP14)] = frame.joints2d_px, 1
-    if not np.isfinite(frame.joints3d_mm).all():
+    if not np.isfinite(frame.joints3d_lsp_mm).all():
         raise SampleError("coordinates that are not finite", frame.name)
     return Labels(keypoints, visibility, frame.name)

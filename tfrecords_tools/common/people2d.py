@@ -46,7 +46,7 @@ class PicturePeople:
         dataset: name of the record set.
         people: their 2D labels.
         crop: how they are cut.
-        extras: per person, what else `schema.Person` takes (joints3d_m, pose, ...), if anything.
+        extras: per person, what else `schema.Person` takes (pose, beta, ...), if anything.
     """
 
     path: Path

@@ -161,7 +161,7 @@ def cut_person(
     margin_px: int,
     *,
     whole_center: bool = False,
-    camera: np.ndarray | None = None,
+    intrinsics_px: np.ndarray | None = None,
     **fields: Any,
 ) -> Person:
     """A person scaled and cut out of a picture.
@@ -173,7 +173,7 @@ def cut_person(
         margin_px: half the side of the window; where it leaves the picture it is cut off.
         whole_center: round the middle of the keypoints' box to whole pixels before cutting, as the
             original does in sets with 3D joints.
-        camera: (3,) focal length, cx, cy in the picture's pixels; stored for the window.
+        intrinsics_px: (3,) focal length, cx, cy in the picture's pixels; stored for the window.
         **fields: filename, dataset and whatever else `Person` takes.
     Raises:
         SampleError: unusable labels, or the window lies outside the picture.
@@ -197,7 +197,9 @@ def cut_person(
         center_px=center - start,
         keypoints2d_px=_zero_unlabelled(keypoints, labels.visibility),
         visibility=labels.visibility,
-        camera=None if camera is None else _window_camera(camera, factors, start),
+        intrinsics_px=None
+        if intrinsics_px is None
+        else _window_intrinsics(intrinsics_px, factors, start),
         scale_factors=factors[::-1],
         crop_origin_px=start,
         **fields,
@@ -220,8 +222,12 @@ def _scaled_window(
     )
 
 
-def _window_camera(camera: np.ndarray, factors: np.ndarray, start: np.ndarray) -> np.ndarray:
-    return np.concatenate([[camera[0] * factors.mean()], camera[1:] * factors - start])
+def _window_intrinsics(
+    intrinsics_px: np.ndarray, factors: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    return np.concatenate(
+        [[intrinsics_px[0] * factors.mean()], intrinsics_px[1:] * factors - start]
+    )
 
 
 def _zero_unlabelled(keypoints2d_px: np.ndarray, visibility: np.ndarray) -> np.ndarray:

@@ -31,13 +31,13 @@ def draw_person(person: dict[str, Any], caption: str, body_path: Path | None) ->
     if person["has_smpl"] > 0 and body_path is not None:
         panels.append(_fit(draw_body(image, person, body_path)))
     elif person["has_joints3d"] > 0:
-        panels.append(draw_joints3d(person["joints3d_m"]))
+        panels.append(draw_joints3d(person["joints3d_lsp_m"]))
     return _with_caption(np.concatenate(panels, axis=1), caption)
 
 
-def draw_joints3d(joints3d_m: np.ndarray) -> np.ndarray:
+def draw_joints3d(joints3d_lsp_m: np.ndarray) -> np.ndarray:
     """The joints (14, 3), camera frame, turned by 90 degrees, fitted into a square."""
-    side_view = np.stack([-joints3d_m[:, 2], joints3d_m[:, 1]], axis=1)
+    side_view = np.stack([-joints3d_lsp_m[:, 2], joints3d_lsp_m[:, 1]], axis=1)
     side_view -= (side_view.min(axis=0) + side_view.max(axis=0)) / 2
     reach = max(float(np.abs(side_view).max()), 1e-6)
     points = side_view * (0.42 * CELL_PX / reach) + CELL_PX / 2
@@ -49,7 +49,7 @@ def draw_joints3d(joints3d_m: np.ndarray) -> np.ndarray:
 
 def draw_body(image: np.ndarray, person: dict[str, Any], body_path: Path) -> np.ndarray:
     """The record's SMPL body over its picture, placed where its joints meet the keypoints best."""
-    vertices_m, joints_m, faces = _pose_body(person["pose"], person["shape"], body_path)
+    vertices_m, joints_m, faces = _pose_body(person["pose"], person["beta"], body_path)
     shown = person["visibility"] > 0
     scale, offset = fit_weak_perspective(joints_m[shown, :2], person["keypoints2d_px"][shown])
     vertices_px = vertices_m * scale
@@ -75,18 +75,18 @@ def _open_body(path: Path) -> tuple[Any, np.ndarray]:
 
 
 def _pose_body(
-    pose: np.ndarray, shape: np.ndarray, path: Path
+    pose: np.ndarray, beta: np.ndarray, path: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices (6890, 3) m, joints (19, 3) m and faces of a posed body."""
     smpl, faces = _open_body(path)
-    posed = smpl(pose[None], shape[None])
+    posed = smpl(pose[None], beta[None])
     return np.array(posed["vertices"][0]), np.array(posed["joints3d"][0]), faces
 
 
-def draw_mocap(pose: np.ndarray, shape: np.ndarray, name: str, body_path: Path) -> np.ndarray:
+def draw_mocap(pose: np.ndarray, beta: np.ndarray, name: str, body_path: Path) -> np.ndarray:
     """A body from the front and from the side, its root rotation left out."""
     upright = np.concatenate([_FRONT_TO_CAMERA, pose[3:]]).astype(np.float32)
-    vertices_m, _, faces = _pose_body(upright, shape, body_path)
+    vertices_m, _, faces = _pose_body(upright, beta, body_path)
     views = [turned_view(vertices_m, faces, angle, CELL_PX, CELL_PX) for angle in (0, 90)]
     return _with_caption(np.concatenate(views, axis=1), name)
 

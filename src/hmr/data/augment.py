@@ -83,7 +83,7 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         input_size: side S of the network's input; the 224-pixel crop is scaled to it.
     Returns:
         images (S, S, 3) float32 in [-1, 1]; keypoints2d (19, 2) normalised to the crop, zero where
-        invisible; visibility (19,); joints3d (14, 3) m; has_joints3d; pose (72,); beta (10,);
+        invisible; visibility (19,); joints3d_lsp_m (14, 3) m; has_joints3d; pose (72,); beta (10,);
         has_smpl.
     """
     people = {key: value[None] for key, value in person.items()}
@@ -138,7 +138,7 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     labels = {
         "keypoints2d": normalise(crop_px) * visibility[..., None],
         "visibility": visibility,
-        "joints3d": cropped["joints3d_m"],
+        "joints3d_lsp_m": cropped["joints3d_lsp_m"],
         "pose": cropped["pose"],
     }
     mirrored = mirror_labels(labels)
@@ -149,7 +149,7 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {
         "images": cropped["images"],
         **chosen,
-        "beta": cropped["shape"],
+        "beta": cropped["beta"],
         "has_joints3d": cropped["has_joints3d"],
         "has_smpl": cropped["has_smpl"],
     }
@@ -258,7 +258,7 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     the losses centre them on the hips, so it has no effect and is left out.
 
     Args:
-        labels: keypoints2d (..., 19, 2), visibility (..., 19), joints3d (..., 14, 3) and pose
+        labels: keypoints2d (..., 19, 2), visibility (..., 19), joints3d_lsp_m (..., 14, 3) and pose
             (..., 72), of any leading dimensions.
     """
     visibility = tf.gather(labels["visibility"], COCOPLUS_FLIP, axis=-1)
@@ -268,10 +268,10 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     pose = labels["pose"]
     axes = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], (24, 3)], 0))
     axes = tf.gather(axes, SMPL_FLIP, axis=-2) * AXIS_ANGLE_FLIP_SIGN
-    joints = tf.gather(labels["joints3d"], LSP14_FLIP, axis=-2)
+    joints = tf.gather(labels["joints3d_lsp_m"], LSP14_FLIP, axis=-2)
     return {
         "keypoints2d": keypoints,
         "visibility": visibility,
-        "joints3d": joints * tf.constant([-1.0, 1.0, 1.0]),
+        "joints3d_lsp_m": joints * tf.constant([-1.0, 1.0, 1.0]),
         "pose": tf.reshape(axes, tf.shape(pose)),
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from hmr.data.pipeline import Source, evaluation_dataset, explain_input_error
+from hmr.data.pipeline import RecordSet, evaluation_dataset, explain_input_error
 
 
 def evaluation_batches(
@@ -22,4 +22,4 @@ def evaluation_batches(
         dataset = evaluation_dataset(paths, input_size, batch_size, limit)
         yield from dataset.as_numpy_iterator()
     except tf.errors.OpError as error:
-        raise explain_input_error([Source("records", paths, counts=())], error) from error
+        raise explain_input_error([RecordSet("records", paths, counts=())], error) from error

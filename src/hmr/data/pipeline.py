@@ -46,7 +46,7 @@ _DRAWS = 256
 
 
 @dataclass(frozen=True)
-class Source:
+class RecordSet:
     """One dataset's records in the training mix.
 
     Attributes:
@@ -105,7 +105,7 @@ class PipelineSettings:
         return None if self.service else self.seed
 
 
-def find_sources(root: str, weights: Mapping[str, float], split: str = "train") -> list[Source]:
+def find_record_sets(root: str, weights: Mapping[str, float], split: str = "train") -> list[RecordSet]:
     """Looks up the configured datasets.
 
     Args:
@@ -121,12 +121,12 @@ def find_sources(root: str, weights: Mapping[str, float], split: str = "train") 
             paths = find_shards(root, name, split)
             counts = count_by_shard(root, name, split)
             has_3d = _carries_3d(_readable_record(paths[0]), paths[0])
-            sources.append(Source(name, paths, counts, weight, has_3d))
+            sources.append(RecordSet(name, paths, counts, weight, has_3d))
     return sources
 
 
 def training_dataset(
-    images: Sequence[Source], mocap: Sequence[Source], settings: PipelineSettings
+    images: Sequence[RecordSet], mocap: Sequence[RecordSet], settings: PipelineSettings
 ) -> tf.data.Dataset:
     """Endless training batches.
 
@@ -139,7 +139,7 @@ def training_dataset(
         settings: what a batch looks like.
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
-        visibility (B, 19); joints3d (B, 14, 3) m; has_joints3d (B,); pose (B, 72); beta (B, 10);
+        visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72); beta (B, 10);
         has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the
         `trail_key` of both streams, which tells the records that could not be read and were left
         out; they are numbered through all sources, images first.
@@ -202,15 +202,15 @@ def evaluation_dataset(
     return _untuned(prepared.batch(batch_size))
 
 
-def mean_body(mocap: Sequence[Source], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
-    """Mean pose (72,) axis-angles and mean shape (10,) of the first mocap records."""
+def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
+    """Mean pose (72,) axis-angles and mean beta (10,) of the first mocap records."""
     paths = [path for source in mocap for path in source.paths]
     bodies = tf.data.TFRecordDataset(paths).take(limit).batch(4096).map(parse_mocap)
-    poses, shapes = zip(*bodies.as_numpy_iterator(), strict=True)
-    return np.concatenate(poses).mean(axis=0), np.concatenate(shapes).mean(axis=0)
+    poses, betas = zip(*bodies.as_numpy_iterator(), strict=True)
+    return np.concatenate(poses).mean(axis=0), np.concatenate(betas).mean(axis=0)
 
 
-def explain_input_error(sources: Sequence[Source], error: tf.errors.OpError) -> UserError:
+def explain_input_error(sources: Sequence[RecordSet], error: tf.errors.OpError) -> UserError:
     """Finds the record behind an error of the input pipeline and says what is wrong with it."""
     for source in sources:
         for path in source.paths:
@@ -257,7 +257,7 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
     return bool(person["has_joints3d"] or person["has_smpl"])
 
 
-def _first_numbers(sources: Sequence[Source]) -> list[int]:
+def _first_numbers(sources: Sequence[RecordSet]) -> list[int]:
     """The number of each source's first record, counted through all of them."""
     return [0, *itertools.accumulate(source.examples for source in sources)][:-1]
 
@@ -272,7 +272,7 @@ def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
     return _seeds(settings.order).map(draw).unbatch()
 
 
-def _mix(sources: Sequence[tuple[Source, int]], settings: PipelineSettings) -> tf.data.Dataset:
+def _mix(sources: Sequence[tuple[RecordSet, int]], settings: PipelineSettings) -> tf.data.Dataset:
     """Records of sources, each with the number of its first record."""
     orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
     streams = [_shuffled(*each, order, settings) for each, order in zip(sources, orders)]
@@ -297,7 +297,7 @@ def _seeds(seed: int | None) -> tf.data.Dataset:
 
 
 def _shuffled(
-    source: Source, first: int, seed: int | None, settings: PipelineSettings
+    source: RecordSet, first: int, seed: int | None, settings: PipelineSettings
 ) -> tf.data.Dataset:
     counts = np.asarray(source.counts, np.int64)
     shards = (list(source.paths), first + np.cumsum(counts) - counts, counts)

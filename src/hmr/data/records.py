@@ -50,9 +50,9 @@ def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         center_px: (2,) float32, x and y of the keypoint box's middle.
         keypoints2d_px: (19, 2) float32, cocoplus order.
         visibility: (19,) float32, 1 where labelled, else 0.
-        joints3d_m: (14, 3) float32, camera frame; zero where absent.
+        joints3d_lsp_m: (14, 3) float32, camera frame; zero where absent.
         pose: (72,) float32, rad; zero where absent.
-        shape: (10,) float32; zero where absent.
+        beta: (10,) float32; zero where absent.
         has_joints3d, has_smpl: float32, 1 or 0.
         filename: string.
     """
@@ -74,7 +74,7 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Returns:
         the keys of `parse_person`, and
-        camera: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
+        intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
         size_px: (2,) int64, rows and columns of the stored image.
         scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
         crop_origin_px: (2,) float32.
@@ -84,7 +84,7 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     raw = parse_raw(serialized)
     return {
         **_person(raw),
-        "camera": raw["image/cam"],
+        "intrinsics_px": raw["image/cam"],
         "size_px": tf.concat([raw["image/height"], raw["image/width"]], 0),
         "scale_factors": raw["meta/scale_factors"],
         "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
@@ -110,21 +110,21 @@ def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     labelled = tf.concat([visibility > 0, face_visibility > 0], -1)
     has_joints3d = tf.reduce_all(tf.math.is_finite(gt3d), -1)
     has_smpl = tf.cast(has_3d > 0, tf.float32)
-    joints3d_m = tf.where(has_joints3d[..., None], gt3d, tf.zeros_like(gt3d))
+    joints3d_lsp_m = tf.where(has_joints3d[..., None], gt3d, tf.zeros_like(gt3d))
     return {
         "center_px": tf.cast(raw["image/center"], tf.float32),
         "keypoints2d_px": tf.stack([x, y], axis=-1),
         "visibility": tf.cast(labelled, tf.float32),
-        "joints3d_m": tf.reshape(joints3d_m, tf.concat([tf.shape(gt3d)[:-1], (len(LSP14), 3)], 0)),
+        "joints3d_lsp_m": tf.reshape(joints3d_lsp_m, tf.concat([tf.shape(gt3d)[:-1], (len(LSP14), 3)], 0)),
         "pose": raw["mosh/pose"] * has_smpl,
-        "shape": raw["mosh/shape"] * has_smpl,
+        "beta": raw["mosh/shape"] * has_smpl,
         "has_joints3d": tf.cast(has_joints3d, tf.float32),
         "has_smpl": has_smpl[..., 0],
     }
 
 
 def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Parses body records (...,): pose (..., 72) in rad and shape (..., 10), both float32."""
+    """Parses body records (...,): pose (..., 72) in rad and beta (..., 10), both float32."""
     raw = tf.io.parse_example(serialized, _parser_spec(MOCAP_KEYS))
     return raw["pose"], raw["shape"]
 

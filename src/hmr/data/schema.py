@@ -98,9 +98,9 @@ class Person:
         center_px: (2,) x, y of the middle of the keypoint box.
         keypoints2d_px: (19, 2) cocoplus joints in the stored picture; zero where unlabelled.
         visibility: (19,) int, 0 where unlabelled.
-        joints3d_m: (14, 3) LSP-14 joints in the camera frame, or None.
-        pose, shape: SMPL parameters (72,) rad and (10,), or None.
-        camera: (3,) focal length, cx, cy of the stored picture, px, or None.
+        joints3d_lsp_m: (14, 3) LSP-14 joints in the camera frame, or None.
+        pose, beta: SMPL parameters (72,) rad and (10,), or None.
+        intrinsics_px: (3,) focal length, cx, cy of the stored picture, px, or None.
         scale_factors: (2,) rows, columns: stored size / original size, or None.
         crop_origin_px: (2,) x, y of the stored picture's corner in the scaled one, or None.
         sequence, frame, activity, gender: see `PERSON_KEYS`.
@@ -114,10 +114,10 @@ class Person:
     center_px: np.ndarray
     keypoints2d_px: np.ndarray
     visibility: np.ndarray
-    joints3d_m: np.ndarray | None = None
+    joints3d_lsp_m: np.ndarray | None = None
     pose: np.ndarray | None = None
-    shape: np.ndarray | None = None
-    camera: np.ndarray | None = None
+    beta: np.ndarray | None = None
+    intrinsics_px: np.ndarray | None = None
     scale_factors: np.ndarray | None = None
     crop_origin_px: np.ndarray | None = None
     sequence: str = ""
@@ -132,15 +132,15 @@ class Person:
         for name, shape in _OPTIONAL_SHAPES.items():
             if getattr(self, name) is not None:
                 _check_array(name, getattr(self, name), shape)
-        if (self.pose is None) != (self.shape is None):
-            raise ValueError("pose and shape come together. Received only one of them.")
+        if (self.pose is None) != (self.beta is None):
+            raise ValueError("pose and beta come together. Received only one of them.")
 
 
 _OPTIONAL_SHAPES = {
-    "joints3d_m": (len(LSP14), 3),
+    "joints3d_lsp_m": (len(LSP14), 3),
     "pose": (72,),
-    "shape": (10,),
-    "camera": (3,),
+    "beta": (10,),
+    "intrinsics_px": (3,),
     "scale_factors": (2,),
     "crop_origin_px": (2,),
 }
@@ -190,19 +190,19 @@ def _keypoint_values(person: Person) -> dict[str, Any]:
 
 def _body_values(person: Person) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if person.joints3d_m is not None or person.pose is not None:
+    if person.joints3d_lsp_m is not None or person.pose is not None:
         values["meta/has_3d"] = int(person.pose is not None)
-    if person.joints3d_m is not None:
-        values["mosh/gt3d"] = np.asarray(person.joints3d_m).ravel()
+    if person.joints3d_lsp_m is not None:
+        values["mosh/gt3d"] = np.asarray(person.joints3d_lsp_m).ravel()
     if person.pose is not None:
-        values |= {"mosh/pose": person.pose, "mosh/shape": person.shape}
+        values |= {"mosh/pose": person.pose, "mosh/shape": person.beta}
         values["meta/gender"] = (person.gender or "n").encode()
     return values
 
 
 def _origin_values(person: Person) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "image/cam": person.camera,
+        "image/cam": person.intrinsics_px,
         "meta/scale_factors": person.scale_factors,
         "meta/crop_pt": person.crop_origin_px,
         "meta/sequence": person.sequence.encode() or None,
@@ -212,11 +212,11 @@ def _origin_values(person: Person) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def mocap_to_example(pose: np.ndarray, shape: np.ndarray) -> bytes:
-    """Serialises one body: pose (72,) axis-angles in rad, root first; shape (10,)."""
+def mocap_to_example(pose: np.ndarray, beta: np.ndarray) -> bytes:
+    """Serialises one body: pose (72,) axis-angles in rad, root first; beta (10,)."""
     _check_array("pose", pose, (72,))
-    _check_array("shape", shape, (10,))
-    values = {"pose": pose, "shape": shape, "meta/schema_version": SCHEMA_VERSION}
+    _check_array("beta", beta, (10,))
+    values = {"pose": pose, "shape": beta, "meta/schema_version": SCHEMA_VERSION}
     return _serialize(values, MOCAP_KEYS)
 
 

@@ -17,7 +17,7 @@ from hmr.geometry.crop import CROP_SIZE, from_normalized
 
 MM_PER_M = 1000.0
 JOINTS = len(LSP14)
-JOINTS_ONLY, KEYPOINTS_ONLY = ("joints3d_m",), ("keypoints2d",)
+JOINTS_ONLY, KEYPOINTS_ONLY = ("joints3d_lsp_m",), ("keypoints2d",)
 
 Errors = tuple[np.ndarray, np.ndarray]
 """Distances (N, K), and which of them count (N, K)."""
@@ -113,7 +113,7 @@ def _aligned_errors_mm(prediction: Prediction, truth: Truth, root: str) -> Error
 
 
 def _joints_mm(prediction: Prediction, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
-    return MM_PER_M * np.asarray(prediction.joints3d_m), MM_PER_M * truth.joints3d_m
+    return MM_PER_M * np.asarray(prediction.joints3d_lsp_m), MM_PER_M * truth.joints3d_lsp_m
 
 
 def _every_joint(truth: Truth) -> np.ndarray:
@@ -203,7 +203,7 @@ def _pixel(label: str, compute: Callable[[Prediction, Truth, str], Samples]) -> 
 MEASURES: dict[str, Measure] = {
     "mpjpe_mm": Measure("MPJPE mm", over_points(_root_errors_mm)),
     "pa_mpjpe_mm": Measure("PA-MPJPE mm", over_points(_aligned_errors_mm)),
-    "pve_mm": Measure("PVE mm", _vertex_errors_mm, ("meshes", "joints3d_m")),
+    "pve_mm": Measure("PVE mm", _vertex_errors_mm, ("meshes", "joints3d_lsp_m")),
     "pck150": _rising("PCK@150 %", _root_errors_mm, _PCK, JOINTS_ONLY),
     "auc150": _rising("AUC %", _root_errors_mm, _auc_share, JOINTS_ONLY),
     "pa_pck150": _rising("PA-PCK@150 %", _aligned_errors_mm, _PCK, JOINTS_ONLY),

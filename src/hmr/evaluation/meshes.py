@@ -52,36 +52,36 @@ class PosedBodies:
         bodies: name -> layer, such as "m" and "f".
         which: (N,) str, the name of each sample's layer.
         poses: (N, 72) axis-angles, radians, root first.
-        shapes: (N, 10).
+        betas: (N, 10).
     """
 
     bodies: Mapping[str, SMPL]
     which: np.ndarray
     poses: np.ndarray
-    shapes: np.ndarray
+    betas: np.ndarray
 
     def __len__(self) -> int:
         return len(self.poses)
 
     def take(self, chosen: np.ndarray) -> PosedBodies:
         """See `Meshes`."""
-        return PosedBodies(self.bodies, self.which[chosen], self.poses[chosen], self.shapes[chosen])
+        return PosedBodies(self.bodies, self.which[chosen], self.poses[chosen], self.betas[chosen])
 
     def vertices_m(self, chosen: slice) -> np.ndarray:
         """See `Meshes`."""
-        which, poses, shapes = self.which[chosen], self.poses[chosen], self.shapes[chosen]
+        which, poses, betas = self.which[chosen], self.poses[chosen], self.betas[chosen]
         vertices = np.empty((len(poses), *next(iter(self.bodies.values())).body.v_template.shape))
         for name, body in self.bodies.items():
             rows = np.flatnonzero(which == name)
             if len(rows):
-                posed = body(poses[rows].astype(np.float32), shapes[rows].astype(np.float32))
+                posed = body(poses[rows].astype(np.float32), betas[rows].astype(np.float32))
                 vertices[rows] = np.asarray(posed["vertices"])
         return vertices
 
 
-def posed(body: SMPL, poses: np.ndarray, shapes: np.ndarray) -> PosedBodies:
-    """Bodies of one layer: poses (N, 72) and shapes (N, 10)."""
-    return PosedBodies({"": body}, np.full(len(poses), ""), poses, shapes)
+def posed(body: SMPL, poses: np.ndarray, betas: np.ndarray) -> PosedBodies:
+    """Bodies of one layer: poses (N, 72) and betas (N, 10)."""
+    return PosedBodies({"": body}, np.full(len(poses), ""), poses, betas)
 
 
 def in_batches(meshes: Meshes, what: str) -> Iterator[tuple[slice, np.ndarray]]:

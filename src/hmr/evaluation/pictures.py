@@ -40,7 +40,7 @@ class Case:
         true_px, visible: (19, 2) crop pixels and (19,) bool.
         predicted_px: (19, 2) crop pixels, or None.
         vertices_m, camera: (6890, 3) camera's axes and (3,) s, tx, ty, or None.
-        joints3d_m: true and predicted (14, 3), or None.
+        joints3d_lsp_m: true and predicted (14, 3), or None.
     """
 
     image: np.ndarray
@@ -49,7 +49,7 @@ class Case:
     predicted_px: np.ndarray | None = None
     vertices_m: np.ndarray | None = None
     camera: np.ndarray | None = None
-    joints3d_m: tuple[np.ndarray, np.ndarray] | None = None
+    joints3d_lsp_m: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarr
         views["prediction"] = draw_skeleton(case.image, case.predicted_px)
     if case.vertices_m is not None and faces is not None and len(faces):
         views |= _body_views(case, faces)
-    if case.joints3d_m is not None:
-        views["from the left, labels pale"] = draw_from_side(*case.joints3d_m)
+    if case.joints3d_lsp_m is not None:
+        views["from the left, labels pale"] = draw_from_side(*case.joints3d_lsp_m)
     return views
 
 
@@ -190,9 +190,9 @@ def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Ca
     vertices = camera = joints = None
     if meshes is not None and cameras is not None:
         vertices, camera = meshes.vertices_m(slice(index, index + 1))[0], cameras[index]
-    if prediction.joints3d_m is not None and truth.has_joints3d[index]:
+    if prediction.joints3d_lsp_m is not None and truth.has_joints3d[index]:
         lsp = slice(len(LSP14))
-        joints = (truth.joints3d_m[index][lsp], prediction.joints3d_m[index][lsp])
+        joints = (truth.joints3d_lsp_m[index][lsp], prediction.joints3d_lsp_m[index][lsp])
     return Case(
         image=np.rint((image + 1.0) * 127.5).astype(np.uint8),
         true_px=from_normalized(truth.keypoints2d[index]),
@@ -200,7 +200,7 @@ def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Ca
         predicted_px=None if keypoints is None else from_normalized(keypoints[index]),
         vertices_m=vertices,
         camera=camera,
-        joints3d_m=joints,
+        joints3d_lsp_m=joints,
     )
 
 

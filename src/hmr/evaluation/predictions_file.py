@@ -58,7 +58,7 @@ def read_predictions(path: str | Path, truth: Truth, body: SMPL | None = None) -
     if joints is None and meshes is not None and body is not None:
         joints = regress(meshes, body.body.cocoplus_regressor, "joints of the meshes")
     return Prediction(
-        joints3d_m=None if joints is None else joints[:, : len(LSP14)],
+        joints3d_lsp_m=None if joints is None else joints[:, : len(LSP14)],
         keypoints2d=found.get("keypoints2d"),
         cameras=found.get("camera"),
         meshes=meshes,

@@ -119,7 +119,7 @@ class GenderedBodies(Reference):
                 f"{(~known).sum()} of {len(truth)} lack them. Convert the dataset again: make "
                 "tfrecords PW3D=/path/to/3DPW"
             )
-        meshes = PosedBodies(self.bodies, truth.genders, truth.poses, truth.shapes)
+        meshes = PosedBodies(self.bodies, truth.genders, truth.poses, truth.betas)
         truth = replace(truth, meshes=meshes, has_joints3d=np.ones(len(truth), bool))
         return self.with_joints(prediction, truth, meshes)
 
@@ -131,7 +131,7 @@ class GenderedBodies(Reference):
             if len(rows):
                 regressor = layer.body.cocoplus_regressor[: len(LSP14)]
                 joints[rows] = regress(meshes.take(rows), regressor, "true joints")
-        return prediction, replace(truth, joints3d_m=joints)
+        return prediction, replace(truth, joints3d_lsp_m=joints)
 
     def notes(self) -> dict[str, str]:
         """See `Reference`."""
@@ -160,7 +160,7 @@ class GenderedBodiesH36M(GenderedBodies):
             return regress(side, self._regressor, what)
 
         predicted, true = joints(prediction.meshes, "joints"), joints(meshes, "true joints")
-        return replace(prediction, joints3d_m=predicted), replace(truth, joints3d_m=true)
+        return replace(prediction, joints3d_lsp_m=predicted), replace(truth, joints3d_lsp_m=true)
 
     def notes(self) -> dict[str, str]:
         """See `Reference`."""

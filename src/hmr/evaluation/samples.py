@@ -28,8 +28,8 @@ class Truth:
 
     Attributes:
         records: (N,) int, the record's number among those of the split.
-        joints3d_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. A 15th
-            is the pelvis, where the protocol's root is that.
+        joints3d_lsp_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. A
+            15th is the pelvis, where the protocol's root is that.
         has_joints3d: (N,) bool.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         visibility: (N, 19) bool.
@@ -37,14 +37,14 @@ class Truth:
         centers_px: (N, 2) x, y of the crop's centre in the stored picture.
         sizes_px: (N, 2) rows, columns of the stored picture.
         whole: (N,) bool, the stored picture is the dataset's own, neither scaled nor cut.
-        poses, shapes: (N, 72) and (N, 10) SMPL parameters; zero where absent.
+        poses, betas: (N, 72) and (N, 10) SMPL parameters; zero where absent.
         genders: (N,) str, the body that these belong to; empty where absent.
         names, sequences, activities: (N,) str, the record's own; empty where absent.
         meshes: the true bodies, where the protocol has them.
     """
 
     records: np.ndarray
-    joints3d_m: np.ndarray
+    joints3d_lsp_m: np.ndarray
     has_joints3d: np.ndarray
     keypoints2d: np.ndarray
     visibility: np.ndarray
@@ -53,7 +53,7 @@ class Truth:
     sizes_px: np.ndarray
     whole: np.ndarray
     poses: np.ndarray
-    shapes: np.ndarray
+    betas: np.ndarray
     genders: np.ndarray
     names: np.ndarray
     sequences: np.ndarray
@@ -61,7 +61,7 @@ class Truth:
     meshes: Meshes | None = None
 
     def __len__(self) -> int:
-        return len(self.joints3d_m)
+        return len(self.joints3d_lsp_m)
 
     def take(self, chosen: np.ndarray) -> Truth:
         """The chosen samples, by mask or indices."""
@@ -73,14 +73,14 @@ class Prediction:
     """Estimates for N samples; what a method does not give is None.
 
     Attributes:
-        joints3d_m: (N, 14, 3) LSP joints, metres, camera's axes (y down); a 15th as in `Truth`.
+        joints3d_lsp_m: (N, 14, 3) LSP joints, metres, camera's axes (y down); a 15th as in `Truth`.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         cameras: (N, 3) weak perspective s, tx, ty of the crop.
         meshes: bodies in the camera's axes.
         pixels: how the drawn bodies compare with annotations, see `hmr.evaluation.segmentation`.
     """
 
-    joints3d_m: np.ndarray | None = None
+    joints3d_lsp_m: np.ndarray | None = None
     keypoints2d: np.ndarray | None = None
     cameras: np.ndarray | None = None
     meshes: Meshes | None = None
@@ -104,7 +104,7 @@ def _take(samples: Any, chosen: np.ndarray) -> Any:
 
 _TRUTH_KEYS = {
     "records": "record",
-    "joints3d_m": "joints3d",
+    "joints3d_lsp_m": "joints3d_lsp_m",
     "has_joints3d": "has_joints3d",
     "keypoints2d": "keypoints2d",
     "visibility": "visibility",
@@ -113,7 +113,7 @@ _TRUTH_KEYS = {
     "sizes_px": "size_px",
     "whole": "whole",
     "poses": "pose",
-    "shapes": "beta",
+    "betas": "beta",
     "genders": "gender",
     "names": "filename",
     "sequences": "sequence",
@@ -169,7 +169,7 @@ _MODEL_KEYS = ("joints3d", "keypoints2d", "camera", "pose", "beta")
 
 def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
     return Prediction(
-        joints3d_m=outputs["joints3d"][:, : len(LSP14)],
+        joints3d_lsp_m=outputs["joints3d"][:, : len(LSP14)],
         keypoints2d=outputs["keypoints2d"],
         cameras=outputs["camera"],
         meshes=posed(smpl, outputs["pose"], outputs["beta"]),
@@ -191,9 +191,9 @@ def _selected(batches: Iterable[dict], selection: str) -> Iterator[dict]:
             yield {key: values[chosen] for key, values in batch.items()}
 
 
-def crop_rays(camera: np.ndarray, center_px: np.ndarray) -> np.ndarray:
-    """Unit rays (N, 3) through pixels (N, 2) for cameras (N, 3) of focal length, cx, cy."""
-    offset = (center_px - camera[:, 1:]) / camera[:, :1]
+def crop_rays(intrinsics_px: np.ndarray, center_px: np.ndarray) -> np.ndarray:
+    """Unit rays (N, 3) through pixels (N, 2) for intrinsics (N, 3) of focal length, cx, cy."""
+    offset = (center_px - intrinsics_px[:, 1:]) / intrinsics_px[:, :1]
     rays = np.concatenate([offset, np.ones_like(offset[:, :1])], axis=1)
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
@@ -201,7 +201,7 @@ def crop_rays(camera: np.ndarray, center_px: np.ndarray) -> np.ndarray:
 def _truth(batches: Iterable[dict], paths: Sequence[str]) -> Truth:
     columns: dict[str, list] = {field: [] for field in _TRUTH_KEYS}
     for batch in batches:
-        batch["ray"] = crop_rays(batch["camera"], batch["center_px"])
+        batch["ray"] = crop_rays(batch["intrinsics_px"], batch["center_px"])
         unscaled = (batch["scale_factors"] == 1).all(axis=1)
         batch["whole"] = unscaled & (batch["crop_origin_px"] == 0).all(axis=1)
         for field, key in _TRUTH_KEYS.items():

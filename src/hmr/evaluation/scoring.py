@@ -66,7 +66,7 @@ def score(
             "nothing that these need."
         )
     _require_labels(protocol, names, truth)
-    if protocol.perspective and prediction.joints3d_m is not None:
+    if protocol.perspective and prediction.joints3d_lsp_m is not None:
         prediction = _turned_by_rays(prediction, truth, protocol)
     measured = _measure(names, prediction, truth, protocol.root)
     constant = _constant_scores(protocol, names, truth, train) if train is not None else {}
@@ -110,7 +110,7 @@ def _mean_over(division: str, measured: dict[str, Samples], truth: Truth) -> dic
 
 
 def _require_labels(protocol: Protocol, names: list[str], truth: Truth) -> None:
-    in_3d = [name for name in names if "joints3d_m" in MEASURES[name].needs]
+    in_3d = [name for name in names if "joints3d_lsp_m" in MEASURES[name].needs]
     if in_3d and not truth.has_joints3d.any():
         raise UserError(
             f"{protocol.name} measures {', '.join(in_3d)}, but none of the {len(truth)} records of "
@@ -125,8 +125,8 @@ def _turned_by_rays(prediction: Prediction, truth: Truth, protocol: Protocol) ->
             f"{protocol.name} turns predictions by the camera's ray, but {(~known).sum()} of "
             f"{len(truth)} records lack the camera (image/cam). Convert the dataset again."
         )
-    turned = metrics.turn_to_rays(np.asarray(prediction.joints3d_m), truth.rays)
-    return replace(prediction, joints3d_m=turned)
+    turned = metrics.turn_to_rays(np.asarray(prediction.joints3d_lsp_m), truth.rays)
+    return replace(prediction, joints3d_lsp_m=turned)
 
 
 def _measure(
@@ -139,7 +139,7 @@ def _constant_scores(
     protocol: Protocol, names: list[str], truth: Truth, train: Truth
 ) -> dict[str, Samples]:
     """The best constant answers: see `hmr.evaluation.baselines`."""
-    answer = constant_baseline(train.joints3d_m[train.has_joints3d], protocol.root)
+    answer = constant_baseline(train.joints3d_lsp_m[train.has_joints3d], protocol.root)
     keypoints = mean_keypoints(train.keypoints2d, train.visibility)
 
     def repeated(part: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from hmr.body.rotations import rodrigues
 from hmr.body.smpl import SMPL
 from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
-from hmr.network.regressor import CAMERA, POSE, SHAPE, Regressor
+from hmr.network.regressor import BETA, CAMERA, POSE, Regressor
 from hmr.tensor import Tensor
 
 
@@ -69,7 +69,7 @@ class HMR(keras.Model):
         features = self.encoder(images, training=training)
         theta = self.regressor(features, training=training)
         last = theta[:, -1]
-        camera, pose, beta = last[:, CAMERA], last[:, POSE], last[:, SHAPE]
+        camera, pose, beta = last[:, CAMERA], last[:, POSE], last[:, BETA]
         body = self.smpl(pose, beta) if vertices else self.smpl.keypoints(pose, beta)
         return {
             "features": ops.cast(features, "float32"),
@@ -139,7 +139,7 @@ class HMR(keras.Model):
         """
         stages = ops.reshape(ops.swapaxes(theta, 0, 1), (-1, theta.shape[-1]))
         pose = ops.concatenate([real_pose, stages[:, POSE]], axis=0)
-        beta = ops.concatenate([real_beta, stages[:, SHAPE]], axis=0)
+        beta = ops.concatenate([real_beta, stages[:, BETA]], axis=0)
         rotations = rodrigues(ops.reshape(pose, (-1, 24, 3)))[:, 1:]
         scores = self._critic()(rotations, beta)
         num_real = ops.shape(real_pose)[0]

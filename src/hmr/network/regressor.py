@@ -10,23 +10,23 @@ from keras import layers, ops
 
 from hmr.tensor import Tensor
 
-CAMERA, POSE, SHAPE = slice(0, 3), slice(3, 75), slice(75, 85)
+CAMERA, POSE, BETA = slice(0, 3), slice(3, 75), slice(75, 85)
 NUM_THETA = 85
 MEAN_CAMERA = (0.9, 0.0, 0.0)
 ROOT_ROTATION = (np.pi, 0.0, 0.0)
 
 
-def initial_theta(pose: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def initial_theta(pose: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Theta_0 of the original: a mean body, turned over to face the camera with y down.
 
     Args:
         pose: (72,) mean axis-angles; the root's are replaced by [pi, 0, 0].
-        shape: (10,) mean beta.
+        beta: (10,) mean shape.
     Returns:
-        (85,) float32 [camera 0.9, 0, 0 | pose | shape].
+        (85,) float32 [camera 0.9, 0, 0 | pose | beta].
     """
     turned = np.concatenate([ROOT_ROTATION, np.asarray(pose)[3:]])
-    return np.concatenate([MEAN_CAMERA, turned, shape]).astype(np.float32)
+    return np.concatenate([MEAN_CAMERA, turned, beta]).astype(np.float32)
 
 
 class Regressor(keras.layers.Layer):

@@ -23,7 +23,7 @@ def read_mean_params(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     Args:
         path: an HDF5 file with the datasets `pose` and `shape`.
     Returns:
-        pose (72,) axis-angles in radians, the root included, and shape (10,); float32.
+        pose (72,) axis-angles in radians, the root included, and beta (10,); float32.
     Raises:
         UserError: the file is missing, is no HDF5 file, or a dataset is missing, misshaped or
             not finite.

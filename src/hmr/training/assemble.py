@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
-from hmr.data.pipeline import Source, mean_body
+from hmr.data.pipeline import RecordSet, mean_body
 from hmr.errors import UserError
 from hmr.network.build import ModelSpec, build_model
 from hmr.network.checkpoint import load_model
@@ -26,7 +26,7 @@ ADAM_EPSILON = 1e-8
 
 
 def assemble(
-    config: ConfigDict, mocap: Sequence[Source], total_steps: int, devices: Devices
+    config: ConfigDict, mocap: Sequence[RecordSet], total_steps: int, devices: Devices
 ) -> tuple[HMR, int]:
     """Builds and compiles the model on its devices.
 
@@ -46,15 +46,15 @@ def assemble(
         return model, _continue_elsewhere(config, model)
 
 
-def _build(config: ConfigDict, mocap: Sequence[Source], devices: Devices) -> HMR:
+def _build(config: ConfigDict, mocap: Sequence[RecordSet], devices: Devices) -> HMR:
     if config.mean_params == "mocap":
-        pose, shape = mean_body(mocap)
+        pose, beta = mean_body(mocap)
     else:
-        pose, shape = read_mean_params(config.mean_params)
+        pose, beta = read_mean_params(config.mean_params)
     spec = ModelSpec(**config.model)
     model = build_model(
         spec,
-        initial_theta(pose, shape),
+        initial_theta(pose, beta),
         with_discriminator=True,
         seed=config.seed,
         precision=config.precision,

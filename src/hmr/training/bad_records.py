@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hmr.data.pipeline import Source
+from hmr.data.pipeline import RecordSet
 from hmr.data.records import why_unreadable
 from hmr.data.unreadable import STREAMS, Gaps, RecordNames, trail_key
 from hmr.errors import UserError
@@ -26,7 +26,7 @@ class BadRecords:
         folder: receives `unreadable_records.txt`, a name in each line.
     """
 
-    def __init__(self, sources: Sequence[Source], max_share: float, folder: Path) -> None:
+    def __init__(self, sources: Sequence[RecordSet], max_share: float, folder: Path) -> None:
         self._total = sum(source.examples for source in sources)
         self._max_share = max_share
         self._file = folder / UNREADABLE_FILE

@@ -11,7 +11,7 @@ import keras
 from ml_collections import ConfigDict
 
 from hmr.data.augment import Augmentation
-from hmr.data.pipeline import PipelineSettings, Source, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, RecordSet, find_record_sets, training_dataset
 from hmr.errors import UserError
 from hmr.network.build import ModelSpec
 from hmr.network.checkpoint import save_model
@@ -84,22 +84,22 @@ def run_experiment(config: ConfigDict, workdir: Path) -> dict:
 
 @dataclass(frozen=True)
 class _Data:
-    images: Sequence[Source]
-    mocap: Sequence[Source]
-    validation: Source | None
+    images: Sequence[RecordSet]
+    mocap: Sequence[RecordSet]
+    validation: RecordSet | None
 
     @property
     def num_images(self) -> int:
         return sum(source.examples for source in self.images)
 
     @property
-    def trained(self) -> list[Source]:
+    def trained(self) -> list[RecordSet]:
         return [*self.images, *self.mocap]
 
 
 def _find_data(config: ConfigDict) -> _Data:
     images, mocap = (
-        find_sources(config.data.root, config.data[kind]) for kind in ("train", "mocap")
+        find_record_sets(config.data.root, config.data[kind]) for kind in ("train", "mocap")
     )
     for kind, sources in (("train", images), ("mocap", mocap)):
         if not sources:
@@ -110,12 +110,12 @@ def _find_data(config: ConfigDict) -> _Data:
     return _Data(images, mocap, _validation_source(config))
 
 
-def _validation_source(config: ConfigDict) -> Source | None:
+def _validation_source(config: ConfigDict) -> RecordSet | None:
     wanted = config.validation
     if not wanted.dataset:
         return None
     try:
-        return find_sources(config.data.root, {wanted.dataset: 1.0}, wanted.split)[0]
+        return find_record_sets(config.data.root, {wanted.dataset: 1.0}, wanted.split)[0]
     except UserError as error:
         raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
 
@@ -130,7 +130,7 @@ def _require_even_parts(config: ConfigDict, devices: Devices) -> None:
 
 def _validation(
     config: ConfigDict,
-    source: Source | None,
+    source: RecordSet | None,
     total_steps: int,
     journal: Journal,
     state: TrainingState,

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from hmr.data.pipeline import Source, explain_input_error
+from hmr.data.pipeline import RecordSet, explain_input_error
 from hmr.network.hmr import HMR
 from hmr.tensor import Tensor
 from hmr.training.bad_records import BadRecords
@@ -47,7 +47,7 @@ def train(
     devices: Devices,
     callbacks: Sequence[keras.callbacks.Callback],
     folder: Path,
-    sources: Sequence[Source],
+    sources: Sequence[RecordSet],
 ) -> None:
     """Runs the training steps that are left, and saves a checkpoint at the end.
 
@@ -98,7 +98,7 @@ def train(
         hooks.on_train_end()
 
 
-def _next(batches: Iterator, sources: Sequence[Source]) -> dict[str, Tensor]:
+def _next(batches: Iterator, sources: Sequence[RecordSet]) -> dict[str, Tensor]:
     try:
         return next(batches)
     except tf.errors.OpError as error:

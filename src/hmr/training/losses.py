@@ -73,8 +73,8 @@ def smpl_parameter_loss(
 ) -> Tensor:
     """Squared error of 24 rotation matrices (root included) and 10 shape parameters."""
 
-    def flatten(matrices: Tensor, shape: Tensor) -> Tensor:
-        return ops.concatenate([ops.reshape(matrices, (-1, 24 * 9)), shape], axis=1)
+    def flatten(matrices: Tensor, betas: Tensor) -> Tensor:
+        return ops.concatenate([ops.reshape(matrices, (-1, 24 * 9)), betas], axis=1)
 
     predicted, target = flatten(rotations, beta), flatten(target_rotations, target_beta)
     return weighted_squared_loss(predicted, target, weights, count)
@@ -125,8 +125,8 @@ class Criterion:
 
         Args:
             outputs: of `HMR`.
-            batch: keypoints2d (B, 19, 2), visibility (B, 19), joints3d (B, 14, 3) m, has_joints3d
-                (B,), pose (B, 72), beta (B, 10), has_smpl (B,).
+            batch: keypoints2d (B, 19, 2), visibility (B, 19), joints3d_lsp_m (B, 14, 3),
+                has_joints3d (B,), pose (B, 72), beta (B, 10), has_smpl (B,).
         Returns:
             dict name -> (loss, number of supervised keypoints or samples).
         """
@@ -145,7 +145,7 @@ class Criterion:
             ),
             "joints3d": (
                 joints3d_loss(
-                    outputs["joints3d"][:, :14], batch["joints3d"], has_joints, all_joints
+                    outputs["joints3d"][:, :14], batch["joints3d_lsp_m"], has_joints, all_joints
                 ),
                 counts[1],
             ),

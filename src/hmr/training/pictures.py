@@ -11,7 +11,7 @@ from hmr.data.records import parse_person
 from hmr.evaluation.pictures import body_over_crop, read_records
 from hmr.geometry.crop import CROP_SIZE, from_normalized
 from hmr.network.hmr import HMR
-from hmr.network.regressor import CAMERA, POSE, SHAPE
+from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
 from hmr.tensor import Tensor
 
@@ -68,7 +68,7 @@ def _row(
     ]
     faces = model.smpl.body.faces
     if len(faces):
-        vertices_m = np.asarray(model.smpl(theta[:, POSE], theta[:, SHAPE])["vertices"])
+        vertices_m = np.asarray(model.smpl(theta[:, POSE], theta[:, BETA])["vertices"])
         cells += [
             body_over_crop(image, vertices, camera, faces)
             for vertices, camera in zip(vertices_m, theta[:, CAMERA], strict=True)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hmr.data.pipeline import Source
+from hmr.data.pipeline import RecordSet
 from hmr.errors import UserError
 from hmr.evaluation.protocols import Protocol
 from hmr.evaluation.samples import predict_split
@@ -58,7 +58,7 @@ class Validation(keras.callbacks.Callback):
 
     def __init__(
         self,
-        source: Source,
+        source: RecordSet,
         settings: ValidationSettings,
         total_steps: int,
         journal: Journal,

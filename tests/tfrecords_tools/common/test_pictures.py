@@ -83,9 +83,9 @@ def test_stored_keypoints_map_back_to_the_picture(height, width, scale, corners)
 def test_the_camera_moves_with_the_window():
     image, labels = np.zeros((200, 400, 3), np.uint8), _labels([(150, 60), (350, 140)])
     camera = np.array([500.0, 200.0, 100.0])
-    person = cut_person(image, labels, 0.5, 40, camera=camera, **FIELDS)
+    person = cut_person(image, labels, 0.5, 40, intrinsics_px=camera, **FIELDS)
     np.testing.assert_array_equal(person.crop_origin_px, [85, 10])
-    np.testing.assert_allclose(person.camera, [250, 100 - 85, 50 - 10])
+    np.testing.assert_allclose(person.intrinsics_px, [250, 100 - 85, 50 - 10])
 
 
 def test_unlabelled_keypoints_hold_zeros():

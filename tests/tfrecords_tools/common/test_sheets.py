@@ -30,7 +30,7 @@ def test_the_body_covers_its_vertices_and_nothing_else(body_path):
     scale = 100 / np.ptp(vertices[:, :2], axis=0).max()
     person = {
         "pose": pose,
-        "shape": np.zeros(10, np.float32),
+        "beta": np.zeros(10, np.float32),
         "visibility": np.ones(19),
         "keypoints2d_px": scale * joints[:, :2] + (90, 110),
     }
