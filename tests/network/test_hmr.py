@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.data.pipeline import PipelineSettings, find_sources, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 from hmr.errors import UserError
 from hmr.network.build import ModelSpec, build_model
 from hmr.network.checkpoint import load_model, save_model
@@ -36,8 +36,8 @@ def model(spec):
 
 @pytest.fixture(scope="module")
 def batches(records_root):
-    images = find_sources(records_root, {"lsp": 1.0, "mpi_inf_3dhp": 1.0})
-    mocap = find_sources(records_root, {"mocap_cmu": 1.0})
+    images = find_record_sets(records_root, {"lsp": 1.0, "mpi_inf_3dhp": 1.0})
+    mocap = find_record_sets(records_root, {"mocap_cmu": 1.0})
     settings = PipelineSettings(32, batch_size=4, real_bodies=12, seed=0, shuffle_buffer=8)
     return training_dataset(images, mocap, settings)
 
