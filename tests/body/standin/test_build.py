@@ -6,8 +6,7 @@ import pytest
 from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
 from hmr.body.model_file import BodyModel, load_body, save_body
 from hmr.body.standin.build import build_standin_body
-from hmr.body.standin.correctives import axis_angle_matrices
-from hmr.body.standin.rig import rest_joints_m, shares_from_weights
+from hmr.body.standin.rig import axis_angle_matrices, rest_joints_m, shares_from_weights
 from hmr.body.standin.shapes import SHAPE_NAMES
 
 

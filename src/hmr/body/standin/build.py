@@ -1,23 +1,83 @@
 """The stand-in body: SMPL's exact structure around an invented figure, free of any licence.
 
 Everything is made here by code, from tables of measurements: no scan, no fit, no SMPL data. The
-same code gives the same arrays each time, in a few seconds.
+same code gives the same arrays each time, in a few seconds: the surface (`form`, `mesh`), skeleton
+and skinning (`rig`), ten betas (`shapes`), and at last the regressors, below.
+
+A regressor's row reads a joint or keypoint off the vertices. It is a non-negative least-squares
+fit on the vertices around its target: it must hit the target at rest, follow it under the shape
+components, and keypoints at joints must stay in place while the joint turns. Left rows are fitted,
+right rows are their mirror images.
 """
 
-import numpy as np
+from dataclasses import dataclass
 
-from hmr.body.joints import SMPL_PARENTS
+import numpy as np
+from scipy.optimize import nnls
+from scipy.spatial import cKDTree
+
+from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
 from hmr.body.model_file import NUM_VERTICES, BodyModel, body_from_arrays
-from hmr.body.standin.correctives import pose_blend_shapes
 from hmr.body.standin.form import body_field
-from hmr.body.standin.mesh import adjacency, simplify, to_surface
-from hmr.body.standin.regressors import Figure, cocoplus_regressor, joint_regressor
-from hmr.body.standin.relax import mirror_partners, mirror_whole, relax
-from hmr.body.standin.rig import rest_joints_m, skinning_weights
+from hmr.body.standin.mesh import (
+    adjacency,
+    half_surface,
+    mirror_partners,
+    mirror_whole,
+    relax,
+    simplify,
+    to_surface,
+)
+from hmr.body.standin.rig import (
+    NUM_JOINTS,
+    axis_angle_matrices,
+    pose_blend_shapes,
+    rest_joints_m,
+    sample_turns,
+    shares_from_weights,
+    skinning_weights,
+)
 from hmr.body.standin.shapes import shape_blend_shapes
-from hmr.body.standin.surface import half_surface
 
 SOURCE = "stand-in body (generated, licence-free)"
+REST_WEIGHT, SHAPE_WEIGHT, TURN_WEIGHT, SPREAD_WEIGHT = 300.0, 3.0, 1.0, 0.004
+AROUND_JOINT, ON_SURFACE = 160, 5
+
+# Keypoints that are no joints: a point (m), and how many of the nearest vertices may carry it.
+SURFACE_KEYPOINTS = {
+    "neck": ((0.000, 0.262, -0.008), AROUND_JOINT),
+    "head_top": ((0.000, 0.549, 0.010), ON_SURFACE),
+    "nose": ((0.000, 0.408, 0.141), ON_SURFACE),
+    "left_eye": ((0.031, 0.438, 0.105), ON_SURFACE),
+    "left_ear": ((0.084, 0.424, 0.008), ON_SURFACE),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The stand-in body without its regressors, which are fitted to it.
+
+    Attributes:
+        vertices_m: (V, 3) rest vertices.
+        joints_m: (24, 3) rest joints.
+        weights: (V, 24) skinning weights.
+        shapes: (V, 3, 10) vertex displacements in metres per unit beta.
+        joint_shapes: (24, 3, 10) joint displacements in metres per unit beta.
+        pose_shapes: (V, 3, 207) vertex displacements per entry of R - I.
+        mirror: (V,) index of each vertex's mirror image.
+    """
+
+    vertices_m: np.ndarray
+    joints_m: np.ndarray
+    weights: np.ndarray
+    shapes: np.ndarray
+    joint_shapes: np.ndarray
+    pose_shapes: np.ndarray
+    mirror: np.ndarray
+
+    def nearest(self, point_m: np.ndarray, count: int) -> np.ndarray:
+        """Indices of the vertices nearest to a point."""
+        return np.sort(cKDTree(self.vertices_m).query(point_m, k=count)[1])
 
 
 def build_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,7 +104,7 @@ def build_standin_body() -> BodyModel:
 
     Returns:
         A `BodyModel`: 1.7 m tall in T-pose, SMPL's axes and joint tree. Its ten betas are named in
-        `standin_shapes.SHAPE_NAMES`, each about one standard deviation of adults per unit.
+        `shapes.SHAPE_NAMES`, each about one standard deviation of adults per unit.
     """
     vertices_m, faces, mirror = build_surface()
     figure = build_figure(vertices_m, faces, mirror)
@@ -59,3 +119,87 @@ def build_standin_body() -> BodyModel:
         "parents": np.array(SMPL_PARENTS),
     }
     return body_from_arrays(arrays, SOURCE)
+
+
+def _turned(figure: Figure, joint: int, ids: np.ndarray) -> np.ndarray:
+    """Vertices `ids` relative to `joint` while it alone turns over its range: (turns, ids, 3)."""
+    kind = SMPL_JOINTS[joint].removeprefix("left_").removeprefix("right_")
+    axes, angles = (samples[1::6] for samples in sample_turns(kind))
+    turn = axis_angle_matrices(axes, angles)
+    shape = figure.pose_shapes[ids].reshape(len(ids), 3, NUM_JOINTS - 1, 9)[:, :, joint - 1]
+    feature = (turn - np.eye(3)).reshape(-1, 9)
+    offset = (
+        figure.vertices_m[ids] - figure.joints_m[joint] + np.einsum("vof,nf->nvo", shape, feature)
+    )
+    share = shares_from_weights(figure.weights[ids])[:, joint]
+    turned = np.einsum("nab,nvb->nva", turn, offset)
+    return (1.0 - share[:, None]) * offset + share[:, None] * turned
+
+
+def _solve_row(
+    figure: Figure, ids: np.ndarray, equations: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Non-negative weights on `ids` with sum 1; a light pull towards equal weights spreads them."""
+    spread = SPREAD_WEIGHT * np.eye(len(ids))
+    even = np.full(len(ids), SPREAD_WEIGHT / len(ids))
+    total = REST_WEIGHT * np.ones((1, len(ids)))
+    solution, _ = nnls(
+        np.concatenate([total, equations, spread]), np.concatenate([[REST_WEIGHT], wanted, even])
+    )
+    row = np.zeros(len(figure.vertices_m))
+    row[ids] = solution / solution.sum()
+    return row
+
+
+def _rest_equations(
+    figure: Figure, ids: np.ndarray, point_m: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return [REST_WEIGHT * (figure.vertices_m[ids] - point_m).T], [np.zeros(3)]
+
+
+def _joint_row(figure: Figure, joint: int, follow_turns: bool) -> np.ndarray:
+    ids = figure.nearest(figure.joints_m[joint], AROUND_JOINT)
+    equations, wanted = _rest_equations(figure, ids, figure.joints_m[joint])
+    equations.append(SHAPE_WEIGHT * figure.shapes[ids].reshape(len(ids), -1).T)
+    wanted.append(SHAPE_WEIGHT * figure.joint_shapes[joint].ravel())
+    if follow_turns:
+        turned = _turned(figure, joint, ids)
+        equations.append(TURN_WEIGHT * np.moveaxis(turned, 1, 2).reshape(-1, len(ids)))
+        wanted.append(np.zeros(len(equations[-1])))
+    return _solve_row(figure, ids, np.concatenate(equations), np.concatenate(wanted))
+
+
+def _surface_row(figure: Figure, name: str) -> np.ndarray:
+    point_m, count = SURFACE_KEYPOINTS[name]
+    ids = figure.nearest(np.asarray(point_m), count)
+    equations, wanted = _rest_equations(figure, ids, np.asarray(point_m))
+    return _solve_row(figure, ids, np.concatenate(equations), np.concatenate(wanted))
+
+
+def _mirrored(rows: dict[int, np.ndarray], flip: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """All rows from those of the left side and the middle; middle rows become symmetric."""
+    full = [rows[i] if i in rows else rows[flip[i]][mirror] for i in range(len(flip))]
+    return np.array(
+        [0.5 * (row + row[mirror]) if flip[i] == i else row for i, row in enumerate(full)]
+    )
+
+
+def joint_regressor(figure: Figure) -> np.ndarray:
+    """Rows (24, V) that give SMPL's joints from shaped, unposed vertices."""
+    rows = {
+        joint: _joint_row(figure, joint, follow_turns=False)
+        for joint, name in enumerate(SMPL_JOINTS)
+        if not name.startswith("right_")
+    }
+    return _mirrored(rows, SMPL_FLIP, figure.mirror)
+
+
+def cocoplus_regressor(figure: Figure) -> np.ndarray:
+    """Rows (19, V) that give the COCO+ keypoints from posed vertices."""
+    rows = {}
+    for index, name in enumerate(COCOPLUS):
+        if name in SURFACE_KEYPOINTS:
+            rows[index] = _surface_row(figure, name)
+        elif name.startswith("left_"):
+            rows[index] = _joint_row(figure, SMPL_JOINTS.index(name), follow_turns=True)
+    return _mirrored(rows, COCOPLUS_FLIP, figure.mirror)

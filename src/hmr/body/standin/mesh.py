@@ -1,16 +1,38 @@
-"""Simplifies the half surface to the wanted number of vertices.
+"""From the implicit figure to a triangle mesh with a wanted number of vertices.
 
-Edges are collapsed shortest first, relative to a wanted edge length that varies over the body,
-where that keeps the surface a manifold (link condition) and every triangle facing outward.
+1. Marching tetrahedra on the half x >= 0: the grid's boxes are cut into six tetrahedra each. The
+   zero surface of a linear field on tetrahedra is always a manifold, so the half mesh has one
+   border, on the plane x = 0.
+2. Edge collapses, shortest first relative to a wanted length that varies over the body, where the
+   surface stays a manifold (link condition) and every triangle keeps facing outward.
+3. Rounds of Delaunay flips and of sliding along the surface, which even out the triangles.
+4. The mirror image, joined along the border.
+
+Shipped weights were trained on the vertices that this makes: a library's marching cubes would give
+others, of another number.
 """
 
 import heapq
+from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 from scipy import sparse
 
 from hmr.body.standin.form import body_field, field_gradient
 
+# Spacing of the grid planes along each axis: (end, step) in metres, from the start on.
+GRID_START_M = (0.0, -1.175, -0.150)
+GRID_STEPS_M = (
+    ((0.090, 0.0090), (0.690, 0.0170), (0.895, 0.0075)),
+    ((-1.060, 0.0110), (0.200, 0.0185), (0.240, 0.0085), (0.330, 0.0140), (0.570, 0.0085)),
+    ((0.165, 0.0110),),
+)
+# The six tetrahedra that share the main diagonal of a box, as paths from corner 000 to 111.
+CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+TETRAHEDRA = np.array(
+    [[0, *np.cumsum([4 >> a for a in order])] for order in permutations((0, 1, 2))]
+)
 MAX_VALENCE = 9
 MIN_COSINE = 0.15
 # centre (m), radii (m), wanted edge length there relative to the trunk's
@@ -26,6 +48,80 @@ DETAIL = (
     ((0.600, 0.215, -0.040), (0.200, 0.080, 0.080), 0.72),
     ((0.105, -0.690, 0.010), (0.080, 0.100, 0.100), 0.85),
 )
+RELAX_ROUNDS, RELAX_STEP = 8, 0.6
+
+
+def grid_axes_m() -> list[np.ndarray]:
+    """The positions of the grid planes along x, y and z."""
+    axes = []
+    for start, steps in zip(GRID_START_M, GRID_STEPS_M, strict=True):
+        planes = [start]
+        for end, step in steps:
+            count = int(np.ceil((end - planes[-1]) / step))
+            planes.extend(np.linspace(planes[-1], end, count + 1)[1:])
+        axes.append(np.array(planes))
+    return axes
+
+
+def _crossed_tetrahedra(inside: np.ndarray) -> np.ndarray:
+    """Node indices (T, 4) of the tetrahedra with nodes on both sides of the surface."""
+    low = np.stack(np.meshgrid(*[np.arange(n - 1) for n in inside.shape], indexing="ij"), axis=-1)
+    corners = low.reshape(-1, 1, 3) + CORNERS
+    boxes = np.ravel_multi_index(np.moveaxis(corners, -1, 0), inside.shape)
+    flat = inside.ravel()
+    count = flat[boxes].sum(axis=1)
+    boxes = boxes[(count > 0) & (count < 8)]
+    tetrahedra = boxes[:, TETRAHEDRA].reshape(-1, 4)
+    count = flat[tetrahedra].sum(axis=1)
+    return tetrahedra[(count > 0) & (count < 4)]
+
+
+def _crossing_polygons(tetrahedra: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Triangles as three grid edges each, (F, 3, 2): one corner cut off, or a quad split in two."""
+    order = np.argsort(~inside[tetrahedra], axis=1, kind="stable")
+    sorted_nodes = np.take_along_axis(tetrahedra, order, axis=1)
+    count = inside[tetrahedra].sum(axis=1)
+    one, two, three = (sorted_nodes[count == c] for c in (1, 2, 3))
+    edges = (
+        (one, ((0, 1), (0, 2), (0, 3))),
+        (three, ((0, 3), (1, 3), (2, 3))),
+        (two, ((0, 2), (0, 3), (1, 3))),
+        (two, ((0, 2), (1, 3), (1, 2))),
+    )
+    return np.concatenate([nodes[:, np.array(pairs)] for nodes, pairs in edges])
+
+
+def _outward(faces: np.ndarray, vertices_m: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    corners = vertices_m[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flip = np.einsum("fc,fc->f", normal, direction) < 0
+    return np.where(flip[:, None], faces[:, ::-1], faces)
+
+
+def half_surface(field: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangulate the zero surface of `field` for x >= 0.
+
+    Args:
+        field: maps points (N, 3) in metres to values (N,), negative inside.
+
+    Returns:
+        vertices_m (V, 3), those of the border exactly on x = 0, and faces (F, 3), outward.
+    """
+    axes = grid_axes_m()
+    nodes_m = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    value = field(nodes_m.reshape(-1, 3))
+    inside = value < 0
+    tetrahedra = _crossed_tetrahedra(inside.reshape(nodes_m.shape[:3]))
+    edges = _crossing_polygons(tetrahedra, inside)
+    keys, faces = np.unique(edges[..., 0] * value.size + edges[..., 1], return_inverse=True)
+    faces = faces.reshape(-1, 3)
+    start, end = keys // value.size, keys % value.size
+    # Vertices stay away from the nodes, so that no triangle loses its area.
+    t = np.clip(value[start] / (value[start] - value[end]), 0.08, 0.92)[:, None]
+    flat_nodes_m = nodes_m.reshape(-1, 3)
+    vertices_m = (1.0 - t) * flat_nodes_m[start] + t * flat_nodes_m[end]
+    direction = (flat_nodes_m[edges[..., 1]] - flat_nodes_m[edges[..., 0]]).sum(axis=1)
+    return vertices_m, _outward(faces, vertices_m, direction)
 
 
 def wanted_edge(points_m: np.ndarray) -> np.ndarray:
@@ -186,3 +282,95 @@ def adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     edges, _ = edges_of(faces)
     both = np.concatenate([edges, edges[:, ::-1]])
     return sparse.csr_matrix((np.ones(len(both)), both.T), shape=(count, count))
+
+
+def _cotangent(apex: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    u, v = a - apex, b - apex
+    area = np.linalg.norm(np.cross(u, v), axis=1)
+    return np.einsum("ec,ec->e", u, v) / np.maximum(area, 1e-12)
+
+
+def _flip_candidates(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Rows (a, b, c, d): edge ab with opposite corners c and d, worst first, that fail Delaunay."""
+    edges, opposite = edges_of(faces)
+    inner = (opposite >= 0).all(axis=1)
+    quads = np.concatenate([edges, opposite], axis=1)[inner]
+    a, b, c, d = (vertices_m[quads[:, i]] for i in range(4))
+    badness = _cotangent(c, a, b) + _cotangent(d, a, b)
+    normal_before = np.cross(b - a, c - a) + np.cross(d - a, b - a)
+    upper, lower = np.cross(d - a, c - a), np.cross(c - b, d - b)
+    size = np.linalg.norm(normal_before, axis=1)
+    convex = np.ones(len(quads), bool)
+    for normal in (upper, lower):
+        cosine = np.einsum("ec,ec->e", normal, normal_before)
+        convex &= cosine > 0.5 * size * np.linalg.norm(normal, axis=1)
+    order = np.argsort(badness, kind="stable")
+    return quads[order][(convex & (badness < -0.05))[order]]
+
+
+def flip_edges(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """One round of flips towards a Delaunay triangulation; faces (F, 3) -> (F, 3)."""
+    face_of = {}
+    for index, (a, b, c) in enumerate(faces.tolist()):
+        face_of.update({(a, b): index, (b, c): index, (c, a): index})
+    touched: set[int] = set()
+    faces = faces.copy()
+    for a, b, c, d in _flip_candidates(vertices_m, faces).tolist():
+        pair = {face_of[a, b], face_of[b, a]}
+        if pair & touched or (c, d) in face_of or (d, c) in face_of:
+            continue
+        faces[face_of[a, b]], faces[face_of[b, a]] = (a, d, c), (b, c, d)
+        face_of[c, d] = face_of[d, c] = -1
+        touched |= pair
+    return faces
+
+
+def slide(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Moves each vertex towards the weighted middle of its neighbours, within the surface.
+
+    Neighbours weigh by the inverse of the wanted edge length, which keeps details dense. Border
+    vertices move along the border only.
+    """
+    on_border = vertices_m[:, 0] == 0
+    links = adjacency(faces, len(vertices_m)).tocoo()
+    weight = 1.0 / wanted_edge(vertices_m)[links.col] ** 2
+    weight[on_border[links.row] & ~on_border[links.col]] = 0.0
+    total = np.bincount(links.row, weight, len(vertices_m))
+    target = np.stack(
+        [
+            np.bincount(links.row, weight * vertices_m[links.col, axis], len(vertices_m))
+            for axis in range(3)
+        ],
+        axis=1,
+    )
+    moved = vertices_m + RELAX_STEP * (target / total[:, None] - vertices_m)
+    moved[on_border, 0] = 0.0
+    return to_surface(moved, steps=2)
+
+
+def relax(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Alternates flips and sliding; the number of vertices and faces stays."""
+    for _ in range(RELAX_ROUNDS):
+        faces = flip_edges(vertices_m, faces)
+        vertices_m = slide(vertices_m, faces)
+    return to_surface(vertices_m), flip_edges(vertices_m, faces)
+
+
+def mirror_partners(vertices_m: np.ndarray) -> np.ndarray:
+    """Index of each whole-body vertex's mirror image, for half vertices (V, 3); (W,)."""
+    inner = np.flatnonzero(vertices_m[:, 0] != 0)
+    partner = np.arange(len(vertices_m))
+    partner[inner] = len(vertices_m) + np.arange(len(inner))
+    return np.concatenate([partner, inner])
+
+
+def mirror_whole(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adds the mirrored right half; both halves share the vertices on x = 0.
+
+    Returns: vertices_m (W, 3): the left half, then the mirror images of its inner vertices;
+    faces (2 F, 3).
+    """
+    partner = mirror_partners(vertices_m)
+    inner = partner[len(vertices_m) :]
+    whole_m = np.concatenate([vertices_m, vertices_m[inner] * [-1.0, 1.0, 1.0]])
+    return whole_m, np.concatenate([faces, partner[faces][:, ::-1]])

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from hmr.body.standin.correctives import axis_angle_matrices, sample_turns
-from hmr.body.standin.form import body_field, field_gradient, smooth_min
-from hmr.body.standin.mesh import edges_of, simplify, to_surface
-from hmr.body.standin.relax import mirror_partners, mirror_whole, relax
-from hmr.body.standin.rig import keep_strongest, shares_from_weights, weights_from_shares
-from hmr.body.standin.surface import half_surface
+from hmr.body.standin.form import body_field
+from hmr.body.standin.mesh import (
+    edges_of,
+    half_surface,
+    mirror_partners,
+    mirror_whole,
+    relax,
+    simplify,
+    to_surface,
+)
 
 RADIUS_M = 0.1
 
@@ -90,46 +94,3 @@ def test_to_surface_keeps_the_border_on_the_plane():
     moved_m = to_surface(points_m)
     assert moved_m[0, 0] == 0.0
     np.testing.assert_allclose(body_field(moved_m), 0.0, atol=1e-4)
-
-
-def test_gradient_agrees_with_a_straight_difference():
-    points_m = np.array([[0.11, -0.52, 0.07], [0.03, 0.10, 0.11], [0.30, 0.26, -0.03]])
-    gradient = field_gradient(points_m)
-    along = np.array([0.6, 0.48, 0.64])
-    step = 1e-4
-    slope = (body_field(points_m + step * along) - body_field(points_m - step * along)) / (2 * step)
-    np.testing.assert_allclose(gradient @ along, slope, atol=0.02)
-
-
-def test_smooth_min_is_a_minimum_away_from_the_seam():
-    a, b = np.array([0.0, 0.5, 0.1]), np.array([1.0, 0.2, 0.1])
-    blended = smooth_min(a, b, 0.2)
-    np.testing.assert_allclose(blended[:2], [0.0, 0.2])
-    assert blended[2] == pytest.approx(0.1 - 0.2 / 4)
-
-
-def test_shares_and_weights_are_inverse():
-    rng = np.random.default_rng(0)
-    weights = rng.random((50, 24)) ** 6
-    weights /= weights.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        weights_from_shares(shares_from_weights(weights)), weights, atol=1e-12
-    )
-
-
-def test_keep_strongest_leaves_the_largest_in_order():
-    weights = np.array([[0.4, 0.25, 0.2, 0.1, 0.05, 0.0], [0.3, 0.2, 0.2, 0.1, 0.1, 0.1]])
-    kept = keep_strongest(weights)
-    assert (kept > 0).sum(axis=1).tolist() == [4, 3]
-    np.testing.assert_allclose(kept.sum(axis=1), 1.0)
-    np.testing.assert_allclose(kept[0, :4], np.array([0.35, 0.2, 0.15, 0.05]) / 0.75)
-
-
-@pytest.mark.parametrize("kind", ["knee", "shoulder"])
-def test_sampled_turns_are_rotations_within_range(kind):
-    axes, angles = sample_turns(kind)
-    turn = axis_angle_matrices(axes, angles)
-    np.testing.assert_allclose(
-        turn @ turn.transpose(0, 2, 1), np.tile(np.eye(3), (len(turn), 1, 1)), atol=1e-12
-    )
-    assert np.rad2deg(angles.max()) < 150
