@@ -62,7 +62,7 @@ def _drawing_rows(options: argparse.Namespace) -> list[Row]:
 
 def _network_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.network import prediction_row, training_rows
-    from hmr.network.build import ModelSpec
+    from hmr.settings import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
     return [
@@ -89,7 +89,7 @@ def _input_rows(options: argparse.Namespace) -> list[Row]:
 
 def _serving_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.serving import serving_rows
-    from hmr.network.build import ModelSpec
+    from hmr.settings import ModelSpec
 
     spec = ModelSpec(options.encoder, options.input_size, body=options.body)
     return list(serving_rows(spec, options.repeats))

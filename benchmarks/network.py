@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
+from hmr.settings import ModelSpec
 from hmr.training.adam import Adam
 from hmr.training.losses import Criterion
 

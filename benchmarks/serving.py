@@ -12,12 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.hmr import HMR
 from hmr.serving.portable import FORMATS, export_portable
 from hmr.serving.rerun_portable import RUNTIMES
 from hmr.serving.saved_model import export_saved_model
 from hmr.serving.signatures import run_model
+from hmr.settings import ModelSpec
 
 BATCH_SIZES = (1, 4, 16)
 PICTURE_PX = (640, 480)

@@ -161,7 +161,8 @@ def test_imagenet_weights_of_slim(values, tmp_path):
 def test_training_goes_on_where_it_stopped(tmp_path):
     import keras
 
-    from hmr.network.build import ModelSpec, build_model
+    from hmr.network.build import build_model
+    from hmr.settings import ModelSpec
     from hmr.training.losses import Criterion
 
     values = tf1_files.training_values(step=41)

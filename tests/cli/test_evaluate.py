@@ -11,8 +11,9 @@ from hmr.body.model_file import NO_FACES, save_body
 from hmr.cli import evaluate as verb
 from hmr.errors import UserError
 from hmr.files.images import read_image
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
+from hmr.settings import ModelSpec
 from tests.conftest import write_people
 from tests.helpers.golden_inputs import made_body
 

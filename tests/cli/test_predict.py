@@ -23,7 +23,7 @@ from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
 from hmr.geometry.camera import PinholeCamera
 from hmr.geometry.crop import from_normalized
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
 from hmr.prediction.inputs import open_inputs
 from hmr.prediction.people import WholePicture
@@ -38,6 +38,7 @@ from hmr.prediction.writers.save import (
     Picture,
     load_npz,
 )
+from hmr.settings import ModelSpec
 from tests.helpers.shapes import round_body
 
 SIZE = 32

@@ -14,8 +14,9 @@ from hmr.body.model_file import save_body
 from hmr.cli import web
 from hmr.errors import UserError
 from hmr.files.images import read_image
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
+from hmr.settings import ModelSpec
 from hmr.web.bodies import SAMPLES, SAMPLES_FOLDER
 from tests.helpers.browser import chromium, picture_of, wait_until, watched_page
 from tests.helpers.shapes import round_body

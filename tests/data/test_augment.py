@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from hmr.settings import Augmentation
 from hmr.data.augment import (
     CROP_SIZE,
-    Augmentation,
     Jitter,
     crop_geometry,
     crop_lines,

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
+from hmr.settings import ModelSpec
 from hmr.training.losses import Criterion
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
+from hmr.settings import ModelSpec
 
 
 @pytest.fixture(scope="module")

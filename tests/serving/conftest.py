@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
+from hmr.settings import ModelSpec
 
 
 @pytest.fixture(scope="session")

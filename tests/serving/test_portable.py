@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.serving import portable, rerun_portable
 from hmr.serving.report import compare, largest_of
 from hmr.serving.signatures import OUTPUTS, run_model
+from hmr.settings import ModelSpec
 
 INSTALLED = [
     kind

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
+from hmr.settings import ModelSpec
 from hmr.training.experiment import run_experiment
 from hmr.training.start import AdamState, TrainingStart, load_start, save_start
 

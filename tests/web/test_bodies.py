@@ -6,9 +6,10 @@ import pytest
 
 from hmr.body.model_file import save_body
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.writers.save import load_npz
+from hmr.settings import ModelSpec
 from hmr.web.bodies import (
     KINDS,
     SHOWN_HEIGHT_PX,

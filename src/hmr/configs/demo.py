@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.model.discriminator_units = 256
     config.model.body = "models/standin_body.npz"
     config.mean_params = "mocap"
+    config.initial_encoder = ""
     config.data.root = "data/standin"
     config.data.train = ConfigDict({"lsp": 1.0, "coco": 1.0, "mpi_inf_3dhp": 1.0})
     config.data.mocap = ConfigDict({"mocap_cmu": 1.0, "mocap_posePrior": 1.0})

@@ -14,27 +14,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from hmr.body.joints import AXIS_ANGLE_FLIP_SIGN, COCOPLUS_FLIP, LSP14_FLIP, SMPL_FLIP
+from hmr.settings import Augmentation
 from hmr.tensor import Tensor
 
 CROP_SIZE = 224
 _DECODE_RATIOS = (8, 4, 2, 1)
 _WINDOW_MARGIN = 2
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How training crops are jittered; the defaults are the original's.
-
-    Attributes:
-        shift_px: the centre moves by whole pixels in [-shift_px, shift_px).
-        scale_min, scale_max: the picture is scaled by a uniform factor between them.
-        flip_probability: of a left-right mirror.
-    """
-
-    shift_px: int = 20
-    scale_min: float = 0.8
-    scale_max: float = 1.23
-    flip_probability: float = 0.5
 
 
 @dataclass

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from hmr.tensor import Tensor
 from hmr.data.augment import (
-    Augmentation,
     Jitter,
     crop_pictures,
     draw_jitters,
@@ -38,6 +37,7 @@ from hmr.data.schema import MOCAP_KEYS, PERSON_KEYS
 from hmr.data.shards import count_by_shard, find_shards, is_mocap_path
 from hmr.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
 from hmr.errors import UserError
+from hmr.settings import Augmentation
 
 _OPEN_SHARDS = 4
 _TRIED_RECORDS = 100

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
@@ -14,31 +12,9 @@ from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import ENCODERS, build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
+from hmr.settings import ModelSpec
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Everything that decides the model's structure; the defaults are the paper's.
-
-    Attributes:
-        encoder: a key of `hmr.network.encoders.ENCODERS`.
-        input_size: side of the input image, px.
-        iterations: T of the regressor.
-        hidden_units: width of the regressor's layers.
-        dropout: rate after them, in training.
-        discriminator_units: width of the all-joints discriminator's layers.
-        body: path of the body file.
-    """
-
-    encoder: str = "resnet50_v2"
-    input_size: int = 224
-    iterations: int = 3
-    hidden_units: int = 1024
-    dropout: float = 0.5
-    discriminator_units: int = 1024
-    body: str = "models/smpl_neutral.npz"
 
 
 def build_model(

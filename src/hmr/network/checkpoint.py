@@ -18,8 +18,9 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.whole import write_text
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.hmr import HMR
+from hmr.settings import ModelSpec
 
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 

@@ -12,7 +12,6 @@ from hmr.body.joints import SMPL_PARENTS
 from hmr.body.model_file import NO_FACES, BodyModel, body_from_arrays, load_body, save_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec
 from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
 from hmr.original.keras_imagenet import (
@@ -29,6 +28,7 @@ from hmr.original.tf1_checkpoint import (
     training_start,
 )
 from hmr.original.tf1_names import body_arrays
+from hmr.settings import ModelSpec
 from hmr.training.start import save_start
 
 BODY_FILE, ENCODER_FILE = "body.npz", "encoder.weights.h5"

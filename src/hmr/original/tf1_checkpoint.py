@@ -12,12 +12,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec
 from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import ENCODERS, build_encoder
 from hmr.network.regressor import NUM_THETA, Regressor
 from hmr.original import tf1_names
 from hmr.original.tf1_names import Tf1Source
+from hmr.settings import ModelSpec
 from hmr.training.start import AdamState, TrainingStart
 
 _SUFFIXES = (".index", ".data-00000-of-00001", ".meta")

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from hmr.data.pipeline import RecordSet, mean_body
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model
 from hmr.network.encoders import set_batch_variance
 from hmr.network.hmr import HMR
 from hmr.network.regressor import initial_theta
 from hmr.original.mean_params import read_mean_params
+from hmr.settings import ModelSpec
 from hmr.training.adam import Adam
 from hmr.training.devices import Devices
 from hmr.training.losses import Criterion

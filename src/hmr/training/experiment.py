@@ -10,12 +10,11 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
-from hmr.data.augment import Augmentation
 from hmr.data.pipeline import PipelineSettings, RecordSet, find_record_sets, training_dataset
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec
 from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
+from hmr.settings import Augmentation, ModelSpec
 from hmr.training.assemble import assemble
 from hmr.training.callbacks import ProgressLine, ScalarLog
 from hmr.training.checkpoints import BEST_FOLDER, TrainingState

@@ -1,0 +1,230 @@
+"""Every setting of a training with its default, which is the paper's; nothing else says them.
+
+`hmr.configs.hmr` makes the configuration of these classes, experiments change its fields, and
+`hmr.training.recipe` reads it back. Nothing heavy is imported here, so that a command can refuse a
+wrong field before TensorFlow starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from hmr.errors import UserError
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides the model's structure.
+
+    Attributes:
+        encoder: a key of `hmr.network.encoders.ENCODERS`.
+        input_size: side of the input image, px.
+        iterations: T of the regressor.
+        hidden_units: width of the regressor's layers.
+        dropout: rate after them, in training.
+        discriminator_units: width of the all-joints discriminator's layers.
+        body: path of the body file.
+    """
+
+    encoder: str = "resnet50_v2"
+    input_size: int = 224
+    iterations: int = 3
+    hidden_units: int = 1024
+    dropout: float = 0.5
+    discriminator_units: int = 1024
+    body: str = "models/smpl_neutral.npz"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training crops are jittered, as the original's.
+
+    Attributes:
+        shift_px: the centre moves by whole pixels in [-shift_px, shift_px).
+        scale_min, scale_max: the picture is scaled by a uniform factor between them.
+        flip_probability: of a left-right mirror.
+    """
+
+    shift_px: int = 20
+    scale_min: float = 0.8
+    scale_max: float = 1.23
+    flip_probability: float = 0.5
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which records are seen, and how often.
+
+    Attributes:
+        root: folder of the records.
+        train: dataset of pictures -> how often each of its records is seen, relative to the
+            others'; 0 leaves a dataset out.
+        mocap: likewise for datasets of bodies.
+        share_3d: part of each batch that carries 3D labels, where both kinds of datasets are given.
+        shuffle_buffer: records from which each draw is made.
+        max_bad_share: part of all records that may be unreadable; those are left out and named.
+        service: address of a tf.data service that prepares the batches elsewhere, such as
+            grpc://host:5000; "" for this process.
+        augmentation: the jitter.
+    """
+
+    root: str = "data/tfrecords"
+    train: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("lsp", "lsp_ext", "mpii", "coco", "h36m", "mpi_inf_3dhp"), 1.0
+        )
+    )
+    mocap: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("mocap_cmu", "mocap_h36m_mosh", "mocap_posePrior"), 1.0
+        )
+    )
+    share_3d: float = 0.5
+    shuffle_buffer: int = 2000
+    max_bad_share: float = 0.001
+    service: str = ""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each loss of `hmr.training.losses` counts; one that is not the paper's has weight 0.
+
+    Attributes:
+        keypoints2d: the reprojection loss.
+        joints3d: the 3D joint loss.
+        smpl: the SMPL parameter loss.
+        adversarial: both adversarial losses.
+    """
+
+    keypoints2d: float = 60.0
+    joints3d: float = 60.0
+    smpl: float = 60.0
+    adversarial: float = 1.0
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """The two Adams.
+
+    Attributes:
+        encoder_learning_rate: of encoder, regressor and mean Theta.
+        discriminator_learning_rate: of the discriminators.
+        schedule: "constant", or "cosine": to zero over the training, after a linear warm-up.
+        warmup_steps: of the cosine schedule.
+    """
+
+    encoder_learning_rate: float = 1e-5
+    discriminator_learning_rate: float = 1e-4
+    schedule: str = "constant"
+    warmup_steps: int = 0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How long to train, and how often to save and log.
+
+    Attributes:
+        batch_size: pictures a step, of all devices together.
+        epochs: passes over the pictures.
+        batch_norm_variance: which variance of a batch the moving average is fed: "biased", as
+            TensorFlow 1.3 did, or "corrected" by N / (N - 1), as TF-Slim does since.
+        checkpoint_every_steps: steps between two checkpoints.
+        checkpoints_kept: how many of the last checkpoints stay.
+        log_every_steps: steps whose mean makes one entry of the log.
+    """
+
+    batch_size: int = 64
+    epochs: float = 55.0
+    batch_norm_variance: str = "biased"
+    checkpoint_every_steps: int = 1000
+    checkpoints_kept: int = 3
+    log_every_steps: int = 50
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """What is scored while training.
+
+    Attributes:
+        dataset: of `DataSettings.root`; "" for none.
+        split: of the dataset.
+        every_steps: between two validations; the last step is validated too.
+        limit: records scored, from the first; 0 for all.
+        best_by: mpjpe_mm, pa_mpjpe_mm or keypoint_error_px; the checkpoint with the lowest value
+            is kept in `best/`.
+        pictures: how many of the records are drawn for TensorBoard.
+    """
+
+    dataset: str = "mpi_inf_3dhp"
+    split: str = "val"
+    every_steps: int = 5000
+    limit: int = 2000
+    best_by: str = "pa_mpjpe_mm"
+    pictures: int = 4
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A whole training.
+
+    Attributes:
+        seed: of weights, order and augmentation.
+        precision: of encoder and regressor, "float32" or "mixed_bfloat16"; body and losses are
+            float32.
+        strategy: "none" for one device, "mirrored" for all of this machine, "multi_worker" for
+            the machines of TF_CONFIG.
+        mean_params: where Theta_0 comes from: the authors' .h5 file, or "mocap" for the records'
+            mean.
+        initial_model: model folder to start from; a converted training goes on where it stopped.
+        initial_encoder: encoder weights to start from where `initial_model` is ""; "" for random
+            ones. The paper's are ImageNet's.
+        model, data, loss, optimizer, train, validation: see there.
+    """
+
+    seed: int = 0
+    precision: str = "float32"
+    strategy: str = "none"
+    model: ModelSpec = field(default_factory=ModelSpec)
+    mean_params: str = "models/neutral_smpl_mean_params.h5"
+    initial_model: str = ""
+    initial_encoder: str = "models/imagenet/encoder.weights.h5"
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+
+
+def read_settings(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
+    """An object of `kind` from saved or configured fields.
+
+    A field that is missing has its default, so that what was saved before a field existed stays
+    readable.
+
+    Args:
+        kind: one of the classes above, or another dataclass.
+        values: name -> value; nested mappings for fields that are dataclasses themselves.
+        place: what `values` is, for messages: "config" or a file.
+    Raises:
+        UserError: naming a field that `kind` does not have, and the one most like it.
+    """
+    types = get_type_hints(kind)
+    for name in values:
+        if name not in types:
+            close = difflib.get_close_matches(name, types, 1)
+            hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(types)}."
+            raise UserError(f"{place} has no field {name}. {hint}")
+    read = {
+        name: read_settings(types[name], value, f"{place}.{name}")
+        if dataclasses.is_dataclass(types[name])
+        else value
+        for name, value in values.items()
+    }
+    return kind(**read)
