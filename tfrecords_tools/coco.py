@@ -26,7 +26,7 @@ from tfrecords_tools.common.cli import (
     run_converter,
 )
 from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.common.pictures import Labels
 
 NAME = "coco"

@@ -27,7 +27,7 @@ from hmr.errors import UserError, run_verb
 from tfrecords_tools.coco import read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import DropLog, Plan
-from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.common.pictures import Labels
 
 NAME = "from_labels"

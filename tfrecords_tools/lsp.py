@@ -20,7 +20,7 @@ from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
 from tfrecords_tools.common.jobs import ItemByItem, Job, Outcome, Plan, chunks, fingerprint
 from tfrecords_tools.common.matlab import read_mat
-from tfrecords_tools.common.people2d import Crop, PicturePeople, convert_picture
+from tfrecords_tools.common.people import Crop, PicturePeople, convert_picture
 from tfrecords_tools.common.pictures import Labels, whole_person
 
 NAME = "lsp"

@@ -14,16 +14,19 @@ published with the set, is fitted to `annot2` and `annot3`.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
+from hmr.body.joints import LSP14, MPI_INF_3DHP17, MPI_INF_3DHP28, take_joints
 from hmr.errors import UserError, run_verb
-from tfrecords_tools import mpi_inf_3dhp_test
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.common.frames3d import Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.frames import Frame, Frames3dUnit, convert_frames
 from tfrecords_tools.common.jobs import PEOPLE_PER_SHARD, DropLog, Job, Plan, chunks, fingerprint
-from tfrecords_tools.mpi_inf_3dhp_files import Session, read_session
+from tfrecords_tools.common.matlab import read_mat
 
 NAME = "mpi_inf_3dhp"
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
@@ -31,6 +34,126 @@ SUBJECTS = {"train": range(1, 8), "val": range(8, 9), "trainval": range(1, 9)}
 SEQUENCES = (1, 2)
 MOTION_MM = 200.0
 _SHUFFLE_SEED = 0
+
+
+_MATRIX_SIZE = 16
+TEST_SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
+GROUND_TRUTHS = ("univ_annot3", "annot3")
+ACTIVITIES = (
+    "", "Stand/Walk", "Exercise", "Sit on Chair", "Crouch/Reach", "On Floor", "Sports", "Misc",
+)  # fmt: skip
+_TEST_FOLDER = "mpi_inf_3dhp_test_set"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One recording session.
+
+    Attributes:
+        folder: S<subject>/Seq<number>.
+        name: S<subject>_Seq<number>.
+        frames: (N,) 0-based frame numbers of the rows.
+        joints2d_px: camera -> (N, 14, 2) LSP-14 joints.
+        joints_mm: camera -> (N, 14, 3), camera frame.
+        intrinsics_px: camera -> (3,) focal length, cx, cy in px.
+    """
+
+    folder: Path
+    name: str
+    frames: np.ndarray
+    joints2d_px: dict[int, np.ndarray]
+    joints_mm: dict[int, np.ndarray]
+    intrinsics_px: dict[int, np.ndarray]
+
+    def pictures(self, camera: int) -> Path | None:
+        """Folder of a camera's extracted frames, if there is one."""
+        folder = self.folder / "imageFrames" / f"video_{camera}"
+        return folder if folder.is_dir() else None
+
+    def video(self, camera: int) -> Path | None:
+        """A camera's video, if there is one."""
+        path = self.folder / "imageSequence" / f"video_{camera}.avi"
+        return path if path.is_file() else None
+
+    def folders(self) -> list[Path]:
+        """Where its pictures and videos lie."""
+        found = (self.folder / "imageFrames", self.folder / "imageSequence")
+        return [folder for folder in found if folder.is_dir()]
+
+    def frame(self, camera: int, row: int) -> Frame:
+        """One row of one camera; copied, so that it does not keep the session in memory."""
+        number = int(self.frames[row])
+        folder = self.folder / "imageFrames" / f"video_{camera}"
+        return Frame(
+            path=folder / f"frame_{number + 1:06d}.jpg",
+            dataset=NAME,
+            sequence=f"{self.name}_cam{camera}",
+            frame=number,
+            joints2d_px=self.joints2d_px[camera][row].copy(),
+            joints3d_lsp_mm=self.joints_mm[camera][row].copy(),
+            intrinsics_px=self.intrinsics_px[camera],
+        )
+
+
+def read_session(folder: Path, name: str) -> Session:
+    """Reads a session's annotations and cameras.
+
+    Raises:
+        UserError: a file is missing or has another layout.
+    """
+    cameras = read_calibration(folder / "camera.calibration")
+    path = folder / "annot.mat"
+    content = read_mat(path, ("annot2", "annot3", "frames", "cameras"))
+    try:
+        ids = content["cameras"].ravel().astype(int).tolist()
+        points = [
+            _by_camera(content[key], ids, size) for key, size in (("annot2", 2), ("annot3", 3))
+        ]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: annot2 and annot3 are not one cell a camera, N x 56 and N x 84 ({error})."
+        ) from error
+    rows = {len(joints) for joints in (*points[0].values(), *points[1].values())}
+    frames = content["frames"].ravel().astype(int)
+    if rows != {len(frames)}:
+        raise UserError(f"{path}: annotations have {sorted(rows)} rows, expected {len(frames)}.")
+    known = set(points[0]) & set(points[1]) & set(cameras)
+    pixels, joints = ({camera: table[camera] for camera in known} for table in points)
+    return Session(folder, name, frames, pixels, joints, cameras)
+
+
+def _by_camera(cells: np.ndarray, ids: list[int], size: int) -> dict[int, np.ndarray]:
+    """Camera -> LSP-14 joints (N, 14, size); cameras with an empty cell did not film."""
+    joints = {}
+    for camera, cell in zip(ids, cells.ravel(), strict=True):
+        if not cell.size:
+            continue
+        points = np.asarray(cell, np.float64).reshape(len(cell), len(MPI_INF_3DHP28), size)
+        joints[camera] = take_joints(points, MPI_INF_3DHP28, LSP14).astype(np.float32)
+    return joints
+
+
+def read_calibration(path: Path) -> dict[int, np.ndarray]:
+    """Reads `camera.calibration`: a header, then per camera seven lines of a keyword and values.
+
+    Returns:
+        camera -> (3,) focal length (mean of both axes), cx, cy, px.
+    Raises:
+        UserError: the file is missing or holds no cameras.
+    """
+    if not path.is_file():
+        raise UserError(f"{NAME}: no file at {path}, which every sequence comes with.")
+    cameras: dict[int, np.ndarray] = {}
+    camera = None
+    for keyword, *values in filter(None, map(str.split, path.read_text().splitlines())):
+        if keyword == "name":
+            camera = int(values[0])
+        elif keyword == "intrinsic" and camera is not None and len(values) == _MATRIX_SIZE:
+            matrix = np.array(values, np.float64).reshape(4, 4)
+            cameras[camera] = np.array([matrix[[0, 1], [0, 1]].mean(), matrix[0, 2], matrix[1, 2]])
+    if not cameras:
+        raise UserError(f"{path} holds no `name` and `intrinsic` lines of a calibration.")
+    return cameras
 
 
 def moving_frames(joints_mm: np.ndarray, motion_mm: float = MOTION_MM) -> np.ndarray:
@@ -113,9 +236,102 @@ def _train_job(root: Path, split: str) -> Job:
     )
 
 
+def find_sequences(root: Path) -> list[Path]:
+    """Folders TS1, TS2, ... of the test set, wherever of its three usual places they lie."""
+    for folder in (root / _TEST_FOLDER / _TEST_FOLDER, root / _TEST_FOLDER, root):
+        found = sorted(path.parent for path in folder.glob("TS*/annot_data.mat"))
+        if found:
+            return found
+    return []
+
+
+def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Frame]:
+    """Yields the valid frames of a sequence.
+
+    Raises:
+        UserError: `annot_data.mat` is unreadable or lacks something.
+    """
+    path = folder / "annot_data.mat"
+    keys = ("valid_frame", "activity_annotation", "annot2", "annot3", ground_truth)
+    try:
+        with h5py.File(path) as content:
+            arrays = {key: content[key][()] for key in keys}
+        valid = np.flatnonzero(arrays["valid_frame"].ravel())
+        activities = arrays["activity_annotation"].ravel().astype(int)
+        points = {key: _joints(arrays[key], len(activities)) for key in keys[2:]}
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{path} is not an annot_data.mat (MATLAB v7.3) with {', '.join(keys)} ({error})."
+        ) from error
+    intrinsics_px = fit_intrinsics(points["annot2"][valid], points["annot3"][valid])
+    for row in valid:
+        yield Frame(
+            path=folder / "imageSequence" / f"img_{row + 1:06d}.jpg",
+            dataset=dataset,
+            sequence=folder.name,
+            frame=int(row),
+            joints2d_px=points["annot2"][row],
+            joints3d_lsp_mm=points[ground_truth][row],
+            intrinsics_px=intrinsics_px,
+            activity=ACTIVITIES[activities[row]] if activities[row] < len(ACTIVITIES) else "",
+        )
+
+
+def _joints(values: np.ndarray, rows: int) -> np.ndarray:
+    """(N, 1, 17, D), as HDF5 shows MATLAB's D x 17 x 1 x N -> LSP-14 joints (N, 14, D)."""
+    values = values.reshape(rows, len(MPI_INF_3DHP17), -1)
+    return take_joints(values, MPI_INF_3DHP17, LSP14).astype(np.float32)
+
+
+def fit_intrinsics(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarray | None:
+    """The pinhole camera that projects 3D joints onto 2D joints, by least squares.
+
+    Args:
+        joints2d_px: (N, J, 2).
+        joints3d_mm: (N, J, 3), camera frame, in front of the camera.
+    Returns:
+        (3,) focal length (mean of both axes), cx, cy in px; None if there is nothing to fit.
+    """
+    points = np.asarray(joints3d_mm, np.float64).reshape(-1, 3)
+    pixels = np.asarray(joints2d_px, np.float64).reshape(-1, 2)
+    usable = np.isfinite(points).all(axis=1) & np.isfinite(pixels).all(axis=1) & (points[:, 2] > 0)
+    points, pixels = points[usable], pixels[usable]
+    if len(points) < len(LSP14):
+        return None
+    focal, center = [], []
+    for axis in (0, 1):
+        slopes = np.stack([points[:, axis] / points[:, 2], np.ones(len(points))], axis=1)
+        (f, c), *_ = np.linalg.lstsq(slopes, pixels[:, axis], rcond=None)
+        focal.append(f)
+        center.append(c)
+    return np.array([np.mean(focal), *center])
+
+
+def _test_job(dataset: str, root: Path, ground_truth: str) -> Job:
+    """The job of the test split: every valid frame, in order."""
+    folders = find_sequences(root)
+    dropped = DropLog()
+    for name in sorted(set(TEST_SEQUENCES) - {folder.name for folder in folders}):
+        dropped.add("missing sequence", name)
+    frames = [frame for f in folders for frame in read_sequence(f, dataset, ground_truth)]
+    return Job(
+        dataset,
+        "test",
+        [Frames3dUnit(list(part), min_joints_inside=0) for part in chunks(frames)],
+        convert_frames,
+        samples=len(frames),
+        dropped=dropped,
+        arguments={"joints3d": ground_truth},
+        source_fingerprint=fingerprint(
+            [folder / "annot_data.mat" for folder in folders],
+            filter(Path.is_dir, (folder / "imageSequence" for folder in folders)),
+        ),
+    )
+
+
 def _missing(root: Path, split: str) -> str | None:
     if split == "test":
-        found = mpi_inf_3dhp_test.find_sequences(root)
+        found = find_sequences(root)
         return None if found else f"no mpi_inf_3dhp_test_set/TS1/annot_data.mat in {root}"
     if split not in SUBJECTS:
         return f"there is no split {split}"
@@ -131,7 +347,7 @@ def plan(args: argparse.Namespace) -> Plan:
     jobs = []
     for split in splits:
         if split == "test":
-            jobs.append(mpi_inf_3dhp_test.make_job(NAME, args.input, args.test_joints))
+            jobs.append(_test_job(NAME, args.input, args.test_joints))
         else:
             jobs.append(_train_job(args.input, split))
     if empty := [job.split for job in jobs if not job.units]:
@@ -143,8 +359,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Which of the two 3D annotations the test records hold."""
     parser.add_argument(
         "--test_joints",
-        choices=mpi_inf_3dhp_test.GROUND_TRUTHS,
-        default=mpi_inf_3dhp_test.GROUND_TRUTHS[0],
+        choices=GROUND_TRUTHS,
+        default=GROUND_TRUTHS[0],
         help="3D joints of the test records (default: %(default)s)",
     )
 
@@ -160,6 +376,7 @@ Download with the set's own scripts (subjects 1 to 8, and the test set). Layout:
     splits=("train", "val", "test"),
     add_options=add_options,
 )
+
 
 if __name__ == "__main__":
     run_verb(lambda: run_converter(CONVERTER))

@@ -26,7 +26,7 @@ from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
 from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people2d import Crop, PicturePeople, people_job, reorder
+from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
 from tfrecords_tools.common.pictures import Labels, full_body_scale
 
 NAME, DATASET = "pw3d", "3dpw"

@@ -27,7 +27,7 @@ from tfrecords_tools.coco import (
     read_annotations,
     rejection,
 )
-from tfrecords_tools.common.people2d import reorder
+from tfrecords_tools.common.people import reorder
 
 HEIGHT, WIDTH = 240, 320
 # A standing person, 17 points: x, y.

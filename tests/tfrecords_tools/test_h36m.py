@@ -12,8 +12,7 @@ from hmr.body.joints import H36M32, LSP14
 from hmr.errors import UserError
 from tests.helpers.converting import brightness_at, manifest_of, read_people, run
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
-from tfrecords_tools.h36m import CONVERTER
-from tfrecords_tools.h36m_files import read_fits, read_metadata
+from tfrecords_tools.h36m import CONVERTER, read_fits, read_metadata
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)

@@ -90,7 +90,7 @@ def test_every_converter_explains_itself(converter):
     assert "Layout:" in shown.stdout
 
 
-@pytest.mark.parametrize("module", ["__main__", "standin.worker"])
+@pytest.mark.parametrize("module", ["__main__", "standin.studio"])
 def test_help_and_rendering_need_no_tensorflow(module):
     code = f"import sys, tfrecords_tools.{module}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -17,9 +17,13 @@ from tests.helpers.converting import (
     run,
     write_picture,
 )
-from tfrecords_tools.mpi_inf_3dhp import CONVERTER, moving_frames
-from tfrecords_tools.mpi_inf_3dhp_files import read_calibration, read_session
-from tfrecords_tools.mpi_inf_3dhp_test import fit_intrinsics
+from tfrecords_tools.mpi_inf_3dhp import (
+    CONVERTER,
+    fit_intrinsics,
+    moving_frames,
+    read_calibration,
+    read_session,
+)
 
 SIZE = 400
 FOCAL, CX, CY = 600.0, 200.0, 190.0

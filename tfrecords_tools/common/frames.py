@@ -1,14 +1,123 @@
-"""Frames of videos, read in order without decoding those that are not wanted."""
+"""Frames with 3D joints, single or in a video: what the converters of 3D sets share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from tfrecords_tools.common.jobs import SampleError
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.data.schema import Person, person_to_example
+from tfrecords_tools.common.jobs import Outcome, SampleError
+from tfrecords_tools.common.pictures import Labels, cut_person, full_body_scale, read_picture
+
+MARGIN_PX = 150
+MIN_JOINTS_INSIDE = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One person in one frame.
+
+    Attributes:
+        path: the picture, or what the frame of a video is called.
+        dataset, sequence, activity: see `schema.PERSON_KEYS`.
+        frame: 0-based number in the take.
+        joints2d_px: (14, 2) LSP-14 joints.
+        joints3d_lsp_mm: (14, 3) in the camera frame.
+        intrinsics_px: (3,) focal length, cx, cy in px, or None.
+        pose, beta, gender: SMPL parameters where they are known.
+    """
+
+    path: Path
+    dataset: str
+    sequence: str
+    frame: int
+    joints2d_px: np.ndarray
+    joints3d_lsp_mm: np.ndarray
+    intrinsics_px: np.ndarray | None = None
+    activity: str = ""
+    pose: np.ndarray | None = None
+    beta: np.ndarray | None = None
+    gender: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call the frame in messages."""
+        return f"{self.sequence}, frame {self.frame}"
+
+
+@dataclass(frozen=True)
+class Frames3dUnit:
+    """Frames of one shard; those of a video in ascending order.
+
+    Attributes:
+        frames: the frames.
+        video: where they are read from; None if each has its own picture.
+        min_joints_inside: how many of the 14 joints have to lie inside the picture.
+    """
+
+    frames: list[Frame]
+    video: Path | None = None
+    min_joints_inside: int = MIN_JOINTS_INSIDE
+
+
+def convert_frames(unit: Frames3dUnit) -> Iterator[Outcome]:
+    """The records of a unit."""
+    for frame, image in zip(unit.frames, _images(unit), strict=True):
+        try:
+            if isinstance(image, SampleError):
+                raise image
+            yield person_to_example(_person(frame, image, unit.min_joints_inside))
+        except SampleError as error:
+            yield error
+
+
+def _images(unit: Frames3dUnit) -> Iterator[np.ndarray | SampleError]:
+    if unit.video is not None:
+        yield from read_frames(unit.video, (frame.frame for frame in unit.frames))
+        return
+    for frame in unit.frames:
+        try:
+            yield read_picture(frame.path)
+        except SampleError as error:
+            yield SampleError(error.reason, f"{frame.name}: {error.name}")
+
+
+def _person(frame: Frame, image: np.ndarray, min_joints_inside: int) -> Person:
+    labels = _labels(frame)
+    inside = (frame.joints2d_px >= 0) & (frame.joints2d_px < image.shape[1::-1])
+    if inside.all(axis=1).sum() < min_joints_inside:
+        raise SampleError(f"fewer than {min_joints_inside} joints inside the picture", frame.name)
+    return cut_person(
+        image,
+        labels,
+        full_body_scale(labels),
+        MARGIN_PX,
+        whole_center=True,
+        intrinsics_px=frame.intrinsics_px,
+        filename=frame.path.name,
+        dataset=frame.dataset,
+        joints3d_lsp_m=frame.joints3d_lsp_mm / 1000.0,
+        sequence=frame.sequence,
+        frame=frame.frame,
+        activity=frame.activity,
+        pose=frame.pose,
+        beta=frame.beta,
+        gender=frame.gender,
+    )
+
+
+def _labels(frame: Frame) -> Labels:
+    """All 14 joints count as labelled, hidden or not; the face has no labels."""
+    keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
+    keypoints[: len(LSP14)], visibility[: len(LSP14)] = frame.joints2d_px, 1
+    if not np.isfinite(frame.joints3d_lsp_mm).all():
+        raise SampleError("coordinates that are not finite", frame.name)
+    return Labels(keypoints, visibility, frame.name)
 
 
 def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray | SampleError]:

@@ -176,8 +176,7 @@ def _replacing(output: Path, overwrite: bool) -> Iterator[Path]:
 def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
     # Keras takes seconds to import: --help and a folder that is up to date do without.
     from tfrecords_tools.standin.amass import write_amass
-    from tfrecords_tools.standin.coco import write_coco
-    from tfrecords_tools.standin.held_out import write_held_out
+    from tfrecords_tools.standin.coco import write_coco, write_held_out
     from tfrecords_tools.standin.lsp import write_lsp
     from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
     from tfrecords_tools.standin.studio import Studio

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.smpl import SMPL
-from tfrecords_tools.standin.people import NUM_BETAS, sample_betas
+from tfrecords_tools.standin.characters import NUM_BETAS, sample_betas
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_sequence
 
 DATASET_SEED = 6

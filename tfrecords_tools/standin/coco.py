@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, joint_map
-from tfrecords_tools.standin.masks import Silhouette
-from tfrecords_tools.standin.picture import Figure, Shot, Take
-from tfrecords_tools.standin.plan import Company, gather, sample_view, stand_before
+from tfrecords_tools.standin.picture import Silhouette, Take
 from tfrecords_tools.standin.scene import Lens, SceneStyle, place, sample_lens
+from tfrecords_tools.standin.shots import (
+    Company,
+    Figure,
+    Shot,
+    gather,
+    portrait,
+    sample_view,
+    stand_before,
+)
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED = 2
+HELD_OUT_SEED = 7
+HELD_OUT_FRAME_PX = 400
 UNLABELLED, OCCLUDED, VISIBLE = 0, 1, 2
 PERSON_CATEGORY = 1
 PAIR_ODDS, CROWD_ODDS = 0.25, 0.03
@@ -40,6 +49,21 @@ def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Stu
     labels = np.random.default_rng([seed, DATASET_SEED, count])
     path = root / "annotations" / "person_keypoints_train2014.json"
     path.write_text(json.dumps(coco_document(labels, shots, takes)))
+
+
+def write_held_out(folder: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
+    """Writes `count` pictures of one person each to `images/`, and COCO's `keypoints.json`."""
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng([seed, HELD_OUT_SEED])
+    company = gather(rng, count, held_out=True)
+    shots = []
+    for index in range(count):
+        lens, view = sample_lens(rng, HELD_OUT_FRAME_PX, HELD_OUT_FRAME_PX), sample_view(rng, style)
+        path, shot_seed = folder / "images" / f"{index + 1:03d}.jpg", (seed, HELD_OUT_SEED, index)
+        shots.append(portrait(rng, path, shot_seed, company, index, lens, view, style))
+    takes = list(studio.take(shots, "held out"))
+    labels = np.random.default_rng([seed, HELD_OUT_SEED, count])
+    (folder / "keypoints.json").write_text(json.dumps(coco_document(labels, shots, takes)))
 
 
 def _plan(

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from hmr.body.joints import LSP14
-from tfrecords_tools.standin.mat_file import save_mat
-from tfrecords_tools.standin.picture import Shot, Take
-from tfrecords_tools.standin.plan import Company, gather, portrait, sample_view
+from tfrecords_tools.common.matlab import save_mat
+from tfrecords_tools.standin.picture import Take
 from tfrecords_tools.standin.scene import SceneStyle, sample_lens
+from tfrecords_tools.standin.shots import Company, Shot, gather, portrait, sample_view
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED = 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS, SMPL_JOINTS
 from hmr.body.model_file import BodyModel
-from tfrecords_tools.standin.people import Cloth, Outfit, Person
+from tfrecords_tools.standin.characters import Cloth, Outfit, Person
 
 EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)
 MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,10 +12,10 @@ from hmr.body.model_file import BodyModel
 from hmr.rendering.rasterise import Raster, rasterize, vertex_normals
 from tfrecords_tools.standin import scene
 from tfrecords_tools.standin.backgrounds import draw_background
-from tfrecords_tools.standin.masks import Silhouette, run_lengths, trace_silhouette
+from tfrecords_tools.standin.characters import sample_outfit
 from tfrecords_tools.standin.paint import Landmarks, find_landmarks, paint
-from tfrecords_tools.standin.people import Person, sample_outfit
-from tfrecords_tools.standin.scene import Lens, SceneStyle
+from tfrecords_tools.standin.scene import Lens
+from tfrecords_tools.standin.shots import Shot
 
 ALL_JOINTS = (*COCOPLUS, *(f"smpl_{name}" for name in SMPL_JOINTS))
 """The 43 joints that a picture is annotated with: 19 cocoplus keypoints, then SMPL's 24 joints."""
@@ -26,30 +25,37 @@ NOBODY = -1
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A person in a picture: pose (72,) in the camera frame, pelvis (3,) in metres there."""
-
-    person: Person
-    pose: np.ndarray
-    pelvis_m: np.ndarray
-
-
-@dataclass(frozen=True)
-class Shot:
-    """The order for one picture.
+class Silhouette:
+    """The pixels that show a person.
 
     Attributes:
-        path: file to write, a JPEG.
-        seed: of clothes, light, background, occluders, sensor.
-        figures: the people to annotate; those after `num_annotated` form a distant crowd.
+        polygons: outlines, each x1, y1, x2, y2, ... in pixels; specks are left out.
+        bbox: x, y, width, height.
+        area: number of pixels.
     """
 
-    path: Path
-    seed: tuple[int, ...]
-    lens: Lens
-    figures: tuple[Figure, ...]
-    style: SceneStyle
-    num_annotated: int
+    polygons: list[list[float]]
+    bbox: tuple[float, float, float, float]
+    area: int
+
+
+def trace_silhouette(mask: np.ndarray) -> Silhouette:
+    """Outlines a (H, W) bool mask."""
+    image = mask.astype(np.uint8)
+    contours, _ = cv2.findContours(image, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    polygons = [
+        contour.reshape(-1).astype(float).tolist() for contour in contours if len(contour) > 2
+    ]
+    x, y, width, height = (float(value) for value in cv2.boundingRect(image))
+    return Silhouette(polygons, (x, y, width, height), int(mask.sum()))
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
+    """COCO's uncompressed RLE of a (H, W) bool mask: column-major runs, the first of zeros."""
+    flat = mask.reshape(-1, order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *edges, flat.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
 
 
 @dataclass(frozen=True)

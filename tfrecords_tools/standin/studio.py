@@ -6,19 +6,34 @@ import collections
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from hmr.body.model_file import load_body
-from hmr.body.smpl import SMPL
 from tfrecords_tools.common.processes import process_pool
-from tfrecords_tools.standin.picture import Bodies, Shot, Take
-from tfrecords_tools.standin.worker import open_worker, take_pictures
+from tfrecords_tools.standin.picture import Bodies, Stage, Take, build_stage, take_picture
+from tfrecords_tools.standin.shots import Shot
+
+if TYPE_CHECKING:
+    from hmr.body.smpl import SMPL
 
 SHOTS_PER_BATCH, SHOTS_PER_TASK = 64, 8
 """Shots whose bodies are posed together, and shots that a process gets at once."""
+
+
+_stage: list[Stage] = []  # of this process, filled when it starts
+
+
+def open_worker(body_path: Path) -> None:
+    """Prepares a process for `take_pictures`."""
+    _stage[:] = [build_stage(load_body(body_path))]
+
+
+def take_pictures(task: list[tuple[Shot, Bodies]]) -> list[Take]:
+    """Renders shots of posed bodies, see `take_picture`."""
+    return [take_picture(_stage[0], shot, bodies) for shot, bodies in task]
 
 
 class Studio:
@@ -32,6 +47,8 @@ class Studio:
     """
 
     def __init__(self, body_path: Path, workers: int):
+        from hmr.body.smpl import SMPL
+
         self.smpl = SMPL(load_body(body_path))
         self._in_flight = 4 * workers
         self._processes = process_pool(workers, open_worker, body_path)

@@ -7,11 +7,10 @@ from pycocotools import mask as coco_mask
 from scipy.spatial.transform import Rotation
 
 from tfrecords_tools.standin import backgrounds, scene
+from tfrecords_tools.standin.characters import sample_betas, sample_outfit
 from tfrecords_tools.standin.coco import label_keypoints
-from tfrecords_tools.standin.masks import run_lengths, trace_silhouette
-from tfrecords_tools.standin.people import sample_betas, sample_outfit
-from tfrecords_tools.standin.picture import visible_joints
-from tfrecords_tools.standin.rig import build_rig, write_calibration
+from tfrecords_tools.standin.mpi_inf_3dhp import build_rig, write_calibration
+from tfrecords_tools.standin.picture import run_lengths, trace_silhouette, visible_joints
 from tfrecords_tools.standin.scene import Lens, SceneStyle, View
 
 LENS = Lens(300.0, (99.5, 79.5), 200, 160)

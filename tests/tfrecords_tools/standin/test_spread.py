@@ -8,7 +8,7 @@ from hmr.body.smpl import SMPL
 from hmr.body.standin.build import build_standin_body
 from hmr.evaluation import metrics
 from hmr.evaluation.baselines import constant_baseline
-from tfrecords_tools.standin import people, poses
+from tfrecords_tools.standin import characters, poses
 from tfrecords_tools.standin.scene import SceneStyle, View, face_camera
 
 TRAINING, HELD_OUT = 3000, 1500
@@ -25,7 +25,7 @@ def filmed_joints_mm(smpl: SMPL, seed: int, count: int, held_out: bool) -> np.nd
     """(count, 14, 3) LSP joints of people as the stand-in pictures show them."""
     rng = np.random.default_rng(seed)
     posed = poses.dofs_to_pose(poses.sample_dofs(rng, count, held_out))
-    betas = people.sample_betas(rng, count).astype(np.float32)
+    betas = characters.sample_betas(rng, count).astype(np.float32)
     most = SceneStyle().max_yaw_deg
     yaws, pitches = rng.uniform(-most, most, count), rng.normal(0.0, PITCH_DEG, count)
     turned = [

@@ -7,7 +7,7 @@ import pytest
 
 from hmr.body.library import open_body
 from hmr.body.smpl import SMPL
-from tfrecords_tools.common.sheets import (
+from tfrecords_tools.inspect import (
     contact_sheet,
     draw_body,
     draw_joints3d,

@@ -8,12 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords_tools.standin.people import Person, sample_people
-from tfrecords_tools.standin.picture import Figure, Shot
+from tfrecords_tools.standin.characters import Person, sample_people
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
 from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, place
 
 CAST_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person in a picture: pose (72,) in the camera frame, pelvis (3,) in metres there."""
+
+    person: Person
+    pose: np.ndarray
+    pelvis_m: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The order for one picture.
+
+    Attributes:
+        path: file to write, a JPEG.
+        seed: of clothes, light, background, occluders, sensor.
+        figures: the people to annotate; those after `num_annotated` form a distant crowd.
+    """
+
+    path: Path
+    seed: tuple[int, ...]
+    lens: Lens
+    figures: tuple[Figure, ...]
+    style: SceneStyle
+    num_annotated: int
 
 
 @dataclass(frozen=True)
