@@ -12,7 +12,6 @@ from PIL import Image
 
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
-from hmr.files.whole import write_whole
 
 HEIGHT, WIDTH = 12, 20
 
@@ -164,16 +163,6 @@ def test_damaged_bytes_give_a_picture_or_a_user_error(picture, kind, data):
 def test_written_picture_reads_back(tmp_path, picture):
     write_image(tmp_path / "new" / "a.png", picture)
     np.testing.assert_array_equal(read_image(tmp_path / "new" / "a.png"), picture)
-
-
-def test_failed_write_leaves_nothing(tmp_path):
-    def fail(file):
-        file.write(b"half")
-        raise RuntimeError("disk on fire")
-
-    with pytest.raises(RuntimeError):
-        write_whole(tmp_path / "a.bin", fail)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_place_that_cannot_be_written_to_is_named(tmp_path, picture):

@@ -34,6 +34,7 @@ from hmr.data.shards import (
 )
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
+from hmr.files.whole import take_name
 from tfrecords_tools.common.jobs import DropLog, Job, SampleError
 from tfrecords_tools.common.processes import CONTEXT, process_pool
 
@@ -166,7 +167,7 @@ def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -
     partial = progress / f"{path.name}.{os.getpid()}.part"
     try:
         result = _write_records(convert, unit, partial)
-        os.replace(partial, path)
+        take_name(partial, path)
         _write_json(progress / f"{path.name}.json", asdict(result))
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -332,4 +333,4 @@ def _check_not_empty(job: Job, dropped: DropLog, examples: int) -> None:
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     temporary.write_text(json.dumps(value, sort_keys=True))
-    os.replace(temporary, path)
+    take_name(temporary, path)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hmr.body.library import open_body
 from hmr.errors import UserError, run_verb
+from hmr.files.whole import whole_folder
 from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
@@ -105,7 +103,7 @@ def main() -> None:
         print(f"{arguments.output} is up to date")
         return
     body = open_body(arguments.body)
-    with _replacing(arguments.output, arguments.overwrite) as folder:
+    with whole_folder(arguments.output, arguments.overwrite) as folder:
         _write_datasets(folder, arguments)
         record = {**request, "body": body.source}
         (folder / MANIFEST).write_text(json.dumps(record, indent=2) + "\n")
@@ -157,20 +155,6 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
         f"{output} holds stand-in datasets made with other settings ({changed}). "
         "Add --overwrite to replace them, or choose another --output."
     )
-
-
-@contextlib.contextmanager
-def _replacing(output: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder to fill that takes the place of `output` when all is written, and only then."""
-    partial = output.with_name(f"{output.name}.partial{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if overwrite and output.exists():
-            shutil.rmtree(output)
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:

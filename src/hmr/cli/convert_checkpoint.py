@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from hmr.errors import UserError
+from hmr.files.whole import whole_folder
 
 EPILOG = """\
 examples:
@@ -59,13 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}", dir=output.parent))
-    try:
-        lines = convert(conversion, partial)
-        partial.chmod(0o755)
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder(output) as folder:
+        lines = convert(conversion, folder)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0

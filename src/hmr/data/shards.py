@@ -7,7 +7,6 @@ The authors' own folders, which have no manifest, are found too.
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 from hmr.data.schema import SCHEMA_VERSION
 from hmr.errors import UserError
+from hmr.files.whole import write_text
 
 IMAGE_DATASETS = ("lsp", "lsp_ext", "mpii", "coco", "mpi_inf_3dhp", "h36m", "3dpw")
 MOCAP_DATASETS = ("mocap_cmu", "mocap_h36m_mosh", "mocap_posePrior")
@@ -76,9 +76,7 @@ def progress_dir(root: str | Path, dataset: str, split: str) -> Path:
 def write_manifest(root: str | Path, manifest: Manifest) -> Path:
     """Writes the manifest beside its shards, whole or not at all."""
     path = manifest_path(root, manifest.dataset, manifest.split)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")
     return path
 
 

@@ -16,7 +16,7 @@ from hmr.evaluation.measures import MEASURES
 from hmr.evaluation.pictures import Drawn
 from hmr.evaluation.report import group_table, main_table
 from hmr.evaluation.scoring import Scores
-from hmr.files.whole import write_whole
+from hmr.files.whole import write_text
 
 PAGE_FILE = "index.html"
 _QUALITY = 88
@@ -56,7 +56,7 @@ def write_page(
     }
     template = Template((files("hmr.evaluation") / "page.html").read_text(encoding="utf-8"))
     page = template.substitute(parts)
-    write_whole(path, lambda file: file.write(page.encode()))
+    write_text(path, page)
     return path
 
 

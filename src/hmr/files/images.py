@@ -134,18 +134,6 @@ def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
     return grey.convert("RGB")
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder and those above it.
-
-    Raises:
-        UserError: the place cannot be written to, or a file is there.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be made: {error.strerror or error}") from error
-
-
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB; the suffix chooses the format."""
     path = Path(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.whole import partial_path
+from hmr.files.whole import partial_path, take_name
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0
@@ -147,7 +146,7 @@ class VideoWriter:
         if self._writer is None:
             return False
         self._writer.release()
-        os.replace(self._partial, self.path)
+        take_name(self._partial, self.path)
         return True
 
     def abandon(self) -> None:

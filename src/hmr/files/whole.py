@@ -1,12 +1,19 @@
-"""Files that appear under their name only when they are complete."""
+"""Files and folders that appear under their name only when they are complete.
+
+What is being written lies beside its target under a name of its own, `.partial-HOST-PROCESS.NAME`,
+and is renamed at the end: readers see the old content or the new, never a part. After a failure it
+is removed; what a killed process left is removed by the next one that writes into that folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,15 +23,112 @@ _PARTIAL = ".partial-"
 
 
 def partial_path(path: Path) -> Path:
-    """Where this process writes a file until it is complete: beside it, with the same suffix."""
-    return path.with_name(f"{path.stem}{_PARTIAL}{socket.gethostname()}-{os.getpid()}{path.suffix}")
+    """Where this process writes `path` until it is complete: beside it, all suffixes kept."""
+    return path.with_name(f"{_PARTIAL}{socket.gethostname()}-{os.getpid()}.{path.name}")
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Removes what killed processes of this machine left half written in a folder and below it."""
-    pattern = re.compile(rf"{_PARTIAL}{re.escape(socket.gethostname())}-(\d+)(\.\w+)?$")
-    for path in folder.rglob(f"*{_PARTIAL}*"):
-        writer = pattern.search(path.name)
+def take_name(partial: Path, path: Path) -> None:
+    """Gives a complete file or folder its name; a file of that name is replaced."""
+    os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """The path of a file to write, which takes the name `path` when the block ends well.
+
+    Raises:
+        UserError: the place cannot be written to, or is full.
+    """
+    with _partial(Path(path)) as partial:
+        yield partial
+        take_name(partial, Path(path))
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """An empty folder to fill, which takes the name `path` when the block ends well.
+
+    Args:
+        path: must not exist, or be an empty folder.
+        overwrite: whether it may hold something, which is removed when the new one is complete.
+
+    Raises:
+        UserError: the place cannot be written to, or is full.
+    """
+    path = Path(path)
+    with scratch_folder(path) as partial:
+        yield partial
+        if overwrite and path.exists():
+            shutil.rmtree(path)
+        take_name(partial, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """A folder beside `path` that is removed when the block ends; what is in it can take names.
+
+    Raises:
+        UserError: the place cannot be written to, or is full.
+    """
+    with _partial(Path(path)) as partial:
+        partial.mkdir()
+        yield partial
+
+
+def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
+    """Calls `write` with an open file, which takes the name `path` when it is complete.
+
+    Raises:
+        UserError: the place cannot be written to, or is full.
+    """
+    with whole_file(path) as partial, open(partial, "wb") as file:
+        write(file)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """As `write_whole`, of a text in UTF-8."""
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it.
+
+    Raises:
+        UserError: the place cannot be written to, or a file is there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A free `partial_path` whose folder exists; what still bears that name at the end is removed.
+
+    An OSError becomes a UserError unless it is about another file, which the block reads.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        _remove(partial)
+        yield partial
+    except OSError as error:
+        named = error.filename
+        if named is None or _PARTIAL in str(named) or Path(str(named)) in (path, *path.parents):
+            raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise
+    finally:
+        _remove(partial)
+
+
+@functools.cache
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what killed processes of this machine left half written; looks once a folder."""
+    written_by = re.compile(rf"{re.escape(_PARTIAL + socket.gethostname())}-(\d+)\.")
+    for path in folder.glob(f"{_PARTIAL}*"):
+        writer = written_by.match(path.name)
         if writer and not _is_running(int(writer[1])):
             _remove(path)
 
@@ -39,31 +143,10 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` with a file beside `path`, which takes that name when it is complete.
-
-    Raises:
-        UserError: the place cannot be written to, or is full.
-    """
-    path = Path(path)
-    partial = partial_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            write(file)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        _remove(partial)
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """As `write_whole`, of a text in UTF-8."""
-    write_whole(path, lambda file: file.write(text.encode()))
-
-
 def _remove(path: Path) -> None:
-    """Removes a file if it is there; a folder that is none holds none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
+    """Removes a file or folder if it is there; a failure must not hide the one before it."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.whole import write_text
+from hmr.files.whole import whole_file, write_text
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec
@@ -35,13 +35,11 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
         half: store float16, half the size; values are rounded to 11 significant bits.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     used = HMR(model.encoder, model.regressor, model.smpl)
-    partial = folder / f"partial{os.getpid()}.weights.h5"
-    used.save_weights(partial)
-    if half:
-        _halve(partial)
-    os.replace(partial, folder / WEIGHTS_FILE)
+    with whole_file(folder / WEIGHTS_FILE) as partial:
+        used.save_weights(partial)
+        if half:
+            _halve(partial)
     write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(spec), indent=2) + "\n")
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.images import make_folder
 from hmr.files.video import Frame, Video
-from hmr.files.whole import remove_abandoned, write_whole
+from hmr.files.whole import make_folder, write_text
 from hmr.prediction.inputs import Source
 from hmr.prediction.people import Detection, Found, PeopleSource, select
 from hmr.prediction.predictor import Predictor
@@ -157,7 +156,6 @@ class PictureRun:
             UserError: the output folder cannot be made or written to.
         """
         make_folder(self.request.output)
-        remove_abandoned(self.request.output)
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
@@ -289,8 +287,7 @@ class PictureRun:
     def _write_summary(self) -> None:
         seconds = {stage: round(value, 3) for stage, value in self._watch.seconds.items()}
         content = {**dataclasses.asdict(self.tally), "seconds": seconds}
-        text = json.dumps(content, indent=1)
-        write_whole(self.request.output / _SUMMARY_FILE, lambda file: file.write(text.encode()))
+        write_text(self.request.output / _SUMMARY_FILE, json.dumps(content, indent=1))
 
 
 def _npz_of(base: Path) -> Path:

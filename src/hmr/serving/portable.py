@@ -11,7 +11,6 @@ import importlib.util
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from hmr.errors import UserError
+from hmr.files.whole import scratch_folder, take_name, write_text
 from hmr.network.hmr import HMR
 from hmr.serving import rerun_portable
 from hmr.serving.fresh import run_fresh
@@ -150,15 +150,13 @@ def export_portable(
     """
     check_installed(kinds)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     crops = example_crops(model.input_size)
     expected = [
         {key: value.numpy() for key, value in run_model(model, tf.constant(batch)).items()}
         for batch in crops
     ]
     reports = {}
-    with tempfile.TemporaryDirectory(prefix=".partial", dir=folder) as partial_name:
-        scratch = Path(partial_name)
+    with scratch_folder(folder / name) as scratch:
         _write_with_fixed_size(model, scratch / "saved_model")
         inputs: dict[str, Any] = {str(index): batch for index, batch in enumerate(crops)}
         np.savez(scratch / rerun_portable.INPUTS_FILE, **inputs)
@@ -172,7 +170,7 @@ def export_portable(
                 "source": source,
                 **signatures(model.input_size)[FROM_CROPS],
             }
-            target.with_name(target.name + ".json").write_text(json.dumps(details, indent=2) + "\n")
+            write_text(f"{target}.json", json.dumps(details, indent=2) + "\n")
             reports[kind] = report
     return reports
 
@@ -208,5 +206,5 @@ def _write_and_check(
     report = ExportReport(
         str(target), largest_of(differences), differences, size_megabytes(file), milliseconds
     )
-    os.replace(file, target)
+    take_name(file, target)
     return report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hmr.files.whole import scratch_folder, take_name
 from hmr.network.hmr import HMR
 from hmr.serving import rerun
 from hmr.serving.fresh import run_fresh
@@ -50,9 +50,7 @@ def export_saved_model(
         UserError: an output differs by more; nothing is left behind.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial", dir=folder))
-    try:
+    with scratch_folder(folder / "export") as partial:
         _write(model, partial)
         requests = example_requests(model.input_size)
         answers, milliseconds = _answers_of_a_fresh_process(partial, requests)
@@ -70,10 +68,7 @@ def export_saved_model(
         details = {**asdict(report), "source": source, "signatures": signatures(model.input_size)}
         (partial / "assets.extra").mkdir(exist_ok=True)
         (partial / "assets.extra" / "export.json").write_text(json.dumps(details, indent=2) + "\n")
-        partial.chmod(0o755)
-        os.replace(partial, report.path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        take_name(partial, Path(report.path))
     return report
 
 

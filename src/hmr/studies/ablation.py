@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hmr.errors import UserError, run_verb
+from hmr.files.whole import write_text
 
 RUNS = {
     "paired": "(a) paired 3D, discriminators",
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = read_results(options.workdir)
     claims = check_claims(results)
     content = {"runs": results, "claims": claims}
-    (options.workdir / RESULT_FILE).write_text(json.dumps(content, indent=2) + "\n")
+    write_text(options.workdir / RESULT_FILE, json.dumps(content, indent=2) + "\n")
     print(table(results))
     print()
     print("\n".join(f"{'yes' if holds else 'NO':<5}{claim}" for claim, holds in claims.items()))

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from hmr.errors import UserError, run_verb
+from hmr.files.whole import write_text
 
 SUMMARY_FILE = "summary.json"
 TRAINING_KEYS = ("train_images", "steps", "seconds")
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     workdir = options.workdir
     summary = summarise(workdir)
-    (workdir / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
+    write_text(workdir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     print(
         _TABLE.format(
             **summary,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from hmr.files.whole import write_whole
+from hmr.files.whole import write_text
 from hmr.prediction.writers.obj import Y_UP, to_y_up
 
 # R = Rz Rx Ry, the order most programs write.
@@ -45,7 +45,7 @@ def write_bvh(
     lines += ["MOTION", f"Frames: {count}", f"Frame Time: {1 / frames_per_second:.8f}"]
     lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
     text = "\n".join(lines) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def _unwrap(angles_deg: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from hmr.body.model_file import BodyModel
-from hmr.files.whole import write_whole
+from hmr.files.whole import write_text
 
 # Half a turn about x. It is its own inverse, and keeps faces counter-clockwise from outside.
 Y_UP = np.diag([1.0, -1.0, -1.0])
@@ -54,7 +54,7 @@ def write_obj(path: str | os.PathLike, vertices_m: np.ndarray, faces: np.ndarray
     text = "# metres; y up, x right, z towards the viewer\n"
     text += _lines("v %.6f %.6f %.6f\n", to_y_up(vertices_m))
     text += _lines("f %d %d %d\n", np.asarray(faces) + 1)
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def _lines(pattern: str, rows: np.ndarray) -> str:

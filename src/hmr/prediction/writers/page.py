@@ -7,7 +7,6 @@ import io
 import json
 import os
 from importlib.resources import files
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 
 from hmr.body.joints import COCOPLUS, COCOPLUS_BONES
 from hmr.body.model_file import BodyModel, require_faces
-from hmr.files.whole import write_whole
+from hmr.files.whole import write_text
 from hmr.prediction.result import Body
 from hmr.prediction.writers.obj import to_y_up
 from hmr.rendering.draw import overlay, person_color, side_color
@@ -60,7 +59,7 @@ def write_page(
     # A label or file name from outside must not end the script element.
     text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     page = template.replace(_PLACE, text)
-    write_whole(Path(path), lambda file: file.write(page.encode()))
+    write_text(path, page)
 
 
 def _person(index: int, body: Body) -> dict:

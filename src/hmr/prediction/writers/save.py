@@ -15,7 +15,7 @@ import numpy as np
 from hmr.body.measurements import CAVEAT, DEFINITIONS, measure
 from hmr.body.model_file import BodyModel, require_faces
 from hmr.files.images import write_image
-from hmr.files.whole import write_whole
+from hmr.files.whole import write_text, write_whole
 from hmr.prediction.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, stack, unstack
 from hmr.prediction.stopwatch import Stopwatch
 from hmr.prediction.writers.bvh import write_bvh
@@ -88,8 +88,7 @@ def save_json(path: Path, picture: Picture, model: BodyModel) -> None:
         "measurements": {"about": CAVEAT, **DEFINITIONS},
         "people": [_json_person(body, model) for body in picture.bodies],
     }
-    text = json.dumps(content, indent=1)
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(content, indent=1))
 
 
 def _json_person(body: Body, model: BodyModel) -> dict:
