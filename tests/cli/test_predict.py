@@ -394,7 +394,7 @@ def test_interrupted_video_leaves_no_half_file(tmp_path, model_folder, image, mo
     def interrupt(self, picture, frame):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hmr.prediction.streams.VideoStreams.add", interrupt)
+    monkeypatch.setattr("hmr.prediction.writers.video.VideoStreams.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict(model_folder, "--input", tmp_path / "walk.mp4", "--output", tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.mp4"))

@@ -17,7 +17,7 @@ from hmr.files.images import read_image
 from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
 from hmr.settings import ModelSpec
-from hmr.web.bodies import SAMPLES, SAMPLES_FOLDER
+from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
 from tests.helpers.browser import chromium, picture_of, wait_until, watched_page
 from tests.helpers.shapes import round_body
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hmr.errors import UserError
 
 if TYPE_CHECKING:
-    from hmr.web.bodies import Studio
+    from hmr.web.estimator import Studio
 
 DEMO_MODEL = "models/demo_standin"
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Read by Gradio when the page is built: uploads end with the program too.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
 
-        from hmr.web.page import build_page, launch
+        from hmr.web.app import build_page, launch
 
         page = build_page(_studio(options, folder), _about(options.checkpoint))
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
@@ -69,7 +69,7 @@ def _studio(options: argparse.Namespace, folder: str) -> Studio:
 
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.writers.save import check_kinds
-    from hmr.web.bodies import KINDS, Studio
+    from hmr.web.estimator import KINDS, Studio
 
     predictor = Predictor.load(options.checkpoint, options.body, batch_size=1)
     check_kinds(KINDS, predictor.body)

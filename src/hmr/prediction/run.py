@@ -17,7 +17,6 @@ from hmr.files.whole import make_folder, write_text
 from hmr.prediction.inputs import Source
 from hmr.prediction.people import Detection, Found, PeopleSource, select
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.streams import STREAM_KINDS, VideoStreams
 from hmr.prediction.writers.save import (
     Picture,
     check_kinds,
@@ -26,6 +25,7 @@ from hmr.prediction.writers.save import (
     planned_files,
     save_picture,
 )
+from hmr.prediction.writers.video import STREAM_KINDS, VideoStreams
 
 _MOST_LINES_SAID = 20
 _MOST_LINES_KEPT = 10_000

@@ -10,7 +10,7 @@ from hmr.network.build import build_model
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.writers.save import load_npz
 from hmr.settings import ModelSpec
-from hmr.web.bodies import (
+from hmr.web.estimator import (
     KINDS,
     SHOWN_HEIGHT_PX,
     Studio,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hmr.errors import UserError
-from hmr.web.bodies import (
+from hmr.web.estimator import (
     SAMPLES,
     SAMPLES_FOLDER,
     Box,
