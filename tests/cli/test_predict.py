@@ -28,16 +28,10 @@ from hmr.network.checkpoint import save_model
 from hmr.prediction.inputs import open_inputs
 from hmr.prediction.people import WholePicture
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.result import ARRAY_FIELDS, QUANTITIES
-from hmr.prediction.run import PictureRun, Request
-from hmr.prediction.writers.save import (
-    KINDS,
-    NEED_FACES,
-    PERSON_KINDS,
-    PICTURE_KINDS,
-    Picture,
-    load_npz,
-)
+from hmr.prediction.result import ARRAY_FIELDS, QUANTITIES, Result
+from hmr.prediction.run import PictureRun, RunOptions
+from hmr.prediction.writers.numbers import load_result
+from hmr.prediction.writers.save import KINDS
 from hmr.settings import ModelSpec
 from tests.helpers.shapes import round_body
 
@@ -175,7 +169,7 @@ def test_drawing_and_saving(tmp_path, predictor, image):
     assert (predictor.draw(image, bodies) != image).any()
     files = predictor.save(tmp_path / "person", image, bodies, kinds=KINDS)
     assert all(path.is_file() for path in files) and len(files) == 6 + 2 * 3
-    loaded = load_npz(tmp_path / "person.npz")
+    loaded = load_result(tmp_path / "person.npz")
     for name in ARRAY_FIELDS:
         np.testing.assert_array_equal(
             getattr(loaded.bodies[1], name), getattr(bodies[1], name), name
@@ -195,9 +189,8 @@ def bare_body(tmp_path_factory):
 
 
 def write_alone(kind, path, image, bodies, body):
-    if kind in PERSON_KINDS:
-        return PERSON_KINDS[kind](path, bodies[0], body)
-    return PICTURE_KINDS[kind][1](path, Picture("", *image.shape[:2], bodies, image), body)
+    result = Result("", *image.shape[:2], bodies, image)
+    KINDS[kind].write(path, bodies[0] if KINDS[kind].per_person else result, body)
 
 
 def test_a_body_without_faces_gives_numbers_but_no_surfaces(
@@ -207,7 +200,7 @@ def test_a_body_without_faces_gives_numbers_but_no_surfaces(
     bodies = predictor.predict(image, boxes=BOXES[:1])
     with pytest.raises(UserError, match="has none"):
         predictor.draw(image, bodies)
-    for kind in NEED_FACES:
+    for kind in ("overlay", "side", "crop", "page", "obj", "glb"):
         with pytest.raises(UserError, match="has none"):
             predictor.save(tmp_path / "out" / "person", image, bodies, kinds=("npz", kind))
         with pytest.raises(UserError, match="has none"):
@@ -221,7 +214,7 @@ def test_npz_of_another_kind_is_not_taken(tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     for name in ("other", "broken", "absent"):
-        assert load_npz(tmp_path / f"{name}.npz") is None
+        assert load_result(tmp_path / f"{name}.npz") is None
 
 
 # The verb
@@ -303,7 +296,7 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path, model_folder, 
 def test_box_may_begin_left_of_the_picture(tmp_path, model_folder, pictures):
     common = ("--input", pictures / "a.png", "--output", tmp_path, "--save", "npz")
     assert predict(model_folder, *common, "--boxes", "-5,-3.5,60,60") == 0
-    (body,) = load_npz(tmp_path / "a.npz").bodies
+    (body,) = load_result(tmp_path / "a.npz").bodies
     np.testing.assert_allclose(body.rectangle_px, [-5, -3.5, 60, 60])
 
 
@@ -327,7 +320,7 @@ def test_large_pictures_do_not_wait_for_a_full_batch(predictor, tmp_path, image,
         return whole(self, pictures)
 
     monkeypatch.setattr(type(predictor), "predict_people", counted)
-    run = PictureRun(predictor, WholePicture(), Request(tmp_path / "out", ("npz",)))
+    run = PictureRun(predictor, WholePicture(), RunOptions(tmp_path / "out", ("npz",)))
     assert run.run(open_inputs([str(tmp_path)])).people == 5
     assert held == [2, 2, 1]
 
@@ -342,11 +335,11 @@ def test_boxes_choose_the_people_and_bad_ones_are_counted(tmp_path, model_folder
     common = ("--input", tmp_path / "a.png", "--boxes", boxes, "--output", tmp_path)
     assert predict(model_folder, *common, "--save", "obj,glb") == 1
     assert "nobody" not in capsys.readouterr().out
-    assert [body.label for body in load_npz(tmp_path / "a.npz").bodies] == ["anna", "ben"]
+    assert [body.label for body in load_result(tmp_path / "a.npz").bodies] == ["anna", "ben"]
     assert {"a_0.obj", "a_1.obj", "a_0.glb", "a_1.glb"} <= {p.name for p in tmp_path.iterdir()}
     for person, label in (("best", "ben"), ("largest", "anna")):
         predict(model_folder, *common, "--person", person)
-        assert [body.label for body in load_npz(tmp_path / "a.npz").bodies] == [label]
+        assert [body.label for body in load_result(tmp_path / "a.npz").bodies] == [label]
     summary = json.loads((tmp_path / "prediction_summary.json").read_text())
     assert summary["left_out"] == 1 and "line 4" in summary["problems"][0]
 
@@ -422,7 +415,7 @@ def test_killed_run_goes_on_to_the_same_result(tmp_path, model_folder, image):
     names = [sorted(str(p.relative_to(f)) for p in f.rglob("*.*")) for f in (killed, whole)]
     assert names[0] == names[1] and len(names[0]) == 43
     for found in sorted(killed.glob("walk/*.npz")):
-        first, second = (load_npz(f / "walk" / found.name).bodies[0] for f in (killed, whole))
+        first, second = (load_result(f / "walk" / found.name).bodies[0] for f in (killed, whole))
         np.testing.assert_allclose(first.vertices_m, second.vertices_m, atol=1e-5)
     videos = [list(Video(folder / "walk_overlay.mp4")) for folder in (killed, whole)]
     assert len(videos[0]) == len(videos[1]) == 40
@@ -490,5 +483,5 @@ def test_one_openpose_file_speaks_of_one_picture(tmp_path, model_folder, picture
         predict(model_folder, "--input", pictures / "a.png", "--keypoints", path, "--output", out)
         == 0
     )
-    assert load_npz(out / "a.npz").bodies == []
+    assert load_result(out / "a.npz").bodies == []
     np.testing.assert_array_equal(read_image(out / "a_overlay.png"), read_image(pictures / "a.png"))

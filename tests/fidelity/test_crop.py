@@ -5,7 +5,7 @@ import pytest
 
 from hmr.geometry.camera import pinhole
 from hmr.geometry.crop import CropBox, crop_image
-from hmr.prediction.people import Detection, Found, from_keypoints, select
+from hmr.prediction.people import Detection, Detections, from_keypoints, select
 from tests.helpers.golden_inputs import golden
 
 FIGURES = golden("crop")
@@ -25,7 +25,7 @@ def test_crops_are_equal_byte_for_byte(case):
 
 def test_openpose_person_is_the_surest_and_the_box_is_theirs():
     people = [from_keypoints(points) for points in FIGURES["openpose_kps"]]
-    (person,) = select(Found(people).people, "best")
+    (person,) = select(Detections(people).people, "best")
     assert isinstance(person, Detection)
     assert person.box.scale == pytest.approx(float(FIGURES["openpose_scale"]), rel=1e-12)
     np.testing.assert_allclose(person.box.center_px, FIGURES["openpose_center"], rtol=1e-12)

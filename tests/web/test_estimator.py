@@ -8,12 +8,12 @@ from hmr.body.model_file import save_body
 from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.writers.save import load_npz
+from hmr.prediction.writers.numbers import load_result
 from hmr.settings import ModelSpec
 from hmr.web.estimator import (
     KINDS,
     SHOWN_HEIGHT_PX,
-    Studio,
+    Estimator,
     box_of_drawing,
     drawing_of_box,
     open_photo,
@@ -47,15 +47,15 @@ def test_a_large_photo_is_shown_smaller_and_boxes_follow(photo):
 
 @pytest.mark.slow
 def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
-    studio = Studio(predictor, tmp_path)
-    made = studio.estimate(photo, (60, 120, 300, 900))
+    estimator = Estimator(predictor, tmp_path)
+    made = estimator.estimate(photo, (60, 120, 300, 900))
     assert len(made.files) == len(KINDS) and all(file.is_file() for file in made.files)
     assert made.overlay.shape == photo.shown.shape and made.glb in made.files
     (npz,) = (file for file in made.files if file.suffix == ".npz")
-    saved = load_npz(npz)
+    saved = load_result(npz)
     assert saved.name == "tall.png"
     np.testing.assert_array_equal(saved.bodies[0].rectangle_px, [60, 120, 300, 900])
-    studio.discard(made)
+    estimator.discard(made)
     assert not any(file.exists() for file in made.files)
 
 
@@ -64,4 +64,4 @@ def test_bad_photos_and_boxes_are_named_without_their_folder(predictor, photo, t
     with pytest.raises(UserError, match=r"^cut\.jpg is damaged or cut short"):
         open_photo(tmp_path / "cut.jpg")
     with pytest.raises(UserError, match="positive width and height"):
-        Studio(predictor, tmp_path).estimate(photo, (60, 120, 0, 900))
+        Estimator(predictor, tmp_path).estimate(photo, (60, 120, 0, 900))

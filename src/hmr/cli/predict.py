@@ -85,16 +85,18 @@ def _with_boxes_joined(arguments: list[str]) -> list[str]:
 def _predict_crops(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from hmr.prediction.crops import open_crops, predict_crops_file, save_crops_outputs
+    from hmr.prediction.inputs import open_crops
     from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
+    from hmr.prediction.run import predict_crops_file
 
     if options.output is None or options.output.suffix != ".npz":
         raise UserError("--crops needs --output FILE.npz")
     crops = open_crops(options.crops)
     folder = options.checkpoint or DEFAULT_MODEL
     predictor = Predictor.load(folder, options.body, options.batch_size)
-    outputs = predict_crops_file(predictor, crops, lambda starts: tqdm(starts, unit="batch"))
-    save_crops_outputs(options.output, outputs)
+    outputs = predict_crops_file(
+        predictor, crops, options.output, lambda starts: tqdm(starts, unit="batch")
+    )
     print("\n".join(f"{key:<12} {value.shape}" for key, value in outputs.items()))
     print(f"wrote {options.output}")
     return 0
@@ -106,7 +108,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.inputs import open_inputs
     from hmr.prediction.people_files import open_people
     from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
-    from hmr.prediction.run import PictureRun, Request
+    from hmr.prediction.run import PictureRun, RunOptions
 
     kinds = _kinds(options.save)
     source = open_inputs(options.input, options.max_frames)
@@ -117,13 +119,14 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     folder = Path(options.checkpoint or DEFAULT_MODEL)
     predictor = Predictor.load(folder, options.body, options.batch_size, options.focal_px)
     output = options.output or Path("runs/predictions")
-    request = Request(output, kinds, options.person, _settings(options, folder), options.overwrite)
-    run = PictureRun(predictor, people, request, lambda line: tqdm.write(line, file=sys.stderr))
+    settings = _settings(options, folder)
+    asked = RunOptions(output, kinds, options.person, settings, options.overwrite)
+    run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
     with tqdm(total=len(source) or None, unit="picture") as bar:
-        tally = run.run(source, bar.update)
-    print(_timing(predictor.watch.seconds, tally.pictures))
-    print(f"{tally.line()}\nresults in {output}")
-    return tally.exit_code
+        summary = run.run(source, bar.update)
+    print(_timing(predictor.watch.seconds, summary.pictures))
+    print(f"{summary.line()}\nresults in {output}")
+    return summary.exit_code
 
 
 def _kinds(text: str) -> tuple[str, ...]:

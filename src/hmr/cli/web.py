@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hmr.errors import UserError
 
 if TYPE_CHECKING:
-    from hmr.web.estimator import Studio
+    from hmr.web.estimator import Estimator
 
 DEMO_MODEL = "models/demo_standin"
 
@@ -55,27 +55,27 @@ def main(arguments: list[str] | None = None) -> int:
         # Read by Gradio when the page is built: uploads end with the program too.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
 
-        from hmr.web.app import build_page, launch
+        from hmr.web.app import build_app, launch
 
-        page = build_page(_studio(options, folder), _about(options.checkpoint))
+        page = build_app(_estimator(options, folder), _about(options.checkpoint))
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
         page.block_thread()
     return 0
 
 
-def _studio(options: argparse.Namespace, folder: str) -> Studio:
+def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
     """Loads the model and runs it once, so that the first visitor does not wait for it."""
     import numpy as np
 
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.writers.save import check_kinds
-    from hmr.web.estimator import KINDS, Studio
+    from hmr.web.estimator import KINDS, Estimator
 
     predictor = Predictor.load(options.checkpoint, options.body, batch_size=1)
     check_kinds(KINDS, predictor.body)
     size = predictor.model.input_size
     predictor.predict_crops(np.zeros((1, size, size, 3), np.float32))
-    return Studio(predictor, Path(folder))
+    return Estimator(predictor, Path(folder))
 
 
 def _about(checkpoint: str) -> str:

@@ -7,6 +7,8 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +32,23 @@ _DECODER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 _BEHIND_TRANSPARENT = (255, 255, 255, 255)
+
+
+@dataclass(frozen=True)
+class LazyImage:
+    """A picture file, or a frame of a video, that is read when asked.
+
+    Attributes:
+        name: under which boxes and keypoints name it: the path, or `<video>_<frame, 12 digits>`.
+        target: relative path, without suffix, that its results take.
+        load: gives (H, W, 3) uint8 RGB, or raises UserError.
+        origin: the file it comes from, None for a camera.
+    """
+
+    name: str
+    target: Path
+    load: Callable[[], np.ndarray]
+    origin: Path | None
 
 
 def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:

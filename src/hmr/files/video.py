@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,28 +10,12 @@ import cv2
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.images import LazyImage
 from hmr.files.whole import partial_path, take_name
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0
 _FASTEST_RATE = 1000.0
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture, not read yet.
-
-    Attributes:
-        name: under which boxes and keypoints name it: the path, or `<video>_<frame, 12 digits>`.
-        target: relative path, without suffix, that its results take.
-        load: gives (H, W, 3) uint8 RGB, or raises UserError.
-        origin: the file it comes from, None for a camera.
-    """
-
-    name: str
-    target: Path
-    load: Callable[[], np.ndarray]
-    origin: Path | None
 
 
 class Video:
@@ -83,7 +66,7 @@ class Video:
         known = self._announced or 0
         return known if self.max_frames is None else min(known or self.max_frames, self.max_frames)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[LazyImage]:
         capture = self._open()
         origin = self.source if isinstance(self.source, Path) else None
         read = 0
@@ -94,7 +77,7 @@ class Video:
                     break
                 name = f"{self.stem}_{read:012d}"
                 rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-                yield Frame(name, Path(self.stem) / name, partial(_given, rgb), origin)
+                yield LazyImage(name, Path(self.stem) / name, partial(np.asarray, rgb), origin)
                 read += 1
         finally:
             capture.release()
@@ -108,10 +91,6 @@ class Video:
         if self._announced and read < 0.98 * expected - 1:
             return f"{self.source} ended early: {read} frames of {expected} announced"
         return None
-
-
-def _given(image: np.ndarray) -> np.ndarray:
-    return image
 
 
 class VideoWriter:

@@ -1,4 +1,4 @@
-"""Pictures one after another: from files, folders, patterns, videos and cameras."""
+"""What is predicted on: pictures from files, folders, patterns, videos, cameras; or raw crops."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from hmr.errors import UserError
-from hmr.files.images import IMAGE_SUFFIXES, read_image
-from hmr.files.video import VIDEO_SUFFIXES, Frame, Video
+from hmr.files.images import IMAGE_SUFFIXES, LazyImage, read_image
+from hmr.files.video import VIDEO_SUFFIXES, Video
 
 
 class ImageFiles:
@@ -28,9 +30,9 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[LazyImage]:
         for path, target in zip(self.paths, self.targets, strict=True):
-            yield Frame(str(path), target, partial(read_image, path), path)
+            yield LazyImage(str(path), target, partial(read_image, path), path)
 
 
 def _targets(paths: list[Path]) -> list[Path]:
@@ -43,10 +45,10 @@ def _targets(paths: list[Path]) -> list[Path]:
     return [path if stems[path.with_suffix("")] > 1 else path.with_suffix("") for path in below]
 
 
-Source = ImageFiles | Video
+PictureSource = ImageFiles | Video
 
 
-def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> Source:
+def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> PictureSource:
     """Pictures, folders of pictures and patterns; or a video; or a camera's number.
 
     Args:
@@ -67,7 +69,7 @@ def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> Source:
     return ImageFiles(list(dict.fromkeys(paths)))
 
 
-def _open(text: str, max_frames: int | None) -> Source:
+def _open(text: str, max_frames: int | None) -> PictureSource:
     path = Path(text)
     if path.is_dir():
         return _from_folder(path)
@@ -98,3 +100,20 @@ def _from_folder(folder: Path) -> ImageFiles:
             f'for pictures in folders below it: --input "{folder}/**/*.jpg"'
         )
     return ImageFiles(files)
+
+
+def open_crops(path: Path) -> np.ndarray:
+    """Maps an .npy file of crops into memory.
+
+    Raises:
+        UserError: it is missing, no .npy file, holds objects, or no crop.
+    """
+    if not path.is_file():
+        raise UserError(f"--crops {path}: no such file")
+    try:
+        crops = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} is not an .npy file of numbers: {error}") from error
+    if not isinstance(crops, np.ndarray) or len(crops.shape) == 0 or len(crops) == 0:
+        raise UserError(f"{path} holds no crops: expected one .npy array (N, S, S, 3) float32")
+    return crops

@@ -39,7 +39,7 @@ class Detection:
 
 
 @dataclass
-class Found:
+class Detections:
     """The people of one picture.
 
     Attributes:
@@ -56,7 +56,7 @@ class Found:
 class PeopleSource(Protocol):
     """Anything that knows the people of a picture."""
 
-    def find(self, name: str, height: int, width: int) -> Found:
+    def find(self, name: str, height: int, width: int) -> Detections:
         """The people of the picture `name` (its path, or `<video>_<frame, 12 digits>`)."""
         ...
 
@@ -112,9 +112,9 @@ def select(people: list[Detection], which: str) -> list[Detection]:
     return [max(people, key=value)]
 
 
-def check_against_picture(found: Found, height: int, width: int) -> Found:
+def check_against_picture(found: Detections, height: int, width: int) -> Detections:
     """Drops boxes that do not touch the picture; says of others that they leave it far."""
-    kept = Found(problems=list(found.problems), notes=list(found.notes))
+    kept = Detections(problems=list(found.problems), notes=list(found.notes))
     for person in found.people:
         outside = _part_outside(person.rectangle_px, height, width)
         if outside >= 1:
@@ -146,19 +146,19 @@ def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
 class WholePicture:
     """Every picture holds one person, who fills it."""
 
-    def find(self, name: str, height: int, width: int) -> Found:
+    def find(self, name: str, height: int, width: int) -> Detections:
         """The picture's own rectangle."""
         rectangle = np.array([0, 0, width, height], np.float64)
-        return Found([Detection(box_from_image(height, width), rectangle)])
+        return Detections([Detection(box_from_image(height, width), rectangle)])
 
 
 class SamePeople:
     """The same boxes for every picture, as given on the command line or by a fixed camera."""
 
-    def __init__(self, found: Found):
+    def __init__(self, found: Detections):
         self._found = found
 
-    def find(self, name: str, height: int, width: int) -> Found:
+    def find(self, name: str, height: int, width: int) -> Detections:
         """The boxes that touch the picture."""
         return check_against_picture(self._found, height, width)
 
@@ -172,16 +172,16 @@ class PeopleTable:
 
     def __init__(self, source: str):
         self.source = source
-        self._by_name: dict[str, Found] = defaultdict(Found)
-        self._by_number: dict[int, Found] = defaultdict(Found)
+        self._by_name: dict[str, Detections] = defaultdict(Detections)
+        self._by_number: dict[int, Detections] = defaultdict(Detections)
 
-    def entry(self, key: str | int) -> Found:
+    def entry(self, key: str | int) -> Detections:
         """The people of a picture, to be filled: by name, or by number if `key` is an integer."""
         if isinstance(key, int):
             return self._by_number[key]
         return self._by_name[Path(key).name]
 
-    def find(self, name: str, height: int, width: int) -> Found:
+    def find(self, name: str, height: int, width: int) -> Detections:
         """By file name, by its stem, or by the number that the stem ends in."""
         path = Path(name)
         for key in (path.name, path.stem):
@@ -190,12 +190,12 @@ class PeopleTable:
         number = _TRAILING_NUMBER.search(path.stem)
         if number and int(number[1]) in self._by_number:
             return check_against_picture(self._by_number[int(number[1])], height, width)
-        return Found(notes=[f"{self.source} names nobody in this picture"])
+        return Detections(notes=[f"{self.source} names nobody in this picture"])
 
 
-def detections_from_boxes(boxes: Iterable[Sequence[float]]) -> Found:
+def detections_from_boxes(boxes: Iterable[Sequence[float]]) -> Detections:
     """Rows of x, y, w, h -> people numbered from 0; unusable rows become problems."""
-    found = Found()
+    found = Detections()
     for index, box in enumerate(boxes):
         try:
             found.people.append(from_rectangle(box, label=str(index)))

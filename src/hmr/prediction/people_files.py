@@ -24,7 +24,7 @@ from hmr.errors import UserError
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
-    Found,
+    Detections,
     PeopleSource,
     PeopleTable,
     SamePeople,
@@ -91,7 +91,7 @@ def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
     return _coco_table(path, content, "keypoints", min_score)
 
 
-def parse_boxes(text: str) -> Found:
+def parse_boxes(text: str) -> Detections:
     """`x,y,w,h` or several joined by `;`.
 
     Raises:
@@ -135,7 +135,7 @@ def _read_json(path: Path) -> object:
         raise UserError(f"{path} is not valid JSON: {error}") from error
 
 
-def _attempt(found: Found, who: str, make: Callable[[], Detection]) -> None:
+def _attempt(found: Detections, who: str, make: Callable[[], Detection]) -> None:
     """Adds the person that `make` returns, or the reason why there is none."""
     try:
         found.people.append(make())
@@ -179,7 +179,7 @@ def _csv_people(path: Path, min_score: float) -> PeopleSource:
             f"{path} line 1: expected a header image,x,y,width,height[,id][,score], "
             f"got {','.join(rows[0])[:120]!r}"
         )
-    table, everywhere = PeopleTable(str(path)), Found()
+    table, everywhere = PeopleTable(str(path)), Detections()
     for line, row in enumerate(rows[1:], start=2):
         if row:
             record = dict(zip(header, row, strict=False))
@@ -189,7 +189,7 @@ def _csv_people(path: Path, min_score: float) -> PeopleSource:
     return table if named else SamePeople(everywhere)
 
 
-def _csv_entry(table: PeopleTable, record: dict, everywhere: Found, where: str) -> Found:
+def _csv_entry(table: PeopleTable, record: dict, everywhere: Detections, where: str) -> Detections:
     if "image" in record:
         return table.entry(record["image"].strip())
     if "frame" in record:
@@ -200,7 +200,7 @@ def _csv_entry(table: PeopleTable, record: dict, everywhere: Found, where: str) 
     return everywhere
 
 
-def _add_csv_row(found: Found, record: dict, line: int, min_score: float) -> None:
+def _add_csv_row(found: Detections, record: dict, line: int, min_score: float) -> None:
     label = record.get("id", "").strip() or str(len(found.people))
 
     def make() -> Detection:
@@ -254,7 +254,9 @@ def _describe(content: object) -> str:
     return f"a JSON {type(content).__name__}"
 
 
-def _add_coco_entry(found: Found, entry: dict, index: int, field: str, min_score: float) -> None:
+def _add_coco_entry(
+    found: Detections, entry: dict, index: int, field: str, min_score: float
+) -> None:
     label = str(entry.get("id", len(found.people)))
 
     def make() -> Detection:
@@ -284,7 +286,7 @@ def _points(values: object, allowed: tuple[int, ...]) -> np.ndarray:
 # OpenPose
 
 
-def openpose_people(content: object, name: str, min_score: float = MIN_SCORE) -> Found:
+def openpose_people(content: object, name: str, min_score: float = MIN_SCORE) -> Detections:
     """The people of one OpenPose file's content.
 
     Args:
@@ -298,7 +300,7 @@ def openpose_people(content: object, name: str, min_score: float = MIN_SCORE) ->
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list):
         raise UserError(f'{name} is no OpenPose file: no list "people" ({_describe(content)})')
-    found = Found()
+    found = Detections()
     for index, person in enumerate(people):
         _attempt(found, f"{name}, person {index}", _openpose_maker(person, index, min_score))
     if not found.people:
@@ -341,7 +343,7 @@ class OpenPoseFolder:
             raise UserError(f"--keypoints {folder}: the folder holds no .json")
         self._folder, self._min_score = folder, min_score
 
-    def find(self, name: str, height: int, width: int) -> Found:
+    def find(self, name: str, height: int, width: int) -> Detections:
         """The people of the picture's own file."""
         stem = Path(name).stem
         for path in (self._folder / f"{stem}{suffix}.json" for suffix in (_OPENPOSE_SUFFIX, "")):
@@ -349,6 +351,6 @@ class OpenPoseFolder:
                 try:
                     found = openpose_people(_read_json(path), path.name, self._min_score)
                 except UserError as error:
-                    return Found(problems=[str(error)])
+                    return Detections(problems=[str(error)])
                 return check_against_picture(found, height, width)
-        return Found(notes=[f"{self._folder} holds no {stem}{_OPENPOSE_SUFFIX}.json"])
+        return Detections(notes=[f"{self._folder} holds no {stem}{_OPENPOSE_SUFFIX}.json"])

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -27,36 +26,19 @@ from hmr.network.hmr import HMR
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
-    Found,
+    Detections,
     WholePicture,
     check_against_picture,
     detections_from_boxes,
     from_keypoints,
 )
-from hmr.prediction.result import Body, body_from_outputs
+from hmr.prediction.result import Body, Result, body_from_outputs
 from hmr.prediction.stopwatch import Stopwatch
-from hmr.prediction.writers.save import Picture, draw_overlay, save_picture
+from hmr.prediction.writers.pictures import draw_overlay
+from hmr.prediction.writers.save import save_result
 
 DEFAULT_MODEL = "models/demo_standin"
 DEFAULT_BATCH = 16
-_PER_PERSON = (
-    "features", "theta", "camera", "pose", "beta", "rotations", "smpl_joints", "joints3d",
-    "keypoints2d", "vertices",
-)  # fmt: skip
-
-
-class _WithVertices(keras.Model):
-    """The network with its mesh, as `predict_on_batch` compiles it."""
-
-    def __init__(self, hmr: HMR):
-        super().__init__(name="hmr_with_vertices")
-        self.hmr = hmr
-        self.built = True
-
-    def call(self, images: Any) -> dict[str, Any]:
-        """Images (B, S, S, 3) to the outputs of `Predictor.predict_crops`."""
-        outputs = self.hmr(images, training=False, vertices=True)
-        return {key: outputs[key] for key in _PER_PERSON}
 
 
 class Predictor:
@@ -80,7 +62,9 @@ class Predictor:
         self.batch_size = batch_size
         self.focal_px = focal_px
         self.watch = Stopwatch()
-        self._run = _WithVertices(model)
+        images = keras.Input((model.input_size, model.input_size, 3))
+        # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
+        self._with_vertices = keras.Model(images, model(images, training=False, vertices=True))
 
     @classmethod
     def load(
@@ -206,7 +190,7 @@ class Predictor:
                 f"Received: {crops.shape} {crops.dtype}."
             )
         with self.watch("network and body"):
-            return self._run.predict_on_batch(crops)
+            return self._with_vertices.predict_on_batch(crops)
 
     def measure(self, body: Body, height_m: float | None = None) -> dict[str, float]:
         """Height, girths and limb lengths of a body's shape in metres.
@@ -225,7 +209,7 @@ class Predictor:
 
     def draw(self, image: np.ndarray, bodies: list[Body]) -> np.ndarray:
         """The bodies over the picture: (H, W, 3) uint8 RGB."""
-        return draw_overlay(_as_picture("", image, bodies), self.body)
+        return draw_overlay(_as_result("", image, bodies), self.body)
 
     def save(
         self,
@@ -235,12 +219,12 @@ class Predictor:
         kinds: tuple[str, ...] = ("npz", "overlay"),
     ) -> list[Path]:
         """Writes files that begin with `base`; kinds: `hmr.prediction.writers.save.KINDS`."""
-        return save_picture(base, _as_picture(str(base), image, bodies), self.body, kinds)
+        return save_result(base, _as_result(str(base), image, bodies), self.body, kinds)
 
 
-def _as_picture(name: str, image: np.ndarray, bodies: list[Body]) -> Picture:
+def _as_result(name: str, image: np.ndarray, bodies: list[Body]) -> Result:
     _check_image(image)
-    return Picture(name, image.shape[0], image.shape[1], bodies, image)
+    return Result(name, image.shape[0], image.shape[1], bodies, image)
 
 
 def _check_image(image: np.ndarray) -> None:
@@ -256,7 +240,7 @@ def _given_people(
     min_score: float,
     height: int,
     width: int,
-) -> Found:
+) -> Detections:
     if boxes is not None and keypoints is not None:
         raise UserError("give boxes or keypoints, not both")
     if boxes is not None:
@@ -265,5 +249,5 @@ def _given_people(
         people = [
             from_keypoints(points, min_score, str(index)) for index, points in enumerate(keypoints)
         ]
-        return check_against_picture(Found(people), height, width)
+        return check_against_picture(Detections(people), height, width)
     return WholePicture().find("", height, width)

@@ -1,4 +1,4 @@
-"""The estimated body of one person: what `Predictor.predict` returns and what files hold."""
+"""What prediction returns and files hold: the bodies of a picture, and what each number means."""
 
 from __future__ import annotations
 
@@ -84,6 +84,29 @@ class Body:
 ARRAY_FIELDS = tuple(f.name for f in fields(Body) if f.name not in ("label", "score"))
 
 
+@dataclass(frozen=True)
+class Result:
+    """The bodies of one picture, ready to be written.
+
+    Attributes:
+        name: of the picture, as the files say it.
+        height: pixels.
+        width: pixels.
+        bodies: its people.
+        image: (H, W, 3) uint8 RGB; needed by the kinds that draw on it.
+        fingerprint: of the model, the settings and the input file; a resumed run compares it.
+        problems: a line for each person that was left out, kept in npz and json.
+    """
+
+    name: str
+    height: int
+    width: int
+    bodies: list[Body]
+    image: np.ndarray | None = None
+    fingerprint: str = ""
+    problems: tuple[str, ...] = ()
+
+
 def body_from_outputs(
     outputs: Mapping[str, np.ndarray],
     person: Detection,
@@ -130,27 +153,3 @@ def body_from_outputs(
         principal_point_px=placed.principal_point_px,
         translation_room_m=room.translation_m,
     )
-
-
-def stack(bodies: list[Body]) -> dict[str, np.ndarray]:
-    """People of one picture as arrays with a leading axis of people; empty ones keep no shape."""
-    stacked = {name: np.array([getattr(body, name) for body in bodies]) for name in ARRAY_FIELDS}
-    stacked["label"] = np.array([body.label for body in bodies], np.str_)
-    stacked["score"] = np.array([body.score for body in bodies], np.float64)
-    return stacked
-
-
-def unstack(arrays: Mapping[str, np.ndarray]) -> list[Body]:
-    """The inverse of `stack`.
-
-    Raises:
-        KeyError: a quantity is missing.
-    """
-    columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score")}
-    bodies = []
-    for index in range(len(columns["label"])):
-        row = {name: column[index] for name, column in columns.items()}
-        for scalar in ("box_scale", "focal_px", "score"):
-            row[scalar] = float(row[scalar])
-        bodies.append(Body(**{**row, "label": str(row["label"])}))
-    return bodies

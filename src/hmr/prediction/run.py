@@ -1,4 +1,7 @@
-"""Pictures in, bodies out: batched, streaming, resumable; one bad picture stops no other."""
+"""Pictures in, bodies out: batched, streaming, resumable; one bad picture stops no other.
+
+A picture passes `_prepare` (read, find people), `_finish` (network, common batches) and `_save`.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.video import Frame, Video
-from hmr.files.whole import make_folder, write_text
-from hmr.prediction.inputs import Source
-from hmr.prediction.people import Detection, Found, PeopleSource, select
+from hmr.files.images import LazyImage
+from hmr.files.video import Video
+from hmr.files.whole import make_folder, write_text, write_whole
+from hmr.prediction.inputs import PictureSource
+from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.writers.save import (
-    Picture,
-    check_kinds,
-    is_current,
-    load_npz,
-    planned_files,
-    save_picture,
-)
+from hmr.prediction.result import Body, Result
+from hmr.prediction.writers.numbers import load_result
+from hmr.prediction.writers.save import check_kinds, is_current, planned_files, save_result
 from hmr.prediction.writers.video import STREAM_KINDS, VideoStreams
 
 _MOST_LINES_SAID = 20
@@ -36,7 +35,7 @@ _SUMMARY_FILE = "prediction_summary.json"
 
 
 @dataclass
-class Tally:
+class RunSummary:
     """What happened to the pictures (or frames) and the people of a run."""
 
     pictures: int = 0
@@ -65,29 +64,45 @@ class Tally:
 
 
 @dataclass
-class Work:
-    """A picture on its way: read and searched for people, or found finished, or failed."""
+class PictureTask:
+    """A picture on its way through a run.
 
-    frame: Frame
-    request: str
+    Attributes:
+        source: the picture, not read yet.
+        fingerprint: of the settings and the file.
+        image: (H, W, 3) uint8 RGB once it is read.
+        detections: the people found in it.
+        people: those of them that are wanted.
+        result: the bodies once they are known; None where the picture failed.
+        finished_before: whether an earlier run made the result.
+        failure: why the picture cannot be read.
+    """
+
+    source: LazyImage
+    fingerprint: str
     image: np.ndarray | None = None
-    found: Found = field(default_factory=Found)
+    detections: Detections = field(default_factory=Detections)
     people: list[Detection] = field(default_factory=list)
-    earlier: Picture | None = None
+    result: Result | None = None
+    finished_before: bool = False
     failure: str | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the pixels take while the picture waits for a full batch."""
+        return 0 if self.image is None else self.image.nbytes
 
-@dataclass
-class Done:
-    """A picture with its bodies; `picture` is None where it failed."""
-
-    frame: Frame
-    picture: Picture | None
-    resumed: bool = False
+    def finish(self, bodies: list[Body], problems: list[str]) -> None:
+        """Makes the result of the bodies; `problems` names the people who gave none."""
+        assert self.image is not None
+        height, width = self.image.shape[:2]
+        lines = (*self.detections.problems, *problems)
+        name = self.source.name
+        self.result = Result(name, height, width, bodies, self.image, self.fingerprint, lines)
 
 
 @dataclass(frozen=True)
-class Request:
+class RunOptions:
     """What a run is asked for.
 
     Attributes:
@@ -121,7 +136,7 @@ class PictureRun:
     Args:
         predictor: the loaded model.
         people: where the people are.
-        request: what to write, and where.
+        options: what to write, and where.
         say: prints one line without disturbing the progress bar.
 
     Raises:
@@ -132,20 +147,22 @@ class PictureRun:
         self,
         predictor: Predictor,
         people: PeopleSource,
-        request: Request,
+        options: RunOptions,
         say: Callable[[str], None] = print,
     ):
-        check_kinds(request.kinds, predictor.body)
+        check_kinds(options.kinds, predictor.body)
         self.predictor = predictor
         self.people = people
-        self.request = request
-        self.tally = Tally()
-        self._kinds = tuple(dict.fromkeys(("npz", *request.kinds)))
+        self.options = options
+        self.summary = RunSummary()
+        self._kinds = tuple(dict.fromkeys(("npz", *options.kinds)))
         self._say = say
         self._watch = predictor.watch
         self._lines_said = 0
 
-    def run(self, source: Source, advance: Callable[[int], object] = lambda count: None) -> Tally:
+    def run(
+        self, source: PictureSource, advance: Callable[[int], object] = lambda count: None
+    ) -> RunSummary:
         """Works through the pictures, and writes their files and `prediction_summary.json`.
 
         Args:
@@ -155,27 +172,26 @@ class PictureRun:
         Raises:
             UserError: the output folder cannot be made or written to.
         """
-        make_folder(self.request.output)
+        make_folder(self.options.output)
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
-            for done in self._pictures(source):
-                self._save(done, self._kinds)
+            for task in self._pictures(source):
+                self._save(task, self._kinds)
                 advance(1)
         self._write_summary()
-        return self.tally
+        return self.summary
 
     def _run_video(self, video: Video, advance: Callable[[int], object]) -> None:
         streamed = tuple(kind for kind in self._kinds if kind in STREAM_KINDS)
         per_frame = tuple(kind for kind in self._kinds if kind not in STREAM_KINDS)
-        base = self.request.output / video.stem
+        base = self.options.output / video.stem
         streams = VideoStreams(base, streamed, self.predictor.body, video.rate, self._watch)
         try:
-            for index, done in enumerate(self._pictures(video)):
-                self._save(done, per_frame)
-                if done.picture is not None:
-                    picture = self._with_image(done) if streams.draws else done.picture
-                    streams.add(picture, index)
+            for index, task in enumerate(self._pictures(video)):
+                self._save(task, per_frame)
+                if task.result is not None:
+                    streams.add(self._with_image(task) if streams.draws else task.result, index)
                 advance(1)
             streams.close()
         finally:
@@ -183,98 +199,92 @@ class PictureRun:
         if video.problem:
             self._problem(video.problem)
 
-    def _pictures(self, frames: Iterable[Frame]) -> Iterator[Done]:
+    def _pictures(self, images: Iterable[LazyImage]) -> Iterator[PictureTask]:
         """Finished pictures in the order of the input, computed in common batches."""
-        waiting: list[Work] = []
-        for frame in self._watch.each("read", frames):
-            waiting.append(self._prepare(frame))
-            num_people = sum(len(work.people) for work in waiting)
+        waiting: list[PictureTask] = []
+        for image in self._watch.each("read", images):
+            waiting.append(self._prepare(image))
+            num_people = sum(len(task.people) for task in waiting)
             enough = max(num_people, len(waiting)) >= self.predictor.batch_size
-            if enough or sum(map(_held_bytes, waiting)) >= _MOST_BYTES_HELD:
+            if enough or sum(task.held_bytes for task in waiting) >= _MOST_BYTES_HELD:
                 yield from self._finish(waiting)
                 waiting = []
         yield from self._finish(waiting)
 
-    def _prepare(self, frame: Frame) -> Work:
-        fingerprint = self.request.fingerprint(frame.origin)
-        work = Work(frame, fingerprint)
-        if fingerprint and not self.request.overwrite:
-            earlier = load_npz(_npz_of(self._base(frame)))
-            if earlier is not None and earlier.request == fingerprint:
-                work.earlier = earlier
-                return work
+    def _prepare(self, source: LazyImage) -> PictureTask:
+        task = PictureTask(source, self.options.fingerprint(source.origin))
+        if task.fingerprint and not self.options.overwrite:
+            earlier = load_result(_npz_of(self._base(source)))
+            if earlier is not None and earlier.fingerprint == task.fingerprint:
+                task.result, task.finished_before = earlier, True
+                return task
         try:
             with self._watch("read"):
-                work.image = frame.load()
+                task.image = source.load()
         except UserError as error:
-            work.failure = str(error)
-            return work
+            task.failure = str(error)
+            return task
         with self._watch("find people"):
-            work.found = self.people.find(frame.name, *work.image.shape[:2])
-        work.people = select(work.found.people, self.request.person)
-        return work
+            task.detections = self.people.find(source.name, *task.image.shape[:2])
+        task.people = select(task.detections.people, self.options.person)
+        return task
 
-    def _base(self, frame: Frame) -> Path:
-        return self.request.output / frame.target
+    def _base(self, source: LazyImage) -> Path:
+        return self.options.output / source.target
 
-    def _finish(self, waiting: list[Work]) -> Iterator[Done]:
-        fresh = [work for work in waiting if work.image is not None]
-        pictures = [(work.image, work.people) for work in fresh if work.image is not None]
-        results = iter(self.predictor.predict_people(pictures))
-        for work in waiting:
-            self.tally.pictures += 1
-            if work.failure is not None:
-                self.tally.failed += 1
-                self._problem(work.failure)
-                yield Done(work.frame, None)
-            elif work.earlier is not None:
-                self.tally.finished_before += 1
-                yield self._counted(Done(work.frame, work.earlier, resumed=True))
-            else:
-                bodies, problems = next(results)
-                self.tally.predicted += 1
-                yield self._counted(Done(work.frame, _picture(work, bodies, problems)))
-                for note in work.found.notes:
-                    self._note(f"{work.frame.name}: {note}")
+    def _finish(self, waiting: list[PictureTask]) -> Iterator[PictureTask]:
+        fresh = [(task, task.image) for task in waiting if task.image is not None]
+        outcomes = self.predictor.predict_people([(image, task.people) for task, image in fresh])
+        for (task, _), (bodies, problems) in zip(fresh, outcomes, strict=True):
+            task.finish(bodies, problems)
+        for task in waiting:
+            self._count(task)
+            yield task
 
-    def _counted(self, done: Done) -> Done:
-        picture = done.picture
-        assert picture is not None
-        self.tally.people += len(picture.bodies)
-        self.tally.without_people += not picture.bodies
-        self.tally.left_out += len(picture.problems)
-        for problem in picture.problems:
-            self._problem(f"{done.frame.name}: {problem}")
-        return done
+    def _count(self, task: PictureTask) -> None:
+        summary, result = self.summary, task.result
+        summary.pictures += 1
+        if result is None:
+            summary.failed += 1
+            self._problem(str(task.failure))
+            return
+        summary.finished_before += task.finished_before
+        summary.predicted += not task.finished_before
+        summary.people += len(result.bodies)
+        summary.without_people += not result.bodies
+        summary.left_out += len(result.problems)
+        for problem in result.problems:
+            self._problem(f"{task.source.name}: {problem}")
+        for note in task.detections.notes:
+            self._note(f"{task.source.name}: {note}")
 
-    def _save(self, done: Done, kinds: tuple[str, ...]) -> None:
+    def _save(self, task: PictureTask, kinds: tuple[str, ...]) -> None:
         """Writes a picture's files; of a resumed one those that are missing or older than it."""
-        if done.picture is None:
+        if task.result is None:
             return
-        base = self._base(done.frame)
-        plan = planned_files(base, len(done.picture.bodies), kinds)
-        since_ns = _npz_of(base).stat().st_mtime_ns if done.resumed else None
-        if all(is_current(path, since_ns) for path in plan):
-            return
-        body = self.predictor.body
-        save_picture(base, self._with_image(done), body, kinds, since_ns, self._watch)
+        base = self._base(task.source)
+        plan = planned_files(base, task.result, kinds)
+        since_ns = _npz_of(base).stat().st_mtime_ns if task.finished_before else None
+        if not all(is_current(path, since_ns) for path in plan):
+            result, body = self._with_image(task), self.predictor.body
+            save_result(base, result, body, kinds, since_ns, self._watch)
 
-    def _with_image(self, done: Done) -> Picture:
-        """The picture with its pixels, which a resumed one lacks until they are needed."""
-        assert done.picture is not None
-        if done.picture.image is None:
+    def _with_image(self, task: PictureTask) -> Result:
+        """The result with its pixels, which a resumed one lacks until they are needed."""
+        assert task.result is not None
+        if task.result.image is None:
             with self._watch("read"):
-                done.picture = dataclasses.replace(done.picture, image=done.frame.load())
-        return done.picture
+                task.result = dataclasses.replace(task.result, image=task.source.load())
+        return task.result
 
     def _problem(self, line: str) -> None:
-        if len(self.tally.problems) < _MOST_LINES_KEPT:
-            self.tally.problems.append(line)
+        if len(self.summary.problems) < _MOST_LINES_KEPT:
+            self.summary.problems.append(line)
         self._say_some(line)
 
     def _note(self, line: str) -> None:
-        if len(self.tally.notes) < _MOST_LINES_KEPT:
-            self.tally.notes.append(line)
+        if len(self.summary.notes) < _MOST_LINES_KEPT:
+            self.summary.notes.append(line)
         self._say_some(line)
 
     def _say_some(self, line: str) -> None:
@@ -282,24 +292,41 @@ class PictureRun:
         if self._lines_said <= _MOST_LINES_SAID:
             self._say(line)
         elif self._lines_said == _MOST_LINES_SAID + 1:
-            self._say(f"... further lines are in {self.request.output / _SUMMARY_FILE} only")
+            self._say(f"... further lines are in {self.options.output / _SUMMARY_FILE} only")
 
     def _write_summary(self) -> None:
         seconds = {stage: round(value, 3) for stage, value in self._watch.seconds.items()}
-        content = {**dataclasses.asdict(self.tally), "seconds": seconds}
-        write_text(self.request.output / _SUMMARY_FILE, json.dumps(content, indent=1))
+        content = {**dataclasses.asdict(self.summary), "seconds": seconds}
+        write_text(self.options.output / _SUMMARY_FILE, json.dumps(content, indent=1))
 
 
 def _npz_of(base: Path) -> Path:
     return base.with_name(f"{base.name}.npz")
 
 
-def _held_bytes(work: Work) -> int:
-    return 0 if work.image is None else work.image.nbytes
+def predict_crops_file(
+    predictor: Predictor,
+    crops: np.ndarray,
+    output: Path,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> dict[str, np.ndarray]:
+    """The network's outputs for raw inputs, for comparing with any other implementation.
 
+    Args:
+        predictor: the loaded model.
+        crops: (N, S, S, 3) float32 in [-1, 1]; may be a memory map.
+        output: npz file of the outputs, under their names in `Predictor.predict_crops`.
+        progress: wraps the batches, for a progress bar.
 
-def _picture(work: Work, bodies: list, problems: list[str]) -> Picture:
-    assert work.image is not None
-    height, width = work.image.shape[:2]
-    lines = (*work.found.problems, *problems)
-    return Picture(work.frame.name, height, width, bodies, work.image, work.request, lines)
+    Raises:
+        UserError: shape or type do not fit the model, or a value is not finite.
+    """
+    parts = []
+    for start in progress(range(0, len(crops), predictor.batch_size)):
+        batch = np.ascontiguousarray(crops[start : start + predictor.batch_size])
+        if batch.dtype.kind == "f" and not np.isfinite(batch).all():
+            raise UserError(f"crops {start} to {start + len(batch) - 1}: a value is not finite")
+        parts.append(predictor.predict_crops(batch))
+    outputs = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    write_whole(output, lambda file: np.savez(file, **outputs))  # type: ignore[arg-type]
+    return outputs

@@ -1,4 +1,4 @@
-"""The page itself, in Gradio: what is on it and what each action does."""
+"""The Gradio app: what is on the page and what each action does."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hmr.web.estimator import (
     SAMPLES,
     SAMPLES_FOLDER,
     Box,
-    Estimate,
+    Estimator,
+    PageResult,
     Photo,
-    Studio,
     box_of_drawing,
     drawing_of_box,
     open_photo,
@@ -62,17 +62,17 @@ class OnlyThisServer:
         await self._app(scope, receive, send_with_policy)
 
 
-def build_page(studio: Studio, about: str) -> gr.Blocks:
+def build_app(estimator: Estimator, about: str) -> gr.Blocks:
     """The page.
 
     Args:
-        studio: does the work.
+        estimator: does the work.
         about: a line on the model, shown below the title.
     """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
     ) as page:
-        photo, result = gr.State(None), gr.State(None, delete_callback=studio.discard)
+        photo, result = gr.State(None), gr.State(None, delete_callback=estimator.discard)
         gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
         with gr.Row():
             with gr.Column():
@@ -107,21 +107,21 @@ def build_page(studio: Studio, about: str) -> gr.Blocks:
         outputs = [result, overlay, mesh, files]
         opened = [photo, person, notice, go, *outputs]
 
-        def show(path: str | None, box: Box | None, before: Estimate | None) -> Shown:
-            studio.discard(before)
+        def show(path: str | None, box: Box | None, before: PageResult | None) -> Shown:
+            estimator.discard(before)
             return (*_opened(path, box), None, None, None, None)
 
-        def show_upload(path: str | None, before: Estimate | None) -> Shown:
+        def show_upload(path: str | None, before: PageResult | None) -> Shown:
             return show(path, None, before)
 
-        def show_sample(before: Estimate | None, choice: gr.SelectData) -> Shown:
+        def show_sample(before: PageResult | None, choice: gr.SelectData) -> Shown:
             name = list(SAMPLES)[choice.index]
             return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
 
-        def estimate(photo: Photo, drawn: dict, before: Estimate | None) -> Shown:
-            studio.discard(before)
+        def estimate(photo: Photo, drawn: dict, before: PageResult | None) -> Shown:
+            estimator.discard(before)
             try:
-                made = studio.estimate(photo, box_of_drawing(drawn["boxes"], photo))
+                made = estimator.estimate(photo, box_of_drawing(drawn["boxes"], photo))
             except UserError as error:
                 return (_error(error), None, None, None, None)
             return (

@@ -1,4 +1,4 @@
-"""What the page does behind its buttons, without any of the page's own library."""
+"""What the page's buttons do, without Gradio: opens photos, estimates bodies, keeps the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.files.images import read_image
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.writers.save import Picture, save_picture
+from hmr.prediction.result import Result
+from hmr.prediction.writers.save import save_result
 
 Box = tuple[float, float, float, float]
 
@@ -51,8 +52,8 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A person's body.
+class PageResult:
+    """What the page shows and offers of one person's body.
 
     Attributes:
         overlay: the body over the photo, as large as `Photo.shown`.
@@ -102,7 +103,7 @@ def drawing_of_box(box: Box, photo: Photo) -> dict[str, int]:
     return {key: round(value) for key, value in corners.items()}
 
 
-class Studio:
+class Estimator:
     """A loaded model, and the folder of the files that it has made.
 
     Args:
@@ -114,7 +115,7 @@ class Studio:
         self._predictor = predictor
         self._folder = folder
 
-    def estimate(self, photo: Photo, box: Box | None) -> Estimate:
+    def estimate(self, photo: Photo, box: Box | None) -> PageResult:
         """Estimates one person's body and writes its files.
 
         Args:
@@ -126,17 +127,17 @@ class Studio:
         """
         bodies = self._predictor.predict(photo.image, None if box is None else [box])
         height, width = photo.image.shape[:2]
-        picture = Picture(photo.name, height, width, bodies, photo.image)
+        result = Result(photo.name, height, width, bodies, photo.image)
         base = Path(tempfile.mkdtemp(dir=self._folder)) / Path(photo.name).stem
-        files = save_picture(base, picture, self._predictor.body, KINDS)
+        files = save_result(base, result, self._predictor.body, KINDS)
         by_ending = {file.name.removeprefix(base.name): file for file in files}
         overlay = read_image(by_ending["_overlay.png"])
-        return Estimate(_shrink(overlay), by_ending["_0.glb"], files)
+        return PageResult(_shrink(overlay), by_ending["_0.glb"], files)
 
-    def discard(self, estimate: Estimate | None) -> None:
-        """Removes the files of an estimate that nobody looks at any more."""
-        if estimate is not None:
-            shutil.rmtree(estimate.glb.parent, ignore_errors=True)
+    def discard(self, made: PageResult | None) -> None:
+        """Removes the files of a result that nobody looks at any more."""
+        if made is not None:
+            shutil.rmtree(made.glb.parent, ignore_errors=True)
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

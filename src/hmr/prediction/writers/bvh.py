@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.model_file import BodyModel
 from hmr.files.whole import write_text
-from hmr.prediction.writers.obj import Y_UP, to_y_up
+from hmr.prediction.result import Body
+from hmr.prediction.writers.obj import Y_UP, rest_body, to_y_up
 
 # R = Rz Rx Ry, the order most programs write.
 _EULER_ORDER = "ZXY"
 _ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
 _ROOT_CHANNELS = "Xposition Yposition Zposition " + _ROTATION_CHANNELS
+
+
+class MotionFrame(NamedTuple):
+    """What a motion keeps of a body: a kilobyte per frame.
+
+    rotations (24, 3, 3), local; beta (10,); translation_m (3,), of the body's origin.
+    """
+
+    rotations: np.ndarray
+    beta: np.ndarray
+    translation_m: np.ndarray
+
+    @classmethod
+    def of(cls, person: Body) -> MotionFrame:
+        """The pose of a body, placed at the distance that an ordinary lens gives."""
+        return cls(person.rotations, person.beta, person.translation_room_m)
+
+
+def write_motion(
+    path: str | os.PathLike,
+    motion: Sequence[MotionFrame],
+    body: BodyModel,
+    frames_per_second: float,
+) -> None:
+    """One person's motion as bvh, with the bones of their mean shape.
+
+    Args:
+        path: of the file; it appears when it is complete.
+        motion: the person in every frame.
+        body: the arrays of the body model.
+        frames_per_second: of the motion.
+    """
+    _, rest = rest_body(body, np.mean([frame.beta for frame in motion], axis=0))
+    roots = np.array([rest[0] + frame.translation_m for frame in motion])
+    write_bvh(path, np.array([frame.rotations for frame in motion]), roots, rest, frames_per_second)
 
 
 def write_bvh(
@@ -44,8 +82,7 @@ def write_bvh(
     lines = ["HIERARCHY", *_joint_lines(0, np.asarray(rest_joints_m, np.float64), "")]
     lines += ["MOTION", f"Frames: {count}", f"Frame Time: {1 / frames_per_second:.8f}"]
     lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
-    text = "\n".join(lines) + "\n"
-    write_text(path, text)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _unwrap(angles_deg: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ _QUALITY = 88
 
 
 def write_page(
-    path: str | os.PathLike, title: str, image: np.ndarray, bodies: list[Body], model: BodyModel
+    path: str | os.PathLike, title: str, image: np.ndarray, bodies: list[Body], body: BodyModel
 ) -> None:
     """Writes the page: the photograph with its bodies, and beside it each mesh to turn.
 
@@ -35,15 +35,15 @@ def write_page(
         title: shown above.
         image: (H, W, 3) uint8 RGB. Pictures with a side over 1600 px are shown smaller.
         bodies: of the picture.
-        model: the body's arrays.
+        body: the arrays of the body model.
 
     Raises:
         UserError: the body has no faces.
     """
-    faces = require_faces(model)
+    faces = require_faces(body)
     photo = _shown(image)
     shrink = np.divide(photo.shape[1::-1], image.shape[1::-1])
-    drawn = overlay(photo, [_moved(body.vertices_px, shrink) for body in bodies], faces)
+    drawn = overlay(photo, [_moved(person.vertices_px, shrink) for person in bodies], faces)
     content = {
         "title": title,
         "size": [image.shape[1], image.shape[0]],
@@ -53,7 +53,7 @@ def write_page(
         "bones": [list(bone) for bone in COCOPLUS_BONES],
         "boneColors": [_css(COCOPLUS[a], COCOPLUS[b]) for a, b in COCOPLUS_BONES],
         "pointColors": [_css(name) for name in COCOPLUS],
-        "people": [_person(index, body) for index, body in enumerate(bodies)],
+        "people": [_person(index, person) for index, person in enumerate(bodies)],
     }
     template = (files("hmr.prediction.writers") / _TEMPLATE).read_text(encoding="utf-8")
     # A label or file name from outside must not end the script element.
@@ -62,13 +62,13 @@ def write_page(
     write_text(path, page)
 
 
-def _person(index: int, body: Body) -> dict:
-    vertices = to_y_up(body.vertices_m)
+def _person(index: int, person: Body) -> dict:
+    vertices = to_y_up(person.vertices_m)
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     return {
-        "label": body.label,
+        "label": person.label,
         "color": list(person_color(index)),
-        "keypoints": np.round(body.keypoints2d_px.astype(np.float64), 2).tolist(),
+        "keypoints": np.round(person.keypoints2d_px.astype(np.float64), 2).tolist(),
         "vertices": _base64(vertices - middle, "<f4"),
     }
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hmr.body.model_file import BodyModel
 from hmr.files.video import VideoWriter
-from hmr.prediction.result import Body
+from hmr.prediction.result import Body, Result
 from hmr.prediction.stopwatch import Stopwatch
-from hmr.prediction.writers.save import Picture, Pose, draw_overlay, draw_side, write_motion
+from hmr.prediction.writers.bvh import MotionFrame, write_motion
+from hmr.prediction.writers.pictures import draw_overlay, draw_side
 
 DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
 STREAM_KINDS = (*DRAWINGS, "bvh")
@@ -21,22 +22,22 @@ class VideoStreams:
     Args:
         base: path without suffix that their names begin with.
         kinds: among `STREAM_KINDS`; others are left to the frames.
-        model: the body's arrays.
+        body: the arrays of the body model.
         rate: frames per second.
         watch: is told the time of each drawing, as `save <kind>`.
     """
 
     def __init__(
-        self, base: Path, kinds: tuple[str, ...], model: BodyModel, rate: float, watch: Stopwatch
+        self, base: Path, kinds: tuple[str, ...], body: BodyModel, rate: float, watch: Stopwatch
     ):
-        self._base, self._model, self._rate, self._watch = base, model, rate, watch
+        self._base, self._body, self._rate, self._watch = base, body, rate, watch
         self._writers = {
             kind: VideoWriter(base.with_name(f"{base.name}_{kind}.mp4"), rate)
             for kind in kinds
             if kind in DRAWINGS
         }
         self._keeps_motion = "bvh" in kinds
-        self._motions: dict[str, list[Pose]] = defaultdict(list)
+        self._motions: dict[str, list[MotionFrame]] = defaultdict(list)
         self._last_frame: dict[str, int] = {}
 
     @property
@@ -44,31 +45,31 @@ class VideoStreams:
         """Whether pictures are drawn on, so that `add` needs their pixels."""
         return bool(self._writers)
 
-    def add(self, picture: Picture, frame: int) -> None:
+    def add(self, result: Result, frame: int) -> None:
         """Appends a frame; its number counts from 0."""
         for kind, writer in self._writers.items():
             with self._watch(f"save {kind}"):
-                writer.add(DRAWINGS[kind](picture, self._model))
+                writer.add(DRAWINGS[kind](result, self._body))
         if self._keeps_motion:
-            for body in picture.bodies:
-                self._extend_motion(body, frame)
+            for person in result.bodies:
+                self._extend_motion(person, frame)
 
-    def _extend_motion(self, body: Body, frame: int) -> None:
+    def _extend_motion(self, person: Body, frame: int) -> None:
         """Frames in which a person is missing repeat the one before, so that time stays right."""
-        motion = self._motions[body.label]
-        missing = frame - self._last_frame.get(body.label, frame - 1) - 1
+        motion = self._motions[person.label]
+        missing = frame - self._last_frame.get(person.label, frame - 1) - 1
         if motion:
             motion.extend([motion[-1]] * missing)
-        motion.append(Pose.of(body))
-        self._last_frame[body.label] = frame
+        motion.append(MotionFrame.of(person))
+        self._last_frame[person.label] = frame
 
     def close(self) -> list[Path]:
         """Finishes the files and returns their paths."""
         done = [writer.path for writer in self._writers.values() if writer.close()]
-        for label, poses in self._motions.items():
+        for label, motion in self._motions.items():
             name = "".join(c if c.isalnum() or c in "-." else "_" for c in label)
             path = self._base.with_name(f"{self._base.name}_{name}.bvh")
-            write_motion(path, poses, self._model, self._rate)
+            write_motion(path, motion, self._body, self._rate)
             done.append(path)
         return done
 

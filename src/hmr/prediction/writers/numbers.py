@@ -1,0 +1,93 @@
+"""The numbers of a picture's bodies as npz and as json; both describe every quantity."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmr.body.measurements import CAVEAT, DEFINITIONS, measure
+from hmr.body.model_file import BodyModel
+from hmr.files.whole import write_text, write_whole
+from hmr.prediction.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, Result
+
+_IN_JSON = tuple(name for name in ("label", "score", *ARRAY_FIELDS) if name != "vertices_m")
+
+
+def write_npz(path: Path, result: Result, body: BodyModel) -> None:
+    """Every quantity, with a leading axis of people; `quantities` in the file describes them."""
+    people = result.bodies
+    arrays: dict[str, Any] = {
+        # Without people an array has the shape (0,).
+        **{name: np.array([getattr(person, name) for person in people]) for name in ARRAY_FIELDS},
+        "label": np.array([person.label for person in people], np.str_),
+        "score": np.array([person.score for person in people], np.float64),
+        "image": np.str_(result.name),
+        "image_size_px": np.array([result.height, result.width]),
+        "request": np.str_(result.fingerprint),
+        "problems": np.array(result.problems, np.str_),
+        "frames": np.str_(FRAMES),
+        "quantities": np.str_(json.dumps(QUANTITIES)),
+    }
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load_result(path: str | os.PathLike) -> Result | None:
+    """Reads what `write_npz` wrote (no pickles); None if the file is absent or of another kind."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        height, width = (int(value) for value in arrays["image_size_px"])
+        problems = tuple(map(str, arrays["problems"]))
+        name, fingerprint = str(arrays["image"]), str(arrays["request"])
+        return Result(name, height, width, _bodies(arrays), None, fingerprint, problems)
+    except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+        return None
+
+
+def _bodies(arrays: Mapping[str, np.ndarray]) -> list[Body]:
+    columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score")}
+    bodies = []
+    for index in range(len(columns["label"])):
+        row = {name: column[index] for name, column in columns.items()}
+        for scalar in ("box_scale", "focal_px", "score"):
+            row[scalar] = float(row[scalar])
+        bodies.append(Body(**{**row, "label": str(row["label"])}))
+    return bodies
+
+
+def write_json(path: Path, result: Result, body: BodyModel) -> None:
+    """Every quantity but the vertices, body measurements, and a description of each."""
+    content = {
+        "image": result.name,
+        "image_size_px": [result.height, result.width],
+        "frames": FRAMES,
+        "problems": result.problems,
+        "quantities": {name: QUANTITIES[name] for name in _IN_JSON},
+        "measurements": {"about": CAVEAT, **DEFINITIONS},
+        "people": [_json_person(person, body) for person in result.bodies],
+    }
+    write_text(path, json.dumps(content, indent=1))
+
+
+def _json_person(person: Body, body: BodyModel) -> dict:
+    figures = measure(body, person.beta)
+    measurements = {name: _plain(round(value, 4)) for name, value in figures.items()}
+    quantities = {name: _plain(getattr(person, name)) for name in _IN_JSON}
+    return {**quantities, "measurements_m": measurements}
+
+
+def _plain(value: object) -> object:
+    """Arrays as lists of the shortest numbers that read back as the same float32; nan as null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        return None
+    if isinstance(value, np.float32):
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
