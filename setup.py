@@ -58,7 +58,7 @@ setup(
     package_dir={"": "src", "tfrecords_tools": "tfrecords_tools"},
     packages=find_packages("src") + find_packages(include=["tfrecords_tools", "tfrecords_tools.*"]),
     package_data={
-        "hmr.evaluation": ["page.html"],
+        "hmr.evaluation": ["report.html"],
         "hmr.prediction.writers": ["page.html"],
         "hmr.web": ["page.css", "samples/*.jpg"],
     },

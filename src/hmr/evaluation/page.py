@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from hmr.evaluation.measures import MEASURES
-from hmr.evaluation.pictures import Drawn
 from hmr.evaluation.report import group_table, main_table
+from hmr.evaluation.sample_views import Drawn
 from hmr.evaluation.scoring import Scores
 from hmr.files.whole import write_text
 
@@ -54,7 +54,7 @@ def write_page(
         ),
         "columns": str(max((len(sample.views) for sample in samples), default=1)),
     }
-    template = Template((files("hmr.evaluation") / "page.html").read_text(encoding="utf-8"))
+    template = Template((files("hmr.evaluation") / "report.html").read_text(encoding="utf-8"))
     page = template.substitute(parts)
     write_text(path, page)
     return path

@@ -16,11 +16,11 @@ from hmr.data.shards import find_shards
 from hmr.errors import UserError
 from hmr.evaluation.groups import select
 from hmr.evaluation.page import PAGE_FILE, write_page
-from hmr.evaluation.pictures import Drawn, draw_samples, find_extremes, write_extremes
 from hmr.evaluation.predictions_file import read_predictions
 from hmr.evaluation.protocols import Protocol, choices, find_protocol
 from hmr.evaluation.references import FLAGS, open_reference
 from hmr.evaluation.report import table, write_report
+from hmr.evaluation.sample_views import Drawn, draw_samples, find_extremes, write_extremes
 from hmr.evaluation.samples import Prediction, Truth, predict_split, read_truth
 from hmr.evaluation.scoring import Scores, score
 

@@ -115,8 +115,8 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def draw(workdir: Path, data: str, path: Path) -> None:
     """Held-out people, evenly from the split: each run's body over the crop and from the side."""
-    from hmr.evaluation.pictures import captioned
     from hmr.evaluation.run import Evaluation, evaluate
+    from hmr.evaluation.sample_views import captioned
     from hmr.files.images import write_image
 
     columns: list[list[np.ndarray]] = []

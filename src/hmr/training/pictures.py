@@ -8,7 +8,7 @@ import numpy as np
 
 from hmr.data.augment import no_jitter, prepare_person
 from hmr.data.records import parse_person
-from hmr.evaluation.pictures import body_over_crop, read_records
+from hmr.evaluation.sample_views import body_over_crop, read_records
 from hmr.geometry.crop import CROP_SIZE, from_normalized
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE

@@ -3,7 +3,8 @@ import pytest
 
 from hmr.data.batches import evaluation_batches
 from hmr.evaluation.page import write_page
-from hmr.evaluation.pictures import (
+from hmr.evaluation.protocols import find_protocol
+from hmr.evaluation.sample_views import (
     Case,
     captioned_row,
     draw_case,
@@ -12,7 +13,6 @@ from hmr.evaluation.pictures import (
     find_extremes,
     write_extremes,
 )
-from hmr.evaluation.protocols import find_protocol
 from hmr.evaluation.samples import Prediction, read_truth
 from hmr.evaluation.scoring import score
 from hmr.files.images import read_image
