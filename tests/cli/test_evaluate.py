@@ -74,7 +74,7 @@ def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoin
         file,
         joints3d=by_model.prediction.joints3d_lsp_m,
         keypoints2d=by_model.prediction.keypoints2d,
-        filename=by_model.truth.names,
+        filename=by_model.truth.filename,
     )
     by_file = evaluate(Evaluation("stand_in", str(data), predictions=str(file)))
     assert by_file.scores.summary() == by_model.scores.summary()

@@ -6,8 +6,7 @@ import pytest
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.model_file import NUM_VERTICES
 from hmr.errors import UserError
-from hmr.evaluation.parts import PARTS, vertex_parts
-from hmr.evaluation.ply import read_vertex_colors
+from hmr.evaluation.parts import PARTS, read_vertex_colors, vertex_parts
 from tests.helpers.golden_inputs import made_body
 
 HEAD_RED, CROTCH_GREY, LEFT_FOOT = (225, 25, 48), (191, 191, 191), (248, 225, 150)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from hmr.data.batches import evaluation_batches
-from hmr.evaluation.page import write_page
 from hmr.evaluation.protocols import find_protocol
+from hmr.evaluation.report import write_html
 from hmr.evaluation.sample_views import (
     Case,
     captioned_row,
@@ -111,7 +111,7 @@ def test_a_caption_is_written_over_the_row(evaluated):
 
 def test_the_page_holds_choices_numbers_and_pictures(evaluated, tmp_path):
     _, scores, extremes = evaluated
-    page = write_page(tmp_path / "index.html", scores, {"root": "<hips> & more"}, extremes)
+    page = write_html(tmp_path / "index.html", scores, {"root": "<hips> & more"}, extremes)
     text = page.read_text()
     assert "&lt;hips&gt; &amp; more" in text and "<hips>" not in text
     assert f"{scores.measures['mpjpe_mm'].mean():.2f}" in text

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
-from hmr.evaluation.groups import select
 from hmr.evaluation.measures import MEASURES
-from hmr.evaluation.protocols import PROTOCOLS, choices, find_protocol
+from hmr.evaluation.protocols import PROTOCOLS, choices, find_protocol, select_sequences
 from hmr.evaluation.samples import Prediction, Truth, crop_rays
 from hmr.evaluation.scoring import group_means, score
 
@@ -20,17 +19,17 @@ def make_truth(count=6, seed=0):
         has_joints3d=np.ones(count, bool),
         keypoints2d=rng.uniform(-0.7, 0.7, (count, 19, 2)),
         visibility=rng.random((count, 19)) < 0.7,
-        records=np.arange(count),
-        rays=np.tile([0.0, 0.0, 1.0], (count, 1)),
-        centers_px=np.tile([112.0, 112.0], (count, 1)),
-        sizes_px=np.tile([224, 224], (count, 1)),
+        record=np.arange(count),
+        ray=np.tile([0.0, 0.0, 1.0], (count, 1)),
+        center_px=np.tile([112.0, 112.0], (count, 1)),
+        size_px=np.tile([224, 224], (count, 1)),
         whole=np.ones(count, bool),
-        poses=np.zeros((count, 72)),
-        betas=np.zeros((count, 10)),
-        genders=np.array([""] * count),
-        names=np.array([f"{index}.jpg" for index in range(count)]),
-        sequences=np.array(["S8/Seq1"] * (count // 2) + ["S8/Seq2"] * (count - count // 2)),
-        activities=np.array([""] * count),
+        pose=np.zeros((count, 72)),
+        beta=np.zeros((count, 10)),
+        gender=np.array([""] * count),
+        filename=np.array([f"{index}.jpg" for index in range(count)]),
+        sequence=np.array(["S8/Seq1"] * (count // 2) + ["S8/Seq2"] * (count - count // 2)),
+        activity=np.array([""] * count),
     )
 
 
@@ -123,7 +122,7 @@ def test_groups():
     joints = truth.joints3d_lsp_m.copy()
     joints[:3, 0, 0] += 0.014
     scores = score(STAND_IN, Prediction(joints, None), truth)
-    groups = group_means(scores.measures, truth.sequences)
+    groups = group_means(scores.measures, truth.sequence)
     assert groups["S8/Seq1"] == {
         "samples": 3,
         "mpjpe_mm": pytest.approx(1.0),
@@ -138,7 +137,7 @@ def _h36m_truth():
     """Two sequences of Directions (1 and 3 frames) and one of Eating (2 frames)."""
     truth = make_truth(6)
     names = ["S9_Directions_0_cam0", *["S11_Directions_1_cam3"] * 3, *["S9_Eating_0_cam3"] * 2]
-    return replace(truth, sequences=np.array(names))
+    return replace(truth, sequence=np.array(names))
 
 
 def test_h36m_averages_over_frames_and_over_actions():
@@ -161,7 +160,7 @@ def test_actions_stand_in_the_papers_order():
     truth = make_truth(4)
     actions = ("WalkTogether", "WakingDog", "Walking", "Directions")
     sequences = np.array([f"S9_{action}_0_cam0" for action in actions])
-    truth = replace(truth, sequences=sequences)
+    truth = replace(truth, sequence=sequences)
     scores = score(find_protocol("h36m_p1"), perfect(truth), truth)
     assert list(scores.groups["action"]) == ["Directions", "WalkDog", "Walking", "WalkTogether"]
 
@@ -175,7 +174,7 @@ def test_actions_stand_in_the_papers_order():
     ],
 )
 def test_h36m_cameras_and_trials(protocol, expected):
-    chosen = select(find_protocol(protocol).selection, _h36m_truth().sequences)
+    chosen = select_sequences(find_protocol(protocol).selection, _h36m_truth().sequence)
     np.testing.assert_array_equal(chosen, np.array(expected, bool))
 
 
@@ -190,7 +189,7 @@ def test_mpi_inf_3dhp_turns_predictions_by_the_crops_ray():
     rays = np.random.default_rng(3).normal([0, 0, 2], 0.4, (6, 3))
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     sequences = np.array(["TS1", "TS1", "TS3", "TS5", "TS6", "TS6"])
-    truth = replace(truth, rays=rays, sequences=sequences)
+    truth = replace(truth, ray=rays, sequence=sequences)
     as_seen = np.stack(
         [joints @ _turn(ray) for joints, ray in zip(truth.joints3d_lsp_m, rays, strict=True)]
     )
@@ -211,7 +210,7 @@ def _turn(ray):
 
 def test_a_record_without_its_camera_is_refused_where_the_ray_counts():
     truth = make_truth()
-    truth.rays[4] = np.nan
+    truth.ray[4] = np.nan
     with pytest.raises(UserError, match=r"1 of 6 records lack the camera"):
         score(find_protocol("mpi_inf_3dhp"), perfect(truth), truth)
 

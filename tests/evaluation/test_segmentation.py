@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from hmr.errors import UserError
+from hmr.evaluation.measures import PooledF1
 from hmr.evaluation.meshes import GivenMeshes
-from hmr.evaluation.pixels import PixelCounts, PooledF1, f1_percent
+from hmr.evaluation.metrics import f1
 from hmr.evaluation.protocols import find_protocol
-from hmr.evaluation.samples import Prediction
+from hmr.evaluation.samples import PixelCounts, Prediction
 from hmr.evaluation.scoring import score
 from hmr.evaluation.segmentation import (
     Drawing,
@@ -50,14 +51,14 @@ def as_vertices_m(corners_px, center_px):
 def _truth(count, center_px=(40.0, 30.0)):
     return replace(
         make_truth(count),
-        names=np.array([f"im{1001 + i}.jpg" for i in range(count)]),
-        centers_px=np.tile(center_px, (count, 1)),
-        sizes_px=np.tile([HEIGHT, WIDTH], (count, 1)),
+        filename=np.array([f"im{1001 + i}.jpg" for i in range(count)]),
+        center_px=np.tile(center_px, (count, 1)),
+        size_px=np.tile([HEIGHT, WIDTH], (count, 1)),
     )
 
 
 def _count(root, plates_px, truth):
-    vertices = [as_vertices_m(corners, c) for corners, c in zip(plates_px, truth.centers_px)]
+    vertices = [as_vertices_m(corners, c) for corners, c in zip(plates_px, truth.center_px)]
     cameras = np.tile([1.0, 0.0, 0.0], (len(truth), 1))
     drawing = Drawing(root, PLATE_FACES, PLATE_LABELS)
     return count_pixels(GivenMeshes(np.array(vertices)), cameras, truth, drawing)
@@ -116,7 +117,7 @@ def test_ignored_pixels_are_background_in_accuracy_and_nothing_in_f1(tmp_path):
     assert counts.parts[0].sum() == HEIGHT * WIDTH - ignored
     assert counts.parts[0, 0, HEAD] == 0
     assert counts.parts_right[0] == HEIGHT * WIDTH - drawn_on_ignored
-    assert f1_percent(counts.parts[0]) == 100
+    assert f1(counts.parts[0]) == 100
 
 
 def test_pixels_are_pooled_not_averaged_over_pictures():

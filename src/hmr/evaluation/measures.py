@@ -1,29 +1,24 @@
-"""The columns of a protocol's table: from a prediction and its ground truth to one number each."""
+"""The columns of a protocol's table: which of `metrics` each is, and of what."""
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from hmr.body.joints import LSP14
 from hmr.evaluation import metrics
 from hmr.evaluation.meshes import in_batches
-from hmr.evaluation.pixels import PixelCounts, PooledF1
-from hmr.evaluation.samples import Prediction, Truth
+from hmr.evaluation.samples import PixelCounts, Prediction, Truth
 from hmr.geometry.crop import CROP_SIZE, from_normalized
 
 MM_PER_M = 1000.0
 JOINTS = len(LSP14)
-JOINTS_ONLY, KEYPOINTS_ONLY = ("joints3d_lsp_m",), ("keypoints2d",)
-
-Errors = tuple[np.ndarray, np.ndarray]
-"""Distances (N, K), and which of them count (N, K)."""
 
 
-class Samples(Protocol):
+class SampleScores(typing.Protocol):
     """One number for each sample, and their average."""
 
     @property
@@ -42,14 +37,14 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
-class Values:
-    """`Samples` whose average is weighted: values (N,), and how much each counts (N,)."""
+class WeightedMean:
+    """`SampleScores` whose average is weighted: values (N,), and how much each counts (N,)."""
 
     values: np.ndarray
     weights: np.ndarray
 
     def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """See `Samples`."""
+        """See `SampleScores`."""
         weights, values = self.weights[chosen], self.values[chosen]
         counted = weights > 0
         if not counted.any():
@@ -57,9 +52,42 @@ class Values:
         return float(np.average(values[counted], weights=weights[counted]))
 
     def median(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """See `Samples`."""
+        """See `SampleScores`."""
         counted = self.values[chosen][self.weights[chosen] > 0]
         return float(np.median(counted)) if len(counted) else float("nan")
+
+
+@dataclass(frozen=True)
+class PooledF1:
+    """`SampleScores` whose average is the F1 of all pixels pooled, see `metrics.f1`.
+
+    Attributes:
+        confusions: (N, C, C) pixels by annotation and prediction.
+    """
+
+    confusions: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """(N,) of each sample alone; NaN where it does not count."""
+        return metrics.f1(self.confusions)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(N,) 1 where the sample counts, else 0."""
+        return (self.confusions.sum(axis=(1, 2)) > 0).astype(np.float64)
+
+    def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
+        """Of the chosen samples' pooled pixels; NaN if there are none."""
+        return float(metrics.f1(self.confusions[chosen].sum(axis=0)))
+
+    def median(self, chosen: np.ndarray | slice = slice(None)) -> float:
+        """Median over the single samples that count."""
+        return float(np.nanmedian(self.values[chosen]))
+
+
+Compute = Callable[[Prediction, Truth, str], SampleScores]
+"""(prediction, truth, root) -> the samples' numbers."""
 
 
 @dataclass(frozen=True)
@@ -68,158 +96,139 @@ class Measure:
 
     Attributes:
         label: heading.
-        compute: (prediction, truth, root) -> the samples' numbers.
+        compute: see `Compute`.
         needs: attributes of `Prediction` that it reads.
         higher_is_better: the sense of "best".
     """
 
     label: str
-    compute: Callable[[Prediction, Truth, str], Samples]
-    needs: tuple[str, ...] = JOINTS_ONLY
+    compute: Compute
+    needs: tuple[str, ...]
     higher_is_better: bool = False
 
 
-def over_points(
-    errors: Callable[[Prediction, Truth, str], Errors],
-    of_error: Callable[[np.ndarray], np.ndarray] = np.asarray,
-) -> Callable[[Prediction, Truth, str], Values]:
-    """A measure: the mean over each sample's points; a sample weighs as many points as count.
+def _of_joints(
+    label: str,
+    metric: Callable[[np.ndarray, np.ndarray, str], np.ndarray],
+    higher_is_better: bool = False,
+) -> Measure:
+    """A measure of 3D joints: `metric` takes both sides in mm, and the root, and gives (N,)."""
 
-    Args:
-        errors: (prediction, truth, root) -> distances (N, K) and which of them count (N, K).
-        of_error: distances -> what is averaged, of the same shape.
-    """
+    def compute(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
+        values = metric(*_joints_mm(prediction, truth), root)
+        return _counted(values, JOINTS * truth.has_joints3d)
 
-    def compute(prediction: Prediction, truth: Truth, root: str) -> Values:
-        distances, counted = errors(prediction, truth, root)
-        weights = counted.sum(axis=1).astype(np.float64)
-        totals = np.where(counted, of_error(distances), 0.0).sum(axis=1)
-        values = np.divide(totals, weights, out=np.full(len(totals), np.nan), where=weights > 0)
-        return Values(values, weights)
-
-    return compute
+    return Measure(label, compute, ("joints3d_lsp_m",), higher_is_better)
 
 
-def _root_errors_mm(prediction: Prediction, truth: Truth, root: str) -> Errors:
-    predicted, target = _joints_mm(prediction, truth)
-    predicted, target = (metrics.centre(side, root)[:, :JOINTS] for side in (predicted, target))
-    return metrics.joint_errors(predicted, target), _every_joint(truth)
+def _of_keypoints(
+    label: str,
+    metric: Callable[..., WeightedMean],
+    higher_is_better: bool = False,
+) -> Measure:
+    """A measure of keypoints: `metric` takes both sides in px of 224, and the true visibility."""
+
+    def compute(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
+        sides = (np.asarray(prediction.keypoints2d), truth.keypoints2d)
+        return metric(*(from_normalized(side, CROP_SIZE) for side in sides), truth.visibility)
+
+    return Measure(label, compute, ("keypoints2d",), higher_is_better)
 
 
-def _aligned_errors_mm(prediction: Prediction, truth: Truth, root: str) -> Errors:
-    predicted, target = (side[:, :JOINTS] for side in _joints_mm(prediction, truth))
-    aligned = metrics.procrustes_align(predicted, target)
-    return metrics.joint_errors(aligned, target), _every_joint(truth)
+def _of_pixels(label: str, metric: Callable[[PixelCounts], SampleScores]) -> Measure:
+    """A measure of drawn bodies, from the counts of their pixels."""
+
+    def compute(prediction: Prediction, truth: Truth, root: str) -> SampleScores:
+        assert prediction.pixels is not None
+        return metric(prediction.pixels)
+
+    return Measure(label, compute, ("pixels",), higher_is_better=True)
 
 
 def _joints_mm(prediction: Prediction, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
     return MM_PER_M * np.asarray(prediction.joints3d_lsp_m), MM_PER_M * truth.joints3d_lsp_m
 
 
-def _every_joint(truth: Truth) -> np.ndarray:
-    return np.broadcast_to(truth.has_joints3d[:, None], (len(truth), JOINTS))
+def _counted(values: np.ndarray, weights: np.ndarray) -> WeightedMean:
+    return WeightedMean(np.where(weights > 0, values, np.nan), weights.astype(np.float64))
 
 
-def _vertex_errors_mm(prediction: Prediction, truth: Truth, root: str) -> Values:
+def _aligned_errors(predicted_mm: np.ndarray, true_mm: np.ndarray) -> np.ndarray:
+    return metrics.aligned_errors(predicted_mm[:, :JOINTS], true_mm[:, :JOINTS])
+
+
+def _vertex_error_mm(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
     """Mean over the vertices, each side about its own root."""
     assert prediction.meshes is not None and truth.meshes is not None
-    roots = [metrics.root_points(side, root) for side in _joints_mm(prediction, truth)]
-    errors = np.full(len(truth), np.nan)
+    roots_mm = [metrics.root_points(side, root) for side in _joints_mm(prediction, truth)]
+    errors_mm = np.full(len(truth), np.nan)
     for chosen, predicted_m in in_batches(prediction.meshes, "comparing vertices"):
-        target_m = truth.meshes.vertices_m(chosen)
-        sides = (MM_PER_M * predicted_m, MM_PER_M * target_m)
-        errors[chosen] = metrics.pve(*sides, *(points[chosen] for points in roots))
-    counted = truth.has_joints3d
-    return Values(np.where(counted, errors, np.nan), counted.astype(np.float64))
+        sides_mm = (MM_PER_M * predicted_m, MM_PER_M * truth.meshes.vertices_m(chosen))
+        errors_mm[chosen] = metrics.pve(*sides_mm, *(points[chosen] for points in roots_mm))
+    return _counted(errors_mm, truth.has_joints3d)
 
 
-def _keypoint_errors_px(prediction: Prediction, truth: Truth, root: str) -> Errors:
-    predicted, target = (
-        from_normalized(np.asarray(side.keypoints2d), CROP_SIZE) for side in (prediction, truth)
-    )
-    return metrics.joint_errors(predicted, target), truth.visibility
+def _keypoint_error_px(
+    predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray
+) -> WeightedMean:
+    errors_px = metrics.joint_errors(predicted_px, true_px)
+    return _counted(metrics.mean_error(errors_px, 1, visible), visible.sum(axis=1))
 
 
-def _keypoint_errors_of_box(prediction: Prediction, truth: Truth, root: str) -> Errors:
-    """Distances over the longer side of the box around each sample's visible keypoints."""
-    errors, visible = _keypoint_errors_px(prediction, truth, root)
-    target = from_normalized(truth.keypoints2d, CROP_SIZE)
-    shown = visible[..., None]
-    high = np.where(shown, target, -np.inf).max(axis=1)
-    low = np.where(shown, target, np.inf).min(axis=1)
-    side = (high - low).max(axis=1, keepdims=True)
-    counted = visible & (side > 0)
-    return np.divide(errors, side, out=np.zeros_like(errors), where=counted), counted
+def _keypoint_pck(share_of_box: float) -> Callable[..., WeightedMean]:
+    """PCK of keypoints: the threshold is a share of the longer side of the visible ones' box."""
+
+    def metric(predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray) -> WeightedMean:
+        errors_px = metrics.joint_errors(predicted_px, true_px)  # (N, 19)
+        sides_px = metrics.box_sides(true_px, visible)  # (N, 1)
+        counted = visible & (sides_px > 0)
+        shares = np.divide(errors_px, sides_px, out=np.zeros_like(errors_px), where=counted)
+        return _counted(metrics.pck(shares, share_of_box, 1, counted), counted.sum(axis=1))
+
+    return metric
 
 
-def _percent_under(threshold: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda errors: 100.0 * (errors < threshold)
-
-
-def _auc_share(errors: np.ndarray) -> np.ndarray:
-    return np.asarray(metrics.auc(errors[..., None], axis=-1))
-
-
-def _pixels(prediction: Prediction) -> PixelCounts:
-    assert prediction.pixels is not None
-    return prediction.pixels
-
-
-def _accuracy(right: np.ndarray, pixels: np.ndarray) -> Values:
-    none = np.full(len(pixels), np.nan)
-    share = np.divide(100.0 * right, pixels, out=none, where=pixels > 0)
-    return Values(share, pixels.astype(np.float64))
-
-
-def _foreground_accuracy(prediction: Prediction, truth: Truth, root: str) -> Samples:
-    counts = _pixels(prediction)
-    return _accuracy(np.trace(counts.foreground, axis1=1, axis2=2), counts.pixels)
-
-
-def _parts_accuracy(prediction: Prediction, truth: Truth, root: str) -> Samples:
-    counts = _pixels(prediction)
-    return _accuracy(counts.parts_right, counts.pixels)
-
-
-def _foreground_f1(prediction: Prediction, truth: Truth, root: str) -> Samples:
-    return PooledF1(_pixels(prediction).foreground)
-
-
-def _parts_f1(prediction: Prediction, truth: Truth, root: str) -> Samples:
-    return PooledF1(_pixels(prediction).parts)
-
-
-_PCK = _percent_under(metrics.PCK_THRESHOLD_MM)
-
-
-def _rising(label: str, errors: Callable, of_error: Callable, needs: tuple[str, ...]) -> Measure:
-    return Measure(label, over_points(errors, of_error), needs, higher_is_better=True)
-
-
-def _pixel(label: str, compute: Callable[[Prediction, Truth, str], Samples]) -> Measure:
-    return Measure(label, compute, ("pixels",), higher_is_better=True)
+def _pixel_accuracy(right: np.ndarray, pixels: np.ndarray) -> WeightedMean:
+    return WeightedMean(metrics.accuracy(right, pixels), pixels.astype(np.float64))
 
 
 MEASURES: dict[str, Measure] = {
-    "mpjpe_mm": Measure("MPJPE mm", over_points(_root_errors_mm)),
-    "pa_mpjpe_mm": Measure("PA-MPJPE mm", over_points(_aligned_errors_mm)),
-    "pve_mm": Measure("PVE mm", _vertex_errors_mm, ("meshes", "joints3d_lsp_m")),
-    "pck150": _rising("PCK@150 %", _root_errors_mm, _PCK, JOINTS_ONLY),
-    "auc150": _rising("AUC %", _root_errors_mm, _auc_share, JOINTS_ONLY),
-    "pa_pck150": _rising("PA-PCK@150 %", _aligned_errors_mm, _PCK, JOINTS_ONLY),
-    "pa_auc150": _rising("PA-AUC %", _aligned_errors_mm, _auc_share, JOINTS_ONLY),
-    "keypoint_error_px": Measure(
-        "2D error px of 224", over_points(_keypoint_errors_px), KEYPOINTS_ONLY
+    "mpjpe_mm": _of_joints("MPJPE mm", lambda p, t, root: metrics.mpjpe(p, t, root, JOINTS)),
+    "pa_mpjpe_mm": _of_joints(
+        "PA-MPJPE mm", lambda p, t, root: metrics.pa_mpjpe(p[:, :JOINTS], t[:, :JOINTS])
     ),
-    "pck2d_005": _rising(
-        "PCK@0.05 box %", _keypoint_errors_of_box, _percent_under(0.05), KEYPOINTS_ONLY
+    "pve_mm": Measure("PVE mm", _vertex_error_mm, ("meshes", "joints3d_lsp_m")),
+    "pck150": _of_joints(
+        "PCK@150 %",
+        lambda p, t, root: metrics.pck(metrics.root_errors(p, t, root, JOINTS), axis=1),
+        higher_is_better=True,
     ),
-    "pck2d_010": _rising(
-        "PCK@0.10 box %", _keypoint_errors_of_box, _percent_under(0.10), KEYPOINTS_ONLY
+    "auc150": _of_joints(
+        "AUC %",
+        lambda p, t, root: metrics.auc(metrics.root_errors(p, t, root, JOINTS), axis=1),
+        higher_is_better=True,
     ),
-    "foreground_accuracy": _pixel("fg accuracy %", _foreground_accuracy),
-    "foreground_f1": _pixel("fg F1 %", _foreground_f1),
-    "parts_accuracy": _pixel("parts accuracy %", _parts_accuracy),
-    "parts_f1": _pixel("parts F1 %", _parts_f1),
+    "pa_pck150": _of_joints(
+        "PA-PCK@150 %",
+        lambda p, t, root: metrics.pck(_aligned_errors(p, t), axis=1),
+        higher_is_better=True,
+    ),
+    "pa_auc150": _of_joints(
+        "PA-AUC %",
+        lambda p, t, root: metrics.auc(_aligned_errors(p, t), axis=1),
+        higher_is_better=True,
+    ),
+    "keypoint_error_px": _of_keypoints("2D error px of 224", _keypoint_error_px),
+    "pck2d_005": _of_keypoints("PCK@0.05 box %", _keypoint_pck(0.05), higher_is_better=True),
+    "pck2d_010": _of_keypoints("PCK@0.10 box %", _keypoint_pck(0.10), higher_is_better=True),
+    "foreground_accuracy": _of_pixels(
+        "fg accuracy %",
+        lambda c: _pixel_accuracy(np.trace(c.foreground, axis1=1, axis2=2), c.pixels),
+    ),
+    "foreground_f1": _of_pixels("fg F1 %", lambda counts: PooledF1(counts.foreground)),
+    "parts_accuracy": _of_pixels(
+        "parts accuracy %", lambda c: _pixel_accuracy(c.parts_right, c.pixels)
+    ),
+    "parts_f1": _of_pixels("parts F1 %", lambda counts: PooledF1(counts.parts)),
 }
 """Name of a measure, with its unit -> how it is computed."""

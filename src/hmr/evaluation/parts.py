@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import numpy as np
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.model_file import NUM_VERTICES, BodyModel
 from hmr.errors import UserError
-from hmr.evaluation.ply import read_vertex_colors
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
 """Label -> name, the order of UP's part annotations (Lassner et al. 2017)."""
@@ -107,3 +107,69 @@ def _read_ply(path: Path) -> np.ndarray:
             "of UP's body regions. Expected template-bodyparts.ply."
         )
     return labels[nearest].astype(np.uint8)
+
+
+# PLY is read here because plyfile is under the GPL, and trimesh would be a new dependency of 5 MB
+# for three columns, with other exceptions for each kind of damage.
+_PLY_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
+    "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
+    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
+}  # fmt: skip
+_PLY_BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+_PLY_COLORS = ["red", "green", "blue"]
+_PLY_END = re.compile(rb"end_header\r?\n")
+_MAX_PLY_BYTES = 1 << 28
+
+
+def read_vertex_colors(path: Path) -> np.ndarray:
+    """Colours (V, 3) uint8 of the vertices, which must be the file's first element.
+
+    Raises:
+        UserError: the file is too large, is no PLY, or its vertices have no colours.
+    """
+    if path.stat().st_size > _MAX_PLY_BYTES:
+        raise UserError(f"{path} is larger than {_MAX_PLY_BYTES >> 20} MiB, too large for a body.")
+    try:
+        header, body = _PLY_END.split(path.read_bytes(), 1)
+        kind, count, columns = _read_ply_header(header.decode("ascii").splitlines())
+        table = _read_ply_table(body, kind, count, columns)
+        return np.stack([table[color] for color in _PLY_COLORS], axis=1).astype(np.uint8)
+    except (ValueError, KeyError, IndexError) as error:
+        raise UserError(
+            f"{path} is no PLY file whose vertices come first and have red, green and blue "
+            f"({error})."
+        ) from error
+
+
+def _read_ply_header(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:
+    """Format, number of vertices, and name and type of each of their properties."""
+    words = [line.split() for line in lines]
+    if words[0] != ["ply"]:
+        raise ValueError("it does not begin with ply")
+    kind = next((line[1] for line in words if line[:1] == ["format"]), "missing format")
+    elements = [index for index, line in enumerate(words) if line[:1] == ["element"]]
+    _, name, count = words[elements[0]]
+    if name != "vertex":
+        raise ValueError(f"its first element is {name}")
+    last = elements[1] if len(elements) > 1 else len(words)
+    columns = [
+        (line[2], _PLY_TYPES[line[1]])
+        for line in words[elements[0] : last]
+        if line[:1] == ["property"]
+    ]
+    return kind, int(count), columns
+
+
+def _read_ply_table(
+    body: bytes, kind: str, count: int, columns: list[tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    names = [name for name, _ in columns]
+    if kind == "ascii":
+        rows = body.decode("ascii").split("\n", count)[:count]
+        numbers = np.array([row.split()[: len(names)] for row in rows], float)
+        return dict(zip(names, numbers.T, strict=True))
+    order = _PLY_BYTE_ORDERS[kind]
+    record = np.dtype([(name, order + code) for name, code in columns])
+    table = np.frombuffer(body, record, count)
+    return {name: table[name] for name in names}

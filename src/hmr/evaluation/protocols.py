@@ -1,13 +1,17 @@
 """Evaluation protocols by name: one row each, and nothing about them decided elsewhere.
 
 Numbers of this field differ by protocol more than by method, so every choice is a field here, and
-`choices` puts them all above the numbers.
+`choices` puts them all above the numbers. Behind the rows stands how a protocol picks its samples
+and divides them: cameras, trials, actions, scenes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from hmr.errors import UserError
 
@@ -20,15 +24,15 @@ class Protocol:
         name: what `--protocol` takes.
         title: one line for people.
         dataset, split: the records that are read.
-        measures: keys of `hmr.evaluation.scoring.MEASURES`, in the order of the table.
+        measures: keys of `hmr.evaluation.measures.MEASURES`, in the order of the table.
         joints: which joints the 3D measures count.
         root: key of `hmr.evaluation.metrics.ROOTS` that MPJPE centres on.
         boxes: what the crops are cut around.
         frames: which frames are scored.
         averaging: how the samples become one number.
         baseline_split: split of the same dataset that the constant answers come from; "" for none.
-        selection: key of `hmr.evaluation.groups.SELECTIONS`: the sequences that are scored.
-        divisions: keys of `hmr.evaluation.groups.GROUPS`, or "activity": a table for each.
+        selection: key of `SELECTIONS`: the sequences that are scored.
+        divisions: keys of `DIVISIONS`, or "activity": a table for each.
         mean_over: the division whose groups are averaged, each by the mean of its sequences; the
             result stands beside the average over samples. "" for none.
         perspective: turn each prediction by the ray through its crop's centre before 3D measures
@@ -198,3 +202,101 @@ def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> d
         "constant": bool(protocol.baseline_split),
     }
     return {key: text for key, text in lines.items() if applies.get(key, True)} | dict(notes)
+
+
+_H36M_SEQUENCE = re.compile(
+    r"S(?P<subject>\d+)_(?P<action>[A-Za-z]+)_(?P<trial>\d)_cam(?P<camera>\d)"
+)
+# The paper's columns. The authors' files spell WalkingDog "WakingDog", the dataset abbreviates.
+H36M_ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "TakingPhoto", "Posing",
+    "Purchases", "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking",
+    "WalkTogether",
+)  # fmt: skip
+_H36M_SPELLINGS = {
+    "WakingDog": "WalkDog",
+    "WalkingDog": "WalkDog",
+    "WalkingTogether": "WalkTogether",
+    "Photo": "TakingPhoto",
+    "Purchasing": "Purchases",
+}
+_MPI_INF_3DHP_SCENES = {
+    "TS1": "green screen",
+    "TS2": "green screen",
+    "TS3": "no green screen",
+    "TS4": "no green screen",
+    "TS5": "outdoor",
+    "TS6": "outdoor",
+}
+_FRONTAL_CAMERA = "3"
+
+
+def _h36m_parts(sequence: str) -> dict[str, str]:
+    """`subject`, `action`, `trial` and `camera` of a name like S9_Directions_0_cam3.
+
+    Raises:
+        UserError: the name has another form.
+    """
+    match = _H36M_SEQUENCE.fullmatch(sequence)
+    if match is None:
+        raise UserError(
+            "Human3.6M records must name their sequence as S9_Directions_0_cam3 (subject, action, "
+            f"trial 0 or 1, camera 0 to 3) in meta/sequence. Received: {sequence!r}"
+        )
+    return match.groupdict()
+
+
+def _h36m_action(sequence: str) -> str:
+    action = _h36m_parts(sequence)["action"]
+    return _H36M_SPELLINGS.get(action, action)
+
+
+def _scene(sequence: str) -> str:
+    if sequence not in _MPI_INF_3DHP_SCENES:
+        raise UserError(
+            "MPI-INF-3DHP's test records must name their sequence TS1 to TS6 in meta/sequence. "
+            f"Received: {sequence!r}"
+        )
+    return _MPI_INF_3DHP_SCENES[sequence]
+
+
+def _frontal(sequence: str) -> bool:
+    return _h36m_parts(sequence)["camera"] == _FRONTAL_CAMERA
+
+
+def _frontal_first_trial(sequence: str) -> bool:
+    return _frontal(sequence) and _h36m_parts(sequence)["trial"] == "0"
+
+
+DIVISIONS: dict[str, Callable[[str], str]] = {"action": _h36m_action, "scene": _scene}
+"""Name of a division -> the group of a sequence. `activity` is the record's own."""
+
+SELECTIONS: dict[str, Callable[[str], bool]] = {
+    "": lambda sequence: True,
+    "camera 3": _frontal,
+    "camera 3, first trial": _frontal_first_trial,
+}
+"""Which sequences a protocol scores."""
+
+
+def group_labels(division: str, sequences: np.ndarray, activities: np.ndarray) -> np.ndarray:
+    """The group of every sample, (N,) str."""
+    if division == "activity":
+        return activities
+    return _by_sequence(DIVISIONS[division], sequences)
+
+
+def select_sequences(selection: str, sequences: np.ndarray) -> np.ndarray:
+    """Which samples a protocol scores, (N,) bool, by the sequences (N,) that they belong to."""
+    return _by_sequence(SELECTIONS[selection], sequences).astype(bool)
+
+
+def sorted_groups(groups: Iterable[str]) -> list[str]:
+    """Human3.6M's actions as the paper's table has them; all else by name."""
+    place = {action: index for index, action in enumerate(H36M_ACTIONS)}
+    return sorted(groups, key=lambda group: (place.get(group, len(place)), group))
+
+
+def _by_sequence(function: Callable, sequences: np.ndarray) -> np.ndarray:
+    names, inverse = np.unique(sequences, return_inverse=True)
+    return np.array([function(str(name)) for name in names])[inverse]

@@ -75,7 +75,7 @@ class Segmentation(Reference):
 
     def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
         """See `Reference`."""
-        if body is None or prediction.meshes is None or prediction.cameras is None:
+        if body is None or prediction.meshes is None or prediction.camera is None:
             raise UserError(
                 "lsp_segmentation draws meshes: predictions need camera, and vertices or pose and "
                 "beta, and --body the body file with their faces."
@@ -88,7 +88,7 @@ class Segmentation(Reference):
             )
         parts = vertex_parts(body, self.files["parts"])
         drawing = Drawing(self._root, require_faces(body), parts.labels)
-        pixels = count_pixels(prediction.meshes, prediction.cameras, truth, drawing)
+        pixels = count_pixels(prediction.meshes, prediction.camera, truth, drawing)
         self._notes |= {"parts": f"labels of vertices from {parts.source}"}
         if pixels.notes:
             self._notes["sizes"] = "; ".join(pixels.notes)
@@ -112,14 +112,14 @@ class GenderedBodies(Reference):
 
     def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
         """See `Reference`."""
-        known = np.isin(truth.genders, list(self.bodies))
+        known = np.isin(truth.gender, list(self.bodies))
         if not known.all():
             raise UserError(
                 f"gendered bodies need records with SMPL parameters and the gender m or f, but "
                 f"{(~known).sum()} of {len(truth)} lack them. Convert the dataset again: make "
                 "tfrecords PW3D=/path/to/3DPW"
             )
-        meshes = PosedBodies(self.bodies, truth.genders, truth.poses, truth.betas)
+        meshes = PosedBodies(self.bodies, truth.gender, truth.pose, truth.beta)
         truth = replace(truth, meshes=meshes, has_joints3d=np.ones(len(truth), bool))
         return self.with_joints(prediction, truth, meshes)
 
@@ -127,7 +127,7 @@ class GenderedBodies(Reference):
         """The true joints, by each body's own keypoint regressor; the prediction's as they are."""
         joints = np.zeros((len(truth), len(LSP14), 3))
         for gender, layer in self.bodies.items():
-            rows = np.flatnonzero(truth.genders == gender)
+            rows = np.flatnonzero(truth.gender == gender)
             if len(rows):
                 regressor = layer.body.cocoplus_regressor[: len(LSP14)]
                 joints[rows] = regress(meshes.take(rows), regressor, "true joints")

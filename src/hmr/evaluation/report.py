@@ -1,24 +1,32 @@
-"""What an evaluation leaves behind: a table to read, metrics.json, and a csv per sequence."""
+"""What an evaluation leaves behind: a table to read, metrics.json, csv files and an HTML page."""
 
 from __future__ import annotations
 
+import base64
 import csv
+import html
 import io
 import json
 import math
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from hmr.evaluation.measures import MEASURES
+from hmr.evaluation.sample_views import Drawn
 from hmr.evaluation.samples import Truth
 from hmr.evaluation.scoring import Scores, group_means
 from hmr.files.whole import write_text
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
+HTML_FILE = "index.html"
 _NO_SEQUENCE = "(single pictures)"
+_JPEG_QUALITY = 88
 
 
 def table(scores: Scores, choices: dict[str, str]) -> str:
@@ -83,7 +91,7 @@ def write_report(
         the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sequences = np.where(truth.sequences == "", _NO_SEQUENCE, truth.sequences)
+    sequences = np.where(truth.sequence == "", _NO_SEQUENCE, truth.sequence)
     numbers = {
         "protocol": asdict(scores.protocol),
         "source": source,
@@ -115,7 +123,7 @@ def _samples_csv(scores: Scores, truth: Truth) -> str:
     rows = (
         [record, name, sequence, *numbers]
         for record, name, sequence, numbers in zip(
-            truth.records, truth.names, truth.sequences, per_sample, strict=True
+            truth.record, truth.filename, truth.sequence, per_sample, strict=True
         )
     )
     return _csv(columns, rows)
@@ -140,3 +148,75 @@ def _without_nan(value: Any) -> Any:
 def _write(path: Path, text: str) -> Path:
     write_text(path, text)
     return path
+
+
+def write_html(
+    path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[Drawn]]
+) -> Path:
+    """Writes the page, which needs no other file.
+
+    Args:
+        path: of the html file; it appears when it is complete.
+        scores: the numbers.
+        choices: name -> text, shown beside the numbers.
+        extremes: heading -> samples.
+
+    Returns:
+        the file.
+    """
+    samples = [sample for group in extremes.values() for sample in group]
+    first = next(iter(scores.measures))
+    parts = {
+        "title": html.escape(f"{scores.protocol.name}: {scores.protocol.title}"),
+        "table": _table(main_table(scores)),
+        "choices": "".join(map(_choice, choices, choices.values())),
+        "groups": "".join(
+            f'<h2>By {html.escape(division)}</h2><div class="card">'
+            f"{_table(group_table(division, groups))}</div>"
+            for division, groups in scores.groups.items()
+        ),
+        "extremes": "".join(
+            f"<h2>The {html.escape(name)} by {html.escape(MEASURES[first].label)}</h2>"
+            + "".join(map(_figure, group))
+            for name, group in extremes.items()
+        ),
+        "columns": str(max((len(sample.views) for sample in samples), default=1)),
+    }
+    template = Template((files("hmr.evaluation") / "report.html").read_text(encoding="utf-8"))
+    page = template.substitute(parts)
+    return _write(path, page)
+
+
+def _table(rows: list[list[str]]) -> str:
+    heading, *body = rows
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heading)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _choice(key: str, text: str) -> str:
+    return f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>"
+
+
+def _figure(sample: Drawn) -> str:
+    numbers = "".join(
+        f"<span>{html.escape(MEASURES[name].label)} {value:.1f}</span>"
+        for name, value in sample.numbers.items()
+    )
+    views = "".join(
+        f'<div class="view"><img alt="{html.escape(title)}" src="{_jpeg_url(picture)}">'
+        f"<span>{html.escape(title)}</span></div>"
+        for title, picture in sample.views.items()
+    )
+    return (
+        f'<figure class="card"><figcaption><b>record {sample.record}: {html.escape(sample.name)}'
+        f'</b>{numbers}</figcaption><div class="views">{views}</div></figure>'
+    )
+
+
+def _jpeg_url(picture: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -14,14 +14,11 @@ from hmr.body.model_file import BodyModel
 from hmr.body.smpl import SMPL
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
-from hmr.evaluation.groups import select
-from hmr.evaluation.page import PAGE_FILE, write_page
-from hmr.evaluation.predictions_file import read_predictions
-from hmr.evaluation.protocols import Protocol, choices, find_protocol
+from hmr.evaluation.protocols import Protocol, choices, find_protocol, select_sequences
 from hmr.evaluation.references import FLAGS, open_reference
-from hmr.evaluation.report import table, write_report
+from hmr.evaluation.report import HTML_FILE, table, write_html, write_report
 from hmr.evaluation.sample_views import Drawn, draw_samples, find_extremes, write_extremes
-from hmr.evaluation.samples import Prediction, Truth, predict_split, read_truth
+from hmr.evaluation.samples import Prediction, Truth, predict_split, read_predictions, read_truth
 from hmr.evaluation.scoring import Scores, score
 
 
@@ -127,7 +124,7 @@ def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -
     files = write_report(folder, outcome.scores, outcome.truth, asdict(evaluation), outcome.choices)
     extremes = {name: outcome.draw(found) for name, found in find_extremes(outcome.scores).items()}
     files += write_extremes(folder, extremes)
-    return [*files, write_page(folder / PAGE_FILE, outcome.scores, outcome.choices, extremes)]
+    return [*files, write_html(folder / HTML_FILE, outcome.scores, outcome.choices, extremes)]
 
 
 def _source(evaluation: Evaluation) -> dict[str, str]:
@@ -152,7 +149,7 @@ def _given(
     """Predictions of a file, which has a row for every record, selected or not."""
     truth = read_truth(paths, evaluation.limit)
     prediction = read_predictions(str(evaluation.predictions), truth, body)
-    chosen = np.flatnonzero(select(protocol.selection, truth.sequences))
+    chosen = np.flatnonzero(select_sequences(protocol.selection, truth.sequence))
     if not len(chosen):
         raise UserError(
             f"{protocol.name} scores {protocol.selection}, and none of the {len(truth)} records is."

@@ -95,13 +95,13 @@ def draw_samples(
         paths: the shards that they come from.
         faces: (F, 3) of the predicted meshes; None or empty leaves bodies out.
     """
-    records = read_records(paths, {int(truth.records[index]) for index in indices})
+    records = read_records(paths, {int(truth.record[index]) for index in indices})
 
     def drawn(index: int) -> Drawn:
-        record = int(truth.records[index])
+        record = int(truth.record[index])
         case = _case(index, records[record], prediction, truth)
         numbers = {name: float(s.values[index]) for name, s in scores.measures.items()}
-        name = " ".join(filter(None, (str(truth.names[index]), str(truth.sequences[index]))))
+        name = " ".join(filter(None, (str(truth.filename[index]), str(truth.sequence[index]))))
         return Drawn(record, name, numbers, draw_case(case, faces))
 
     return [drawn(index) for index in indices]
@@ -186,7 +186,7 @@ def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
 
 def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Case:
     image = np.asarray(prepare_person(parse_person(record), no_jitter(), CROP_SIZE)["images"])
-    keypoints, meshes, cameras = prediction.keypoints2d, prediction.meshes, prediction.cameras
+    keypoints, meshes, cameras = prediction.keypoints2d, prediction.meshes, prediction.camera
     vertices = camera = joints = None
     if meshes is not None and cameras is not None:
         vertices, camera = meshes.vertices_m(slice(index, index + 1))[0], cameras[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,16 +11,43 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hmr.body.joints import LSP14
+from hmr.body.joints import COCOPLUS, LSP14
+from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
 from hmr.body.smpl import SMPL
 from hmr.data.batches import evaluation_batches
 from hmr.errors import UserError
-from hmr.evaluation.groups import select
-from hmr.evaluation.meshes import Meshes, posed
-from hmr.evaluation.pixels import PixelCounts
+from hmr.evaluation.meshes import GivenMeshes, Meshes, posed, regress
+from hmr.evaluation.protocols import select_sequences
+from hmr.files.safe_npz import load_npz
 
-# The smallest image from which labels can be read along: the JPEGs are decoded at an eighth.
+# Where only labels are wanted the crops are made this small, which reads fastest: the JPEGs are
+# then decoded at an eighth of their size.
 _LABELS_ONLY_PX = 28
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """How N samples' drawn bodies compare with annotations, see `hmr.evaluation.segmentation`.
+
+    All counts of a sample are 0 where it does not count.
+
+    Attributes:
+        foreground: (N, 2, 2) pixels by annotation and prediction.
+        parts: (N, 7, 7) the same of the parts, ignored pixels left out.
+        parts_right: (N,) pixels with the right part, ignored ones taken for background.
+        pixels: (N,) all pixels of the annotation.
+        notes: what the reader of the numbers has to know.
+    """
+
+    foreground: np.ndarray
+    parts: np.ndarray
+    parts_right: np.ndarray
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def take(self, chosen: np.ndarray) -> PixelCounts:
+        """The chosen samples, by mask or indices."""
+        return _take(self, chosen)
 
 
 @dataclass(frozen=True)
@@ -27,37 +55,37 @@ class Truth:
     """Ground truth of N samples, in the order of the records.
 
     Attributes:
-        records: (N,) int, the record's number among those of the split.
+        record: (N,) int, the record's number among those of the split.
         joints3d_lsp_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. A
             15th is the pelvis, where the protocol's root is that.
         has_joints3d: (N,) bool.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         visibility: (N, 19) bool.
-        rays: (N, 3) unit ray through the crop's centre, camera's axes; NaN without a camera.
-        centers_px: (N, 2) x, y of the crop's centre in the stored picture.
-        sizes_px: (N, 2) rows, columns of the stored picture.
+        ray: (N, 3) unit ray through the crop's centre, camera's axes; NaN without intrinsics.
+        center_px: (N, 2) x, y of the crop's centre in the stored picture.
+        size_px: (N, 2) rows, columns of the stored picture.
         whole: (N,) bool, the stored picture is the dataset's own, neither scaled nor cut.
-        poses, betas: (N, 72) and (N, 10) SMPL parameters; zero where absent.
-        genders: (N,) str, the body that these belong to; empty where absent.
-        names, sequences, activities: (N,) str, the record's own; empty where absent.
+        pose, beta: (N, 72) and (N, 10) SMPL parameters; zero where absent.
+        gender: (N,) str, the body that these belong to; empty where absent.
+        filename, sequence, activity: (N,) str, the record's own; empty where absent.
         meshes: the true bodies, where the protocol has them.
     """
 
-    records: np.ndarray
+    record: np.ndarray
     joints3d_lsp_m: np.ndarray
     has_joints3d: np.ndarray
     keypoints2d: np.ndarray
     visibility: np.ndarray
-    rays: np.ndarray
-    centers_px: np.ndarray
-    sizes_px: np.ndarray
+    ray: np.ndarray
+    center_px: np.ndarray
+    size_px: np.ndarray
     whole: np.ndarray
-    poses: np.ndarray
-    betas: np.ndarray
-    genders: np.ndarray
-    names: np.ndarray
-    sequences: np.ndarray
-    activities: np.ndarray
+    pose: np.ndarray
+    beta: np.ndarray
+    gender: np.ndarray
+    filename: np.ndarray
+    sequence: np.ndarray
+    activity: np.ndarray
     meshes: Meshes | None = None
 
     def __len__(self) -> int:
@@ -75,14 +103,14 @@ class Prediction:
     Attributes:
         joints3d_lsp_m: (N, 14, 3) LSP joints, metres, camera's axes (y down); a 15th as in `Truth`.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
-        cameras: (N, 3) weak perspective s, tx, ty of the crop.
+        camera: (N, 3) weak perspective s, tx, ty of the crop.
         meshes: bodies in the camera's axes.
-        pixels: how the drawn bodies compare with annotations, see `hmr.evaluation.segmentation`.
+        pixels: how the drawn bodies compare with annotations.
     """
 
     joints3d_lsp_m: np.ndarray | None = None
     keypoints2d: np.ndarray | None = None
-    cameras: np.ndarray | None = None
+    camera: np.ndarray | None = None
     meshes: Meshes | None = None
     pixels: PixelCounts | None = None
 
@@ -92,33 +120,19 @@ class Prediction:
 
 
 def _take(samples: Any, chosen: np.ndarray) -> Any:
-    """Every field's chosen samples: arrays are indexed, others have a `take` of their own."""
+    """A copy with each field's chosen samples; fields that are not by sample stay as they are."""
 
     def part(value: Any) -> Any:
-        if value is None:
-            return None
-        return value[chosen] if isinstance(value, np.ndarray) else value.take(chosen)
+        if isinstance(value, np.ndarray):
+            return value[chosen]
+        return value.take(chosen) if hasattr(value, "take") else value
 
     return replace(samples, **{f.name: part(getattr(samples, f.name)) for f in fields(samples)})
 
 
-_TRUTH_KEYS = {
-    "records": "record",
-    "joints3d_lsp_m": "joints3d_lsp_m",
-    "has_joints3d": "has_joints3d",
-    "keypoints2d": "keypoints2d",
-    "visibility": "visibility",
-    "rays": "ray",
-    "centers_px": "center_px",
-    "sizes_px": "size_px",
-    "whole": "whole",
-    "poses": "pose",
-    "betas": "beta",
-    "genders": "gender",
-    "names": "filename",
-    "sequences": "sequence",
-    "activities": "activity",
-}
+_FLAGS = ("has_joints3d", "visibility")
+_TEXTS = ("gender", "filename", "sequence", "activity")
+_RECORD_FIELDS = tuple(field.name for field in fields(Truth) if field.name != "meshes")
 
 
 def read_truth(paths: Sequence[str], limit: int | None = None) -> Truth:
@@ -146,7 +160,7 @@ def predict_split(
         paths: shards.
         batch_size: images at a time.
         limit: how many records are read, all by default.
-        selection: key of `hmr.evaluation.groups.SELECTIONS`: of these, which are predicted.
+        selection: key of `hmr.evaluation.protocols.SELECTIONS`: of these, which are predicted.
         quiet: show no progress.
 
     Raises:
@@ -171,12 +185,13 @@ def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
     return Prediction(
         joints3d_lsp_m=outputs["joints3d"][:, : len(LSP14)],
         keypoints2d=outputs["keypoints2d"],
-        cameras=outputs["camera"],
+        camera=outputs["camera"],
         meshes=posed(smpl, outputs["pose"], outputs["beta"]),
     )
 
 
 def _numbered(batches: Iterable[dict]) -> Iterator[dict]:
+    """The batches with `record`, each sample's number counted through all of them."""
     count = 0
     for batch in batches:
         size = len(batch["filename"])
@@ -185,36 +200,131 @@ def _numbered(batches: Iterable[dict]) -> Iterator[dict]:
 
 
 def _selected(batches: Iterable[dict], selection: str) -> Iterator[dict]:
+    """What a protocol scores of each batch; batches without such samples are left out."""
     for batch in batches:
-        chosen = select(selection, _decoded(batch["sequence"]))
+        chosen = select_sequences(selection, _decoded(batch["sequence"]))
         if chosen.any():
             yield {key: values[chosen] for key, values in batch.items()}
 
 
 def crop_rays(intrinsics_px: np.ndarray, center_px: np.ndarray) -> np.ndarray:
-    """Unit rays (N, 3) through pixels (N, 2) for intrinsics (N, 3) of focal length, cx, cy."""
-    offset = (center_px - intrinsics_px[:, 1:]) / intrinsics_px[:, :1]
-    rays = np.concatenate([offset, np.ones_like(offset[:, :1])], axis=1)
-    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    """Unit rays (N, 3) through pixels (N, 2) for intrinsics (N, 3) of focal length, cx, cy.
+
+    Camera's axes: x right, y down, z away. NaN where the intrinsics are.
+    """
+    offset = (center_px - intrinsics_px[:, 1:]) / intrinsics_px[:, :1]  # (N, 2): x / z, y / z
+    ray = np.concatenate([offset, np.ones_like(offset[:, :1])], axis=1)  # (N, 3)
+    return ray / np.linalg.norm(ray, axis=1, keepdims=True)
 
 
 def _truth(batches: Iterable[dict], paths: Sequence[str]) -> Truth:
-    columns: dict[str, list] = {field: [] for field in _TRUTH_KEYS}
+    columns: dict[str, list] = {name: [] for name in _RECORD_FIELDS}
     for batch in batches:
-        batch["ray"] = crop_rays(batch["intrinsics_px"], batch["center_px"])
         unscaled = (batch["scale_factors"] == 1).all(axis=1)
-        batch["whole"] = unscaled & (batch["crop_origin_px"] == 0).all(axis=1)
-        for field, key in _TRUTH_KEYS.items():
-            columns[field].append(batch[key])
-    if not columns["names"]:
+        derived = {
+            "ray": crop_rays(batch["intrinsics_px"], batch["center_px"]),
+            "whole": unscaled & (batch["crop_origin_px"] == 0).all(axis=1),
+        }
+        for name, parts in columns.items():
+            parts.append(derived[name] if name in derived else batch[name])
+    if not columns["record"]:
         raise UserError(f"{Path(paths[0]).parent} holds no record that the protocol scores.")
-    arrays: dict[str, Any] = {field: np.concatenate(parts) for field, parts in columns.items()}
-    for field in ("has_joints3d", "visibility"):
-        arrays[field] = arrays[field] > 0
-    for field in ("genders", "names", "sequences", "activities"):
-        arrays[field] = _decoded(arrays[field])
+    arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in columns.items()}
+    arrays |= {name: arrays[name] > 0 for name in _FLAGS}
+    arrays |= {name: _decoded(arrays[name]) for name in _TEXTS}
     return Truth(**arrays)
 
 
 def _decoded(texts: np.ndarray) -> np.ndarray:
     return np.array([text.decode(errors="replace") for text in texts])
+
+
+_FILE_KEYS = {
+    "joints3d": ((len(LSP14), 3), (len(COCOPLUS), 3)),
+    "keypoints2d": ((len(COCOPLUS), 2),),
+    "camera": ((3,),),
+    "vertices": ((NUM_VERTICES, 3),),
+    "pose": ((3 * NUM_JOINTS,),),
+    "beta": ((NUM_BETAS,),),
+}
+"""Key of a file of predictions -> the shapes that one row may have."""
+_MAX_FILE_BYTES = 4 << 30
+
+
+def read_predictions(path: str | Path, truth: Truth, smpl: SMPL | None = None) -> Prediction:
+    """Any method's predictions, one row for each record in the records' order.
+
+    Args:
+        path: an .npz with some of
+            `joints3d` (N, 14 or 19, 3), metres, camera's axes;
+            `keypoints2d` (N, 19, 2), normalised to the crop;
+            `camera` (N, 3), weak perspective s, tx, ty of the crop;
+            `vertices` (N, 6890, 3), metres, camera's axes; or in their place
+            `pose` (N, 72) axis-angles, root first, and `beta` (N, 10);
+            `filename` (N,), with which the order is checked.
+        truth: of the same records.
+        smpl: what `pose` and `beta` belong to, and where joints come from if only a mesh is given.
+
+    Raises:
+        UserError: keys, shapes, values or names do not fit.
+    """
+    arrays = load_npz(path, _MAX_FILE_BYTES)
+    if not _FILE_KEYS.keys() & arrays.keys():
+        raise UserError(
+            f"{path} needs joints3d (N, 14 or 19, 3), keypoints2d (N, 19, 2), or more: see python "
+            f"-m src.evaluate --help. Received: {', '.join(sorted(arrays))}"
+        )
+    if "filename" in arrays:
+        _check_names(path, arrays["filename"], truth)
+    found = {
+        name: _checked(path, name, arrays[name], len(truth)) for name in _FILE_KEYS.keys() & arrays
+    }
+    meshes = _meshes(path, found, smpl)
+    joints = found.get("joints3d")
+    if joints is None and meshes is not None and smpl is not None:
+        joints = regress(meshes, smpl.body.cocoplus_regressor, "joints of the meshes")
+    return Prediction(
+        joints3d_lsp_m=None if joints is None else joints[:, : len(LSP14)],
+        keypoints2d=found.get("keypoints2d"),
+        camera=found.get("camera"),
+        meshes=meshes,
+    )
+
+
+def _meshes(path: str | Path, found: dict[str, np.ndarray], smpl: SMPL | None) -> Meshes | None:
+    if "vertices" in found:
+        return GivenMeshes(found["vertices"])
+    parameters = found.keys() & {"pose", "beta"}
+    if not parameters:
+        return None
+    if len(parameters) == 1 or smpl is None:
+        raise UserError(
+            f"{path}: pose and beta come together, and with the body that they belong to: --body "
+            f"models/smpl_neutral.npz. Received: {', '.join(sorted(parameters))}, body "
+            f"{'given' if smpl else 'missing'}"
+        )
+    return posed(smpl, found["pose"], found["beta"])
+
+
+def _check_names(path: str | Path, received: np.ndarray, truth: Truth) -> None:
+    pairs = itertools.zip_longest(received.tolist(), truth.filename.tolist())
+    for index, (got, expected) in enumerate(pairs):
+        name = got.decode(errors="replace") if isinstance(got, bytes) else got
+        if name != expected:
+            raise UserError(
+                f"{path}: filename must follow the records' order. Row {index}: expected "
+                f"{expected!r}. Received: {name!r}"
+            )
+
+
+def _checked(path: str | Path, name: str, array: np.ndarray, count: int) -> np.ndarray:
+    allowed = [(count, *shape) for shape in _FILE_KEYS[name]]
+    if array.shape not in allowed or array.dtype.kind != "f":
+        raise UserError(
+            f"{path}: {name} must be floats of shape {' or '.join(map(str, allowed))}, one row for "
+            f"each record. Received: {array.dtype} {array.shape}"
+        )
+    finite = np.isfinite(array.reshape(count, -1)).all(axis=1)
+    if not finite.all():
+        raise UserError(f"{path}: {name} is not finite, first in row {np.argmin(finite)}.")
+    return array

@@ -9,9 +9,8 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.evaluation import metrics
 from hmr.evaluation.baselines import constant_baseline, mean_keypoints
-from hmr.evaluation.groups import divide, in_order
-from hmr.evaluation.measures import MEASURES, Samples
-from hmr.evaluation.protocols import Protocol
+from hmr.evaluation.measures import MEASURES, SampleScores
+from hmr.evaluation.protocols import Protocol, group_labels, sorted_groups
 from hmr.evaluation.samples import Prediction, Truth
 
 
@@ -30,8 +29,8 @@ class Scores:
     """
 
     protocol: Protocol
-    measures: dict[str, Samples]
-    constant: dict[str, Samples] = field(default_factory=dict)
+    measures: dict[str, SampleScores]
+    constant: dict[str, SampleScores] = field(default_factory=dict)
     groups: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     group_mean: dict[str, float] = field(default_factory=dict)
 
@@ -70,7 +69,7 @@ def score(
         prediction = _turned_by_rays(prediction, truth, protocol)
     measured = _measure(names, prediction, truth, protocol.root)
     constant = _constant_scores(protocol, names, truth, train) if train is not None else {}
-    divided = {d: divide(d, truth.sequences, truth.activities) for d in protocol.divisions}
+    divided = {d: group_labels(d, truth.sequence, truth.activity) for d in protocol.divisions}
     groups = {division: group_means(measured, labels) for division, labels in divided.items()}
     group_mean = _mean_over(protocol.mean_over, measured, truth) if protocol.mean_over else {}
     return Scores(protocol, measured, constant, groups, group_mean)
@@ -80,10 +79,12 @@ def _can_be_taken(name: str, prediction: Prediction) -> bool:
     return all(getattr(prediction, part) is not None for part in MEASURES[name].needs)
 
 
-def group_means(measured: dict[str, Samples], groups: np.ndarray) -> dict[str, dict[str, float]]:
+def group_means(
+    measured: dict[str, SampleScores], groups: np.ndarray
+) -> dict[str, dict[str, float]]:
     """Group name -> `samples`, and each measure's mean and median (`median_`), in order."""
     table = {}
-    for group in in_order(np.unique(groups).tolist()):
+    for group in sorted_groups(np.unique(groups).tolist()):
         chosen = groups == group
         row = {name: values.mean(chosen) for name, values in measured.items()}
         row |= {f"median_{name}": values.median(chosen) for name, values in measured.items()}
@@ -91,11 +92,11 @@ def group_means(measured: dict[str, Samples], groups: np.ndarray) -> dict[str, d
     return table
 
 
-def _mean_over(division: str, measured: dict[str, Samples], truth: Truth) -> dict[str, float]:
+def _mean_over(division: str, measured: dict[str, SampleScores], truth: Truth) -> dict[str, float]:
     """Every group counts alike, and within it every sequence."""
-    of_sequence = group_means(measured, truth.sequences)
+    of_sequence = group_means(measured, truth.sequence)
     names = np.array(list(of_sequence))
-    labels = divide(division, names, np.full(len(names), ""))
+    labels = group_labels(division, names, np.full(len(names), ""))
     return {
         measure: float(
             np.mean(
@@ -119,25 +120,25 @@ def _require_labels(protocol: Protocol, names: list[str], truth: Truth) -> None:
 
 
 def _turned_by_rays(prediction: Prediction, truth: Truth, protocol: Protocol) -> Prediction:
-    known = np.isfinite(truth.rays).all(axis=1)
+    known = np.isfinite(truth.ray).all(axis=1)
     if not known.all():
         raise UserError(
             f"{protocol.name} turns predictions by the camera's ray, but {(~known).sum()} of "
             f"{len(truth)} records lack the camera (image/cam). Convert the dataset again."
         )
-    turned = metrics.turn_to_rays(np.asarray(prediction.joints3d_lsp_m), truth.rays)
+    turned = metrics.turn_to_rays(np.asarray(prediction.joints3d_lsp_m), truth.ray)
     return replace(prediction, joints3d_lsp_m=turned)
 
 
 def _measure(
     names: list[str], prediction: Prediction, truth: Truth, root: str
-) -> dict[str, Samples]:
+) -> dict[str, SampleScores]:
     return {name: MEASURES[name].compute(prediction, truth, root) for name in names}
 
 
 def _constant_scores(
     protocol: Protocol, names: list[str], truth: Truth, train: Truth
-) -> dict[str, Samples]:
+) -> dict[str, SampleScores]:
     """The best constant answers: see `hmr.evaluation.baselines`."""
     answer = constant_baseline(train.joints3d_lsp_m[train.has_joints3d], protocol.root)
     keypoints = mean_keypoints(train.keypoints2d, train.visibility)
@@ -158,6 +159,6 @@ def _constant_scores(
     }
 
 
-def _stricter(name: str, first: Samples, second: Samples) -> Samples:
+def _stricter(name: str, first: SampleScores, second: SampleScores) -> SampleScores:
     better = max if MEASURES[name].higher_is_better else min
     return better((first, second), key=lambda samples: samples.mean())

@@ -18,8 +18,7 @@ from PIL import Image
 from hmr.errors import UserError
 from hmr.evaluation.meshes import Meshes, in_batches
 from hmr.evaluation.parts import PARTS
-from hmr.evaluation.pixels import PixelCounts
-from hmr.evaluation.samples import Truth
+from hmr.evaluation.samples import PixelCounts, Truth
 from hmr.files.images import MAX_PIXELS
 from hmr.geometry.crop import CROP_SIZE
 from hmr.rendering.rasterise import rasterize
@@ -140,14 +139,12 @@ class Drawing:
     labels: np.ndarray
 
 
-def count_pixels(
-    meshes: Meshes, cameras: np.ndarray, truth: Truth, drawing: Drawing
-) -> PixelCounts:
+def count_pixels(meshes: Meshes, camera: np.ndarray, truth: Truth, drawing: Drawing) -> PixelCounts:
     """Draws and compares every sample.
 
     Args:
         meshes: predictions.
-        cameras: (N, 3) s, tx, ty of the crops.
+        camera: (N, 3) s, tx, ty of the crops.
         truth: of the same samples: names, crops' centres and sizes of the pictures.
         drawing: see there.
 
@@ -157,13 +154,13 @@ def count_pixels(
     counts, fits = [], Counter[str]()
     for chosen, vertices_m in in_batches(meshes, "drawing parts"):
         for row, vertices in zip(range(len(meshes))[chosen], vertices_m, strict=True):
-            annotation = read_annotation(drawing.root, str(truth.names[row]))
-            size, picture = np.array(annotation.parts.shape), truth.sizes_px[row]
+            annotation = read_annotation(drawing.root, str(truth.filename[row]))
+            size, picture = np.array(annotation.parts.shape), truth.size_px[row]
             fit = _fit(size, picture)
             fits[fit] += 1
             shown = np.zeros(size, np.uint8)
             if fit != OTHER_SHAPE:
-                placed = place_in_picture(vertices, cameras[row], truth.centers_px[row])
+                placed = place_in_picture(vertices, camera[row], truth.center_px[row])
                 placed[:, :2] = (placed[:, :2] + 0.5) * (size / picture)[::-1] - 0.5
                 shown = label_map(placed, drawing.faces, drawing.labels, *size)
             counts.append(_compare(annotation, shown, counted=fit != OTHER_SHAPE))
