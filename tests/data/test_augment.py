@@ -10,22 +10,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from hmr.settings import Augmentation
-from hmr.data.augment import (
-    CROP_SIZE,
+from hmr.data.augment import draw_jitters, mirror_labels, prepare_person
+from hmr.data.records import parse_person
+from hmr.data.sampling import BatchSampler
+from hmr.data.schema import person_to_example
+from hmr.geometry.crop import CROP_SIZE
+from hmr.geometry.crop_train import (
     Jitter,
     crop_geometry,
     crop_lines,
     crop_pictures,
-    draw_jitters,
-    mirror_labels,
     no_jitter,
-    prepare_person,
     sample_in_graph,
 )
-from hmr.data.records import parse_person
-from hmr.data.sampling import BatchSampler
-from hmr.data.schema import person_to_example
+from hmr.settings import Augmentation
 from tests.conftest import make_person
 from tests.helpers.golden_inputs import golden
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmr.data.augment import crop_lines, sample_in_graph
 from hmr.files.safe_pickle import Unread, safe_load
 from hmr.geometry.crop import CropBox, crop_image
+from hmr.geometry.crop_train import crop_lines, sample_in_graph
 from hmr.network.encoders import build_encoder
 from hmr.original.smpl_file import read_official
 from hmr.original.tf1_names import encoder_sources

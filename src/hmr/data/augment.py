@@ -8,38 +8,12 @@ same bilinear rule (TF1's: destination pixel i reads source position i / factor)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import tensorflow as tf
 
 from hmr.body.joints import AXIS_ANGLE_FLIP_SIGN, COCOPLUS_FLIP, LSP14_FLIP, SMPL_FLIP
+from hmr.geometry.crop import CROP_SIZE, to_normalized
+from hmr.geometry.crop_train import Jitter, crop_pictures, sample_in_graph
 from hmr.settings import Augmentation
-from hmr.tensor import Tensor
-
-CROP_SIZE = 224
-_DECODE_RATIOS = (8, 4, 2, 1)
-_WINDOW_MARGIN = 2
-
-
-@dataclass
-class Jitter:
-    """Draws of the augmentation.
-
-    Attributes:
-        shift_px: (..., 2) int32, x and y, added to the centre before scaling.
-        scale: (...,) float32 factor on the picture.
-        flip: (...,) bool.
-    """
-
-    shift_px: tf.Tensor
-    scale: tf.Tensor
-    flip: tf.Tensor
-
-
-def no_jitter() -> Jitter:
-    """The identity: evaluation and prediction crops."""
-    return Jitter(tf.zeros(2, tf.int32), tf.constant(1.0), tf.constant(False))
 
 
 def draw_jitters(seed: tf.Tensor, settings: Augmentation, count: int) -> Jitter:
@@ -78,50 +52,12 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
     return {key: value[0] for key, value in finish_samples({**people, **crops}).items()}
 
 
-def crop_pictures(
-    encoded: Tensor,
-    center_px: Tensor,
-    jitter: Jitter,
-    input_size: int,
-    sample: Callable[[list[Tensor], Tensor, Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """Cuts one crop out of each picture, of which only the window that the crop reads is decoded.
-
-    It comes at the smallest JPEG scale that still has the crop's pixels.
-
-    Args:
-        encoded: (B,) JPEG files; B is known when the graph is made.
-        center_px: (B, 2) x, y in the stored pictures.
-        jitter: B draws.
-        input_size: as `prepare_person`.
-        sample: `sample_in_graph`, or another that does the same.
-    Returns:
-        images (B, S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip; factor
-        and origin_px of `crop_geometry`: what `finish_samples` needs.
-    """
-    pictures = tf.unstack(encoded)
-    shapes = tf.stack([tf.io.extract_jpeg_shape(picture) for picture in pictures])
-    height_width = tf.cast(shapes[:, :2], tf.float32)
-    factor, origin_px = crop_geometry(height_width, center_px, jitter)
-    ratio = next(r for r in _DECODE_RATIOS if CROP_SIZE // r >= input_size or r == 1)
-    lines = crop_lines(height_width, factor, origin_px, input_size, ratio=ratio)
-    windows = _windows(lines, height_width, ratio)
-    decoded = [
-        tf.image.decode_and_crop_jpeg(picture, window, channels=3, ratio=ratio)
-        for picture, window in zip(pictures, tf.unstack(windows), strict=True)
-    ]
-    rows, columns = tf.unstack(lines - tf.cast(windows[:, :2, None], tf.float32), axis=1)
-    columns = tf.where(jitter.flip[:, None], columns[:, ::-1], columns)
-    images = sample(decoded, rows, columns)
-    return {"images": images, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
-
-
 def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Batches (B, ...) of records and their `crop_pictures` to batches of `prepare_person`."""
     flip, visibility = cropped["flip"], cropped["visibility"]
     crop_px = cropped["keypoints2d_px"] * cropped["factor"][:, None] - cropped["origin_px"][:, None]
     labels = {
-        "keypoints2d": normalise(crop_px) * visibility[..., None],
+        "keypoints2d": to_normalized(crop_px) * visibility[..., None],
         "visibility": visibility,
         "joints3d_lsp_m": cropped["joints3d_lsp_m"],
         "pose": cropped["pose"],
@@ -138,102 +74,6 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         "has_joints3d": cropped["has_joints3d"],
         "has_smpl": cropped["has_smpl"],
     }
-
-
-def crop_geometry(
-    height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter, size: int = CROP_SIZE
-) -> tuple[Tensor, Tensor]:
-    """Where the crops lie in the scaled pictures.
-
-    Args:
-        height_width: (B, 2) float32 size of the stored pictures, px.
-        center_px: (B, 2) float32 x, y in the stored pictures.
-        jitter: B draws.
-        size: side of the crops, px.
-    Returns:
-        factor (B, 2) float32, the actual scale of x and y after rounding to whole pixels, and the
-        crops' origin (B, 2) float32 x, y in the scaled pictures:
-        crop_px = stored_px * factor - origin.
-    """
-    scaled = tf.floor(height_width * jitter.scale[:, None])
-    factor = (scaled / height_width)[:, ::-1]
-    center = tf.cast(center_px, tf.int32) + jitter.shift_px
-    center = tf.cast(tf.cast(center, tf.float32) * factor, tf.int32)
-    return factor, tf.cast(center - size // 2, tf.float32)
-
-
-def crop_lines(
-    height_width: Tensor,
-    factor: Tensor,
-    origin_px: Tensor,
-    input_size: int,
-    size: int = CROP_SIZE,
-    ratio: int = 1,
-) -> Tensor:
-    """Which rows and columns of the stored pictures the crops' pixels read.
-
-    Outside the scaled picture they repeat its edge.
-
-    Args:
-        height_width: (B, 2) float32 size of the stored pictures, px.
-        factor, origin_px: (B, 2) x, y, of `crop_geometry`.
-        input_size: side S of the crops' output; its pixels cover the crop evenly.
-        size: side of the crops, px.
-        ratio: the pictures are decoded at 1 / ratio of their size.
-    Returns:
-        (B, 2, S) float32 ascending rows and columns of the decoded pictures, px.
-    """
-    zoom = size / input_size
-    crop_px = (tf.range(input_size, dtype=tf.float32) + 0.5) * zoom - 0.5
-    lengths, factor, origin = height_width[..., None], factor[:, ::-1, None], origin_px[:, ::-1, None]
-    last_scaled = tf.round(lengths * factor) - 1.0
-    scaled_px = tf.clip_by_value(crop_px + origin, 0.0, last_scaled)
-    decoded_px = (scaled_px / factor - (ratio - 1.0) / 2.0) / ratio
-    return tf.clip_by_value(decoded_px, 0.0, tf.math.ceil(lengths / ratio) - 1.0)
-
-
-def sample_in_graph(windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
-    """Bilinear samples where rows and columns cross, by operations that any TensorFlow can run.
-
-    Args:
-        windows: B of (H, W, 3), of any sizes and dtype.
-        rows, columns: (B, S) float32 positions within the windows, px.
-    Returns:
-        (B, S, S, 3) float32; what is 0..255 in the windows is -1..1 here.
-    """
-    lines = zip(windows, tf.unstack(rows), tf.unstack(columns), strict=True)
-    images = tf.stack([_sample(*each) for each in lines])
-    return tf.ensure_shape(images, (*rows.shape, columns.shape[1], 3))
-
-
-def _windows(lines: Tensor, height_width: Tensor, ratio: int) -> Tensor:
-    """(B, 4) int32 first row and column, height and width of what `crop_lines` read."""
-    last = tf.cast(tf.math.ceil(height_width / ratio), tf.int32) - 1
-    # The decoder smooths colours over neighbours, which the window's own edge must have too.
-    start = tf.maximum(tf.cast(lines[:, :, 0], tf.int32) - _WINDOW_MARGIN, 0)
-    stop = tf.minimum(tf.cast(lines[:, :, -1], tf.int32) + 1 + _WINDOW_MARGIN, last)
-    return tf.concat([start, stop - start + 1], 1)
-
-
-def _sample(window: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    image = _between_lines(window, rows) * (2.0 / 255.0) - 1.0
-    # TensorFlow moves whole rows far faster than it picks pixels out of each.
-    image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)
-    return tf.transpose(image, (1, 0, 2))
-
-
-def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
-    low = tf.floor(rows)
-    below = tf.cast(low, tf.int32)
-    above = tf.minimum(below + 1, tf.shape(image)[0] - 1)
-    first = tf.cast(tf.gather(image, below), tf.float32)
-    second = tf.cast(tf.gather(image, above), tf.float32)
-    return first + (second - first) * (rows - low)[:, None, None]
-
-
-def normalise(crop_px: tf.Tensor, size: int = CROP_SIZE) -> tf.Tensor:
-    """Crop pixels to [-1, 1]: 2 x / size - 1, as the original."""
-    return 2.0 * crop_px / size - 1.0
 
 
 def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

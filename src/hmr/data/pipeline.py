@@ -14,15 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from hmr.tensor import Tensor
-from hmr.data.augment import (
-    Jitter,
-    crop_pictures,
-    draw_jitters,
-    finish_samples,
-    no_jitter,
-    prepare_person,
-    sample_in_graph,
-)
+from hmr.data.augment import draw_jitters, finish_samples, prepare_person
 from hmr.data.records import (
     check_record,
     check_shard,
@@ -37,6 +29,7 @@ from hmr.data.schema import MOCAP_KEYS, PERSON_KEYS
 from hmr.data.shards import count_by_shard, find_shards, is_mocap_path
 from hmr.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
 from hmr.errors import UserError
+from hmr.geometry.crop_train import Jitter, crop_pictures, no_jitter, sample_in_graph
 from hmr.settings import Augmentation
 
 _OPEN_SHARDS = 4

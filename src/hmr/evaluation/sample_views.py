@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hmr.body.joints import COCOPLUS_BONES, LSP14
-from hmr.data.augment import no_jitter, prepare_person
+from hmr.data.augment import prepare_person
 from hmr.data.records import parse_person, read_shard
 from hmr.errors import UserError
 from hmr.evaluation.measures import MEASURES
@@ -21,6 +21,7 @@ from hmr.evaluation.scoring import Scores
 from hmr.files.images import write_image
 from hmr.geometry.camera import weak_perspective_px
 from hmr.geometry.crop import CROP_SIZE, CropBox, from_normalized
+from hmr.geometry.crop_train import no_jitter
 from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
 from hmr.rendering.shade import render_mesh
 

@@ -59,9 +59,9 @@ class CropBox:
         return size / self.scale
 
 
-def to_normalized(crop_px: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
-    """Crop pixels -> the network's coordinates: -1 to 1 over the crop, y down."""
-    return 2.0 * np.asarray(crop_px) / size - 1.0
+def to_normalized(crop_px: Any, size: int = CROP_SIZE) -> Any:
+    """Crop pixels (NumPy or TensorFlow) -> the network's coordinates: -1 to 1, y down."""
+    return 2.0 * crop_px / size - 1.0
 
 
 def from_normalized(normalized: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hmr.data.augment import no_jitter, prepare_person
+from hmr.data.augment import prepare_person
 from hmr.data.records import parse_person
 from hmr.evaluation.sample_views import body_over_crop, read_records
 from hmr.geometry.crop import CROP_SIZE, from_normalized
+from hmr.geometry.crop_train import no_jitter
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
