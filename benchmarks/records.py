@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
 from hmr.data.records import parse_person
 
 PIPELINE_BATCH = 32
@@ -28,15 +28,15 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
     people, bodies = find_record_sets(root, {images: 1.0}), find_record_sets(root, {mocap: 1.0})
     settings = PipelineSettings(input_size, PIPELINE_BATCH, 3 * PIPELINE_BATCH, seed=0)
     # Open all along: a training fills its shuffle buffer once, not for each measurement.
-    ours = iter(training_dataset(people, bodies, settings))
-    bare = iter(_decoded(people[0].paths))
-    return compare(
-        f"input, {images}, {input_size} px, {BATCHES * PIPELINE_BATCH} pictures",
-        lambda: _draw(ours),
-        "bare decoding of as many",
-        lambda: _draw(bare),
-        repeats,
-    )
+    with open_batches(training_dataset(people, bodies, settings)) as ours:
+        bare = iter(_decoded(people[0].paths))
+        return compare(
+            f"input, {images}, {input_size} px, {BATCHES * PIPELINE_BATCH} pictures",
+            lambda: _draw(ours),
+            "bare decoding of as many",
+            lambda: _draw(bare),
+            repeats,
+        )
 
 
 def _draw(batches: Iterator) -> None:

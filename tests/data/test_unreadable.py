@@ -1,10 +1,8 @@
-"""Records that cannot be read leave a gap that names them; the others come through."""
+"""Records that cannot be read are named beside the next sample; the others come through."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
 
 import numpy as np
 import pytest
@@ -12,69 +10,90 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
+from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
 from hmr.data.records import read_shard
-from hmr.data.tfrecord import RecordWriter
 from hmr.data.schema import person_to_example
-from hmr.data.unreadable import STREAMS, Gaps, RecordNames, map_groups, trail_key, with_trail
+from hmr.data.tfrecord import RecordWriter
+from hmr.data.unreadable import STREAMS, map_readable, unreadable_key
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
 SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
 BAD = (3, 4, 17)
+COUNT, GROUP = 60, 6
+KEY = unreadable_key("people")
 
 
-@functools.cache
-def _trails():
-    stream = tf.data.Dataset.range(100, 160).map(lambda number: ((b"", number),))
-    groups = with_trail(stream, 6).as_numpy_iterator()
-    return np.concatenate([trails for ((_, trails),) in groups])
+def _number(texts):
+    return {"number": tf.strings.to_number(texts)}
+
+
+@pytest.fixture(scope="module")
+def read():
+    """Reads 60 records of which some are lost, in groups of 6 to batches of 6."""
+    texts = tf.Variable([""] * COUNT)
+    places = tf.data.Dataset.range(COUNT)
+    records = places.map(lambda place: ((texts[place], place, "shard"),)).batch(GROUP, True)
+    dataset = map_readable(records, _number, slice(0, GROUP), "people").rebatch(GROUP)
+
+    def run(lost):
+        texts.assign([str(i) if i not in lost else "?" for i in range(COUNT)])
+        batches = list(dataset.as_numpy_iterator())
+        return [np.concatenate([b[key] for b in batches] or [[]]) for key in ("number", KEY)]
+
+    return run
 
 
 @settings(deadline=None)
-@given(st.sets(st.integers(0, 59)), st.integers(1, 7))
-def test_gaps_name_exactly_what_is_missing(lost, batch_size):
-    """Up to eight in a row; of a longer run nothing is said."""
-    trails = _trails()
-    kept = [index for index in range(60) if index not in lost]
-    found, gaps = [], Gaps()
-    for start in range(0, len(kept) - batch_size + 1, batch_size):
-        found += gaps.missing(trails[kept[start : start + batch_size]])
-    read = kept[: len(kept) // batch_size * batch_size]
-    between = [
-        range(before + 1, after)
-        for before, after in itertools.pairwise(read)
-        if after - before <= len(trails[0]) - 1
-    ]
-    assert found == [100 + index for run in between for index in run]
+@given(st.sets(st.integers(0, COUNT - 1)))
+def test_every_lost_record_is_named_beside_the_next_group_with_a_sample(read, lost):
+    numbers, names = read(lost)
+    kept = [index for index in range(COUNT) if index not in lost]
+    np.testing.assert_array_equal(numbers, kept)
+    first_of_group = {group: next(iter(i for i in kept if i // GROUP == group), None)
+                      for group in range(COUNT // GROUP)}  # fmt: skip
+    expected, waiting = dict.fromkeys(kept, ""), ""
+    for group, first in first_of_group.items():
+        for index in sorted(lost):
+            if index // GROUP == group:
+                waiting += f"record {index} of shard\n"
+        if first is not None:
+            expected[first], waiting = waiting, ""
+    assert [name.decode() for name in names] == list(expected.values())
 
 
-def test_a_number_is_the_record_of_the_right_shard():
-    names = RecordNames(["a", "empty", "b"], [3, 0, 2])
-    expected = ["record 0 of a", "record 2 of a", "record 0 of b", "record 1 of b"]
-    assert [names[number] for number in (0, 2, 3, 4)] == expected
+def test_a_run_of_unreadable_records_longer_than_a_group_is_named_in_full(read):
+    numbers, names = read(set(range(3, 47)))
+    assert numbers.tolist() == [0, 1, 2, *range(47, 60)]
+    found = b"".join(names).decode().splitlines()
+    assert found == [f"record {index} of shard" for index in range(3, 47)]
 
 
-def test_processes_share_a_stream_and_each_remembers_its_own_part():
-    stream = tf.data.Dataset.range(100).map(lambda number: ((b"", number),))
-    halves = [with_trail(stream, 6, slice(part, part + 3)).take(2) for part in (0, 3)]
-    trails = [np.concatenate([trails for ((_, trails),) in half]) for half in halves]
-    assert trails[0][:, -1].tolist() == [0, 1, 2, 6, 7, 8]
-    assert trails[1][:, -1].tolist() == [3, 4, 5, 9, 10, 11]
-    np.testing.assert_array_equal(trails[1][-1, -6:], trails[1][:, -1])
+def test_processes_share_a_stream_and_each_names_its_own_part():
+    stream = tf.data.Dataset.range(24).map(
+        lambda place: ((tf.where(place % 5 == 0, "?", tf.strings.as_string(place)), place, "a"),)
+    )
+    groups = stream.batch(6, drop_remainder=True)
+    for part in (0, 3):
+        batches = list(map_readable(groups, _number, slice(part, part + 3), "people"))
+        numbers = np.concatenate([batch["number"] for batch in batches])
+        mine = [i for i in range(24) if part <= i % 6 < part + 3]
+        assert numbers.tolist() == [i for i in mine if i % 5]
+        names = b"".join(name for batch in batches for name in batch[KEY].numpy()).decode()
+        assert names.splitlines() == [f"record {i} of a" for i in mine if i % 5 == 0]
 
 
-def test_of_a_group_that_fails_only_the_records_that_fail_are_left_out():
-    groups = tf.data.Dataset.from_tensor_slices([["1", "2", "3"], ["4", "?", "6"], ["7", "8", "9"]])
+def test_only_a_group_that_fails_is_mapped_one_by_one():
+    texts = [["1", "2", "3"], ["4", "?", "6"], ["7", "8", "9"]]
+    places = np.arange(9).reshape(3, 3)
+    groups = tf.data.Dataset.from_tensor_slices(((texts, places, np.full((3, 3), "a")),))
     calls = tf.Variable(0)
 
     def number(texts):
         calls.assign_add(1)
-        return {"number": tf.strings.to_number(texts)}
+        return _number(texts)
 
-    mapped = [
-        group["number"].tolist() for group in map_groups(groups, number, 3).as_numpy_iterator()
-    ]
-    assert mapped == [[1, 2, 3], [4, 6], [7, 8, 9]]
+    mapped = map_readable(groups, number, slice(0, 3), "people").as_numpy_iterator()
+    assert [group["number"].tolist() for group in mapped] == [[1, 2, 3], [4, 6], [7, 8, 9]]
     assert calls.numpy() == 3 + 3
 
 
@@ -94,31 +113,42 @@ def damaged_root(tmp_path, records_root):
     return tmp_path
 
 
-def _missing(root, steps=12):
-    images = find_record_sets(root, {"lsp": 1.0})
-    mocap = find_record_sets(root, dict.fromkeys(MOCAP_SETS, 1.0))
-    names = _names([*images, *mocap])
-    gaps = {stream: Gaps() for stream in STREAMS}
-    missing, pictures = {stream: [] for stream in STREAMS}, []
-    for batch in training_dataset(images, mocap, SETTINGS).take(steps):
-        for stream in STREAMS:
-            found = gaps[stream].missing(batch[trail_key(stream)].numpy())
-            missing[stream] += [names[number] for number in found]
-        pictures.append(batch["images"])
-    return missing, np.concatenate(pictures)
+def _sets(root):
+    return (
+        find_record_sets(root, {"lsp": 1.0}),
+        find_record_sets(root, dict.fromkeys(MOCAP_SETS, 1.0)),
+    )
 
 
-def _names(sources):
-    paths = [path for source in sources for path in source.paths]
-    return RecordNames(paths, [count for source in sources for count in source.counts])
+def _names(batches, stream):
+    texts = [text for batch in batches for text in batch[unreadable_key(stream)]]
+    return b"".join(texts).decode().splitlines()
+
+
+def _batches(sets, steps, settings=SETTINGS):
+    return list(training_dataset(*sets, settings).take(steps).as_numpy_iterator())
 
 
 def test_pictures_that_are_none_are_left_out_and_named(damaged_root):
-    missing, pictures = _missing(damaged_root)
+    batches = _batches(_sets(damaged_root), 12)
     shard = damaged_root / "lsp" / "train_00000.tfrecord"
-    assert set(missing["people"]) == {f"record {index} of {shard}" for index in BAD}
-    assert missing["bodies"] == []
-    assert pictures.shape == (72, 32, 32, 3)  # the others fill the batches
+    assert set(_names(batches, "people")) == {f"record {index} of {shard}" for index in BAD}
+    assert _names(batches, "bodies") == []
+    assert {batch["images"].shape for batch in batches} == {(6, 32, 32, 3)}  # others fill them
+
+
+def test_a_service_names_them_too(damaged_root):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    # They serve as long as they are referred to.
+    _workers = [
+        service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)
+    ]
+    settings = dataclasses.replace(SETTINGS, service=dispatcher.target)
+    batches = _batches(_sets(damaged_root), 24, settings)
+    shard = damaged_root / "lsp" / "train_00000.tfrecord"
+    assert set(_names(batches, "people")) == {f"record {index} of {shard}" for index in BAD}
 
 
 def test_the_end_of_a_truncated_shard_is_named(damaged_root):
@@ -128,24 +158,30 @@ def test_the_end_of_a_truncated_shard_is_named(damaged_root):
     folder.unlink()
     folder.mkdir()
     (folder / "train_00000.tfrecord").write_bytes(whole)
-    mocap = find_record_sets(damaged_root, dict.fromkeys(MOCAP_SETS, 1.0))
+    sets = _sets(damaged_root)
     (folder / "train_00000.tfrecord").write_bytes(whole[:-10])
-    images = find_record_sets(damaged_root, {"lsp": 1.0})
-    gaps, missing = Gaps(), []
-    for batch in training_dataset(images, mocap, SETTINGS).take(2 * count // 9):
-        missing += gaps.missing(batch[trail_key("bodies")].numpy())
-    names = _names([*images, *mocap])
-    assert {names[number] for number in missing} == {
+    batches = _batches(sets, 2 * count // 9)
+    assert set(_names(batches, "bodies")) == {
         f"record {count - 1} of {folder / 'train_00000.tfrecord'}"
     }
 
 
-def test_whole_records_leave_no_gap(records_root):
-    images = find_record_sets(records_root, {"lsp": 1.0})
-    mocap = find_record_sets(records_root, dict.fromkeys(MOCAP_SETS, 1.0))
-    gaps = {stream: Gaps() for stream in STREAMS}
-    for batch in training_dataset(images, mocap, SETTINGS).take(3):
-        for stream in STREAMS:
-            trails = batch[trail_key(stream)].numpy()
-            np.testing.assert_array_equal(trails[1:, :-1], trails[:-1, 1:])
-            assert gaps[stream].missing(trails) == []
+def test_whole_records_name_nothing(records_root):
+    for stream in STREAMS:
+        assert _names(_batches(_sets(records_root), 3), stream) == []
+
+
+def test_a_saved_position_goes_on_to_the_same_batches_and_names(damaged_root, tmp_path):
+    dataset = training_dataset(*_sets(damaged_root), SETTINGS)
+    with open_batches(dataset) as batches:
+        for _ in range(3):
+            next(batches)
+        path = tf.train.Checkpoint(batches=batches).save(str(tmp_path / "position"))
+        expected = [next(batches) for _ in range(6)]
+    with open_batches(dataset) as batches:
+        tf.train.Checkpoint(batches=batches).restore(path)
+        for wanted in expected:
+            found = next(batches)
+            for key, value in wanted.items():
+                np.testing.assert_array_equal(found[key], value, err_msg=key)
+    assert _names([{k: v.numpy() for k, v in batch.items()} for batch in expected], "people")

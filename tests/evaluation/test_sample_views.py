@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hmr.data.batches import evaluation_batches
+from hmr.data.pipeline import evaluation_batches
 from hmr.evaluation.protocols import find_protocol
 from hmr.evaluation.report import write_html
 from hmr.evaluation.sample_views import (

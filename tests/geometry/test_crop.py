@@ -92,7 +92,9 @@ def test_to_image_undoes_to_crop(center, scale, point):
 
 def test_normalized_coordinates_span_the_crop():
     np.testing.assert_allclose(crop.to_normalized(np.array([0, 112, 224])), [-1, 0, 1])
-    np.testing.assert_allclose(crop.from_normalized(crop.to_normalized([3.5, 200])), [3.5, 200])
+    np.testing.assert_allclose(
+        crop.from_normalized(crop.to_normalized(np.array([3.5, 200]))), [3.5, 200]
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
+import tensorflow as tf
 
 from hmr.data.schema import person_to_example
 from hmr.data.tfrecord import RecordWriter
@@ -52,9 +52,11 @@ def test_records_are_counted_once(tmp_path):
     from hmr.training.bad_records import BadRecords
 
     bad = BadRecords([RecordSet("lsp", ["a"], [1000])], 0.5, tmp_path)
-    trail = np.arange(20)[:, None] + np.arange(-8, 1)
-    for seen in ([9, 11], [12, 19], [9, 11]):  # 10 is lost twice, 13 to 18 once
-        bad.note({"people/trail": trail[seen], "bodies/trail": trail[:2]})
+    for lost in ([10], range(13, 19), [10]):
+        names = "".join(f"record {index} of a\n" for index in lost)
+        bad.note(
+            {"people/unreadable": tf.constant(["", names]), "bodies/unreadable": tf.fill(2, "")}
+        )
     assert len(bad) == 7
     assert (tmp_path / UNREADABLE_FILE).read_text().splitlines()[:2] == [
         "record 10 of a",

@@ -6,8 +6,9 @@ saved in a checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,9 +28,15 @@ from hmr.data.records import (
 )
 from hmr.data.schema import MOCAP_KEYS, PERSON_KEYS
 from hmr.data.shards import count_by_shard, find_shards, is_mocap_path
-from hmr.data.unreadable import map_groups, records_of_shard, trail_key, with_trail
+from hmr.data.unreadable import map_readable, records_of_shard
 from hmr.errors import UserError
-from hmr.geometry.crop_train import Jitter, crop_pictures, no_jitter, sample_in_graph
+from hmr.geometry.crop_train import (
+    BatchSampler,
+    Jitter,
+    crop_pictures,
+    no_jitter,
+    sample_in_graph,
+)
 from hmr.settings import Augmentation
 
 _OPEN_SHARDS = 4
@@ -133,37 +140,28 @@ def training_dataset(
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
         visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72); beta (B, 10);
-        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the
-        `trail_key` of both streams, which tells the records that could not be read and were left
-        out; they are numbered through all sources, images first.
+        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the `unreadable_key` of both
+        streams, which names the records that could not be read and were left out.
     """
-    firsts = _first_numbers([*images, *mocap])
-    mixed = list(zip(images, firsts))
-    kinds = [[s for s in mixed if s[0].has_3d is has_3d] for has_3d in (True, False)]
+    kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
     people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
     people = tf.data.Dataset.zip(people, _jitters(settings))
-    real = tf.data.Dataset.zip((_mix(list(zip(mocap, firsts[len(images) :])), settings),))
-
+    real = tf.data.Dataset.zip((_mix(mocap, settings),))
     sample = _sampler(settings)
 
-    def people_batch(
-        records: tuple[Tensor, Tensor], draws: tuple[Tensor, ...]
-    ) -> dict[str, Tensor]:
-        serialized, trails = records
+    def people_batch(serialized: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
         raw = parse_training_raw(serialized)
         encoded, center_px = raw.pop("image/encoded")[:, 0], tf.cast(raw["image/center"], tf.float32)
         crops = crop_pictures(encoded, center_px, Jitter(*draws), settings.input_size, sample)
-        samples = finish_samples({**person_labels(raw), **crops})
-        return {**samples, trail_key("people"): trails}
+        return finish_samples({**person_labels(raw), **crops})
 
-    def body_batch(records: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        serialized, trails = records
+    def body_batch(serialized: Tensor) -> dict[str, Tensor]:
         pose, beta = parse_mocap(serialized)
-        return {"real_pose": pose, "real_beta": beta, trail_key("bodies"): trails}
+        return {"real_pose": pose, "real_beta": beta}
 
-    people = _batches(people, settings.batch_size, people_batch, settings)
-    bodies = _batches(real, settings.real_bodies, body_batch, settings)
+    people = _batches(people, settings.batch_size, people_batch, settings, "people")
+    bodies = _batches(real, settings.real_bodies, body_batch, settings, "bodies")
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if settings.service:
         service = tf.data.experimental.service
@@ -193,6 +191,37 @@ def evaluation_dataset(
         records = records.take(limit)
     prepared = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return _untuned(prepared.batch(batch_size))
+
+
+@contextlib.contextmanager
+def open_batches(dataset: tf.data.Dataset) -> Iterator[Iterator[dict[str, Tensor]]]:
+    """An iterator that `tf.train.Checkpoint` can save, and that is closed behind the `with` block.
+
+    Until then threads prepare batches. One that needs Python (`BatchSampler`) when Python has ended
+    waits for ever, and the process with it. Dropping the iterator is not enough: checkpoints and
+    tracebacks refer to it, so it is emptied.
+    """
+    batches = iter(dataset)
+    try:
+        yield batches
+    finally:
+        vars(batches).clear()
+
+
+def evaluation_batches(
+    paths: Sequence[str], input_size: int, batch_size: int, limit: int | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches of `evaluation_dataset` as arrays.
+
+    Raises:
+        UserError: a record cannot be read, naming file, record and key.
+    """
+    try:
+        with open_batches(evaluation_dataset(paths, input_size, batch_size, limit)) as batches:
+            for batch in batches:
+                yield {key: value.numpy() for key, value in batch.items()}
+    except tf.errors.OpError as error:
+        raise explain_input_error([RecordSet("records", paths, counts=())], error) from error
 
 
 def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
@@ -250,11 +279,6 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
     return bool(person["has_joints3d"] or person["has_smpl"])
 
 
-def _first_numbers(sources: Sequence[RecordSet]) -> list[int]:
-    """The number of each source's first record, counted through all of them."""
-    return [0, *itertools.accumulate(source.examples for source in sources)][:-1]
-
-
 def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
     """Endless draws, a tuple for each person."""
 
@@ -265,13 +289,13 @@ def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
     return _seeds(settings.order).map(draw).unbatch()
 
 
-def _mix(sources: Sequence[tuple[RecordSet, int]], settings: PipelineSettings) -> tf.data.Dataset:
-    """Records of sources, each with the number of its first record."""
+def _mix(sources: Sequence[RecordSet], settings: PipelineSettings) -> tf.data.Dataset:
+    """Endless (bytes, place, path) of records, each source as often as its size and weight say."""
     orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
-    streams = [_shuffled(*each, order, settings) for each, order in zip(sources, orders)]
+    streams = [_shuffled(each, order, settings) for each, order in zip(sources, orders)]
     if len(streams) == 1:
         return streams[0]
-    shares = np.array([source.examples * source.weight for source, _ in sources])
+    shares = np.array([source.examples * source.weight for source in sources])
     return tf.data.Dataset.choose_from_datasets(streams, _choices(shares, settings.order))
 
 
@@ -289,11 +313,8 @@ def _seeds(seed: int | None) -> tf.data.Dataset:
     return tf.data.Dataset.random(seed, rerandomize_each_iteration=False).batch(2)
 
 
-def _shuffled(
-    source: RecordSet, first: int, seed: int | None, settings: PipelineSettings
-) -> tf.data.Dataset:
-    counts = np.asarray(source.counts, np.int64)
-    shards = (list(source.paths), first + np.cumsum(counts) - counts, counts)
+def _shuffled(source: RecordSet, seed: int | None, settings: PipelineSettings) -> tf.data.Dataset:
+    shards = (list(source.paths), np.asarray(source.counts, np.int64))
     paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
     records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
     return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
@@ -307,7 +328,7 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    # `map_groups` has no state, but an operation in it that TensorFlow takes for stateful.
+    # `map_readable` has no state, but an operation in it that TensorFlow takes for stateful.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     return batches.prefetch(2).with_options(options)
 
@@ -315,13 +336,15 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 def _sampler(settings: PipelineSettings) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
     if settings.service:  # in the worker's process there is none of our Python
         return sample_in_graph
-    from hmr.data.sampling import BatchSampler  # takes a second to import, which only training pays
-
     return BatchSampler()
 
 
 def _batches(
-    records: tf.data.Dataset, size: int, prepare: Callable, settings: PipelineSettings
+    records: tf.data.Dataset,
+    size: int,
+    prepare: Callable,
+    settings: PipelineSettings,
+    stream: str,
 ) -> tf.data.Dataset:
     """Batches of what `prepare` makes of the records that can be read.
 
@@ -330,8 +353,9 @@ def _batches(
     share = size // settings.parts
     # Behind a service every process has an order of its own, and nothing to divide.
     part = 0 if settings.service else settings.part
-    groups = with_trail(records, size, slice(part * share, (part + 1) * share))
-    return map_groups(groups, prepare, share).rebatch(share, drop_remainder=True)
+    groups = records.batch(size, drop_remainder=True)
+    mine = slice(part * share, (part + 1) * share)
+    return map_readable(groups, prepare, mine, stream).rebatch(share, drop_remainder=True)
 
 
 def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hmr.body.joints import COCOPLUS, LSP14
 from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
 from hmr.body.smpl import SMPL
-from hmr.data.batches import evaluation_batches
+from hmr.data.pipeline import evaluation_batches
 from hmr.errors import UserError
 from hmr.evaluation.meshes import GivenMeshes, Meshes, posed, regress
 from hmr.evaluation.protocols import select_sequences

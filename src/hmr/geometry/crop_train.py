@@ -8,16 +8,24 @@ same bilinear rule (TF1's: destination pixel i reads source position i / factor)
 
 from __future__ import annotations
 
+import math
+import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
+from hmr.compiled import compiled
 from hmr.geometry.crop import CROP_SIZE
 from hmr.tensor import Tensor
 
 _DECODE_RATIOS = (8, 4, 2, 1)
 _WINDOW_MARGIN = 2
+# TensorFlow takes an array over as it is, without copying, if it begins at a multiple of this.
+_ALIGNMENT = 64
+_KEPT_BATCHES = 8
 
 
 @dataclass
@@ -171,3 +179,81 @@ def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
     first = tf.cast(tf.gather(image, below), tf.float32)
     second = tf.cast(tf.gather(image, above), tf.float32)
     return first + (second - first) * (rows - low)[:, None, None]
+
+
+class BatchSampler:
+    """`sample_in_graph` as a compiled loop, for datasets that are read in this process.
+
+    It fills the memory of batches that nobody holds any more. What both are worth: a batch of 64
+    crops of 224 px takes the whole input pipeline 29 ms of a core's time; 40 ms if each batch gets
+    fresh memory from `np.empty`, and 50 ms with `sample_in_graph`.
+
+    A thread that samples needs Python: close the dataset (`hmr.data.pipeline.open_batches`) before
+    Python ends, or the process never does.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[np.ndarray] = deque(maxlen=_KEPT_BATCHES)
+
+    def __call__(self, windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+        """Samples each window where its rows and columns cross.
+
+        Args:
+            windows: B of (H, W, 3) uint8, of any sizes.
+            rows, columns: (B, S) float32 positions within the windows, px.
+        Returns:
+            (B, S, S, 3) float32; what is 0..255 in the windows is -1..1 here.
+        """
+        # Without state, so that the position of a dataset can be saved.
+        images = tf.numpy_function(self.sample, [rows, columns, *windows], tf.float32, False)
+        return tf.ensure_shape(images, (*rows.shape, columns.shape[1], 3))
+
+    def sample(self, rows: np.ndarray, columns: np.ndarray, *windows: np.ndarray) -> np.ndarray:
+        """`__call__` for arrays."""
+        images = self._batch((*rows.shape, columns.shape[1], 3))
+        for window, *lines, image in zip(windows, rows, columns, images, strict=True):
+            _sample_window(window, *lines, image)
+        return images
+
+    def _batch(self, shape: tuple[int, ...]) -> np.ndarray:
+        buffer = self._free.popleft() if self._free else None
+        if buffer is None or buffer.shape != shape:
+            buffer = _aligned(shape)
+        batch = buffer.view()
+        weakref.finalize(batch, self._free.append, buffer).atexit = False
+        return batch
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    memory = np.empty(4 * math.prod(shape) + _ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT
+    return memory[first : first + 4 * math.prod(shape)].view(np.float32).reshape(shape)
+
+
+@compiled(fastmath={"contract"})
+def _sample_window(
+    window: np.ndarray, rows: np.ndarray, columns: np.ndarray, image: np.ndarray
+) -> None:
+    height, width, _ = window.shape
+    pixels = window.reshape(height, 3 * width)
+    line = np.empty(3 * width + 3, np.float32)  # the last column twice
+    left = np.empty(len(columns), np.uint32)
+    across = np.empty(len(columns), np.float32)
+    for x in range(len(columns)):
+        left[x] = 3 * min(max(int(columns[x]), 0), width - 1)  # never beside the window
+        across[x] = columns[x] - np.floor(columns[x])
+    for y in range(len(rows)):
+        above = min(max(int(rows[y]), 0), height - 1)
+        upper, lower = pixels[above], pixels[min(above + 1, height - 1)]
+        down = rows[y] - np.float32(above)
+        for i in range(3 * width):
+            value = np.float32(upper[i])
+            value += (np.float32(lower[i]) - value) * down
+            line[i] = (value - np.float32(127.5)) * np.float32(1.0 / 127.5)
+        for i in range(3 * width, 3 * width + 3):
+            line[i] = line[i - 3]
+        for x in range(len(columns)):
+            start, share = left[x], across[x]
+            for channel in range(3):
+                value = line[start + channel]
+                image[y, x, channel] = value + (line[start + 3 + channel] - value) * share

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from hmr.data.pipeline import RecordSet
 from hmr.data.records import why_unreadable
-from hmr.data.unreadable import STREAMS, Gaps, RecordNames, trail_key
+from hmr.data.unreadable import STREAMS, unreadable_key
 from hmr.errors import UserError
 from hmr.tensor import Tensor
 
@@ -21,7 +20,7 @@ class BadRecords:
     """The different records that were left out of this run so far.
 
     Args:
-        sources: all datasets, in the order in which `training_dataset` took them.
+        sources: all datasets that are trained on.
         max_share: part of all records that may be unreadable.
         folder: receives `unreadable_records.txt`, a name in each line.
     """
@@ -30,30 +29,23 @@ class BadRecords:
         self._total = sum(source.examples for source in sources)
         self._max_share = max_share
         self._file = folder / UNREADABLE_FILE
-        self._names = RecordNames(
-            [path for source in sources for path in source.paths],
-            [count for source in sources for count in source.counts],
-        )
-        self._numbers: set[int] = set()
-        self._gaps = {stream: Gaps() for stream in STREAMS}
+        self._names: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._names)
 
     def note(self, batch: dict[str, Tensor]) -> None:
-        """Takes what identifies a batch's records out of it, and counts those that are missing.
+        """Takes the names of records that were left out from a batch, and counts new ones.
 
         Raises:
             UserError: they are more than the allowed share, naming the first and its fault.
         """
-        missing: set[int] = set()
-        for stream in STREAMS:
-            trails = np.asarray(batch.pop(trail_key(stream)))
-            missing.update(self._gaps[stream].missing(trails))
-        new = sorted(missing - self._numbers)
+        texts = [text for stream in STREAMS for text in batch.pop(unreadable_key(stream)).numpy()]
+        names = dict.fromkeys(b"".join(texts).decode().splitlines())
+        new = [name for name in names if name not in self._names]
         if new:
-            self._numbers.update(new)
-            self._report([self._names[number] for number in new])
+            self._names.update(new)
+            self._report(new)
 
     def _report(self, new: list[str]) -> None:
         with self._file.open("a") as file:

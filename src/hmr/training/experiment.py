@@ -10,7 +10,13 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
-from hmr.data.pipeline import PipelineSettings, RecordSet, find_record_sets, training_dataset
+from hmr.data.pipeline import (
+    PipelineSettings,
+    RecordSet,
+    find_record_sets,
+    open_batches,
+    training_dataset,
+)
 from hmr.errors import UserError
 from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
@@ -49,13 +55,14 @@ def run_experiment(config: ConfigDict, workdir: Path) -> dict:
         workdir.mkdir(parents=True, exist_ok=True)
         write_config(config, workdir)
 
-    batches = iter(training_dataset(data.images, data.mocap, _pipeline_settings(config, devices)))
-    # A tf.data service keeps no position.
-    kept_batches = None if config.data.service else batches
-    state = TrainingState(workdir, model, kept_batches, config.train.checkpoints_kept, devices)
-    state.step.assign(start)
-    first_step = state.restore()
+    dataset = training_dataset(data.images, data.mocap, _pipeline_settings(config, devices))
     with contextlib.ExitStack() as stack:
+        batches = stack.enter_context(open_batches(dataset))
+        # A tf.data service keeps no position.
+        kept_batches = None if config.data.service else batches
+        state = TrainingState(workdir, model, kept_batches, config.train.checkpoints_kept, devices)
+        state.step.assign(start)
+        first_step = state.restore()
         watchers: list[keras.callbacks.Callback] = []
         if devices.is_first:
             journal = stack.enter_context(Journal(workdir, first_step))
