@@ -15,7 +15,7 @@ from benchmarks.timing import Row, compare
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
 from hmr.serving.portable import FORMATS, export_portable
-from hmr.serving.rerun_portable import RUNTIMES
+from hmr.serving.rerun import RUNTIMES
 from hmr.serving.saved_model import export_saved_model
 from hmr.serving.signatures import run_model
 from hmr.settings import ModelSpec
@@ -41,10 +41,11 @@ def serving_rows(spec: ModelSpec, repeats: int) -> Iterator[Row]:
         crops = _crops(model, 1)
         reports = export_portable(model, installed_formats(), folder, max_abs_diff=ANY)
         for kind, report in reports.items():
-            run = RUNTIMES[Path(report.path).suffix](report.path)
+            open_file, _ = RUNTIMES[Path(report.path).suffix]
+            run = open_file(report.path)
             yield compare(
                 f"{kind}, {what}, batch 1",
-                lambda run=run: run(crops.numpy()),
+                lambda run=run: run("from_crops", {"crops": crops.numpy()}),
                 "SavedModel, from crops",
                 lambda: served["from_crops"](crops=crops)["vertices"].numpy(),
                 repeats,

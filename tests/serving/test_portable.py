@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hmr.errors import UserError
 from hmr.network.build import build_model
-from hmr.serving import portable, rerun_portable
+from hmr.serving import portable, rerun
 from hmr.serving.report import compare, largest_of
 from hmr.serving.signatures import OUTPUTS, run_model
 from hmr.settings import ModelSpec
@@ -57,10 +57,11 @@ def test_files_and_reports(files):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hmr.tflite", "hmr.onnx"])
 def test_every_batch_size_gives_the_models_numbers(files, model, name):
-    run = rerun_portable.RUNTIMES[f".{name.split('.')[1]}"](str(files[0] / name))
+    open_file, _ = rerun.RUNTIMES[f".{name.split('.')[1]}"]
+    run = open_file(str(files[0] / name))
     for count in (1, 4, 2):
         crops = np.random.default_rng(count).uniform(-1, 1, (count, 64, 64, 3)).astype(np.float32)
-        answer = run(crops)
+        answer = run("from_crops", {"crops": crops})
         assert set(answer) == set(OUTPUTS)
         for key, expected in run_model(model, tf.constant(crops)).items():
             np.testing.assert_allclose(answer[key], expected, atol=1e-4, err_msg=key)

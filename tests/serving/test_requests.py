@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.serving.warmup import WARMUP_FILE
+from hmr.serving.saved_model import WARMUP_FILE
 
 apis = pytest.importorskip("tensorflow_serving.apis", reason="needs tensorflow-serving-api")
 from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402

@@ -142,7 +142,8 @@ def test_neither_the_project_nor_keras_is_needed(exported):
     """The script that the export is checked with cannot import them."""
     script = Path(rerun.__file__).read_text().split("run_requests(sys.argv")[0]
     probe = "\n    import hmr"
-    finished = subprocess.run([sys.executable, "-I", "-c", script + probe], capture_output=True)
+    command = [sys.executable, "-I", "-c", script + probe, str(exported[0] / "1")]
+    finished = subprocess.run(command, capture_output=True)
     assert b"ModuleNotFoundError" in finished.stderr
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hmr.errors import UserError
+from hmr.serving.report import ExportReport, write_report
 from hmr.studies import demo
 
 METRICS = {
@@ -27,7 +28,7 @@ def test_summary_holds_every_figure(tmp_path, capsys):
     _write(tmp_path / "training.json", {"train_images": 10, "steps": 20, "seconds": 30.0})
     _write(tmp_path / "evaluation" / "metrics.json", {"metrics": METRICS})
     report = tmp_path / "export" / "1" / "assets.extra" / "export.json"
-    _write(report, {"export_max_abs_diff": 1e-6})
+    write_report(report, ExportReport("", 1e-6, {"from_crops": {"beta": 1e-6}}, 1.0, 1.0))
     assert demo.main(["--workdir", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary == {

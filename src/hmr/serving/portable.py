@@ -9,26 +9,21 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from hmr.errors import UserError
-from hmr.files.whole import scratch_folder, take_name, write_text
+from hmr.files.whole import scratch_folder, take_name
 from hmr.network.hmr import HMR
-from hmr.serving import rerun_portable
-from hmr.serving.fresh import run_fresh
-from hmr.serving.report import ExportReport, compare, largest_of, size_megabytes
-from hmr.serving.saved_model import MAX_ABS_DIFF, read_answers
-from hmr.serving.signatures import FROM_CROPS, example_crops, run_model, signatures
+from hmr.serving.report import ExportReport, check_export, write_report
+from hmr.serving.saved_model import MAX_ABS_DIFF
+from hmr.serving.signatures import FROM_CROPS, answers, crop_requests, run_model, signatures
 
 # The newest that ONNX Runtime has read since 1.14 (2023).
 ONNX_OPSET = 18
@@ -150,28 +145,29 @@ def export_portable(
     """
     check_installed(kinds)
     folder = Path(folder)
-    crops = example_crops(model.input_size)
-    expected = [
-        {key: value.numpy() for key, value in run_model(model, tf.constant(batch)).items()}
-        for batch in crops
-    ]
+    requests = crop_requests(model.input_size)
+    expected = answers(model, requests)
+    described = signatures(model.input_size)[FROM_CROPS]
     reports = {}
     with scratch_folder(folder / name) as scratch:
         _write_with_fixed_size(model, scratch / "saved_model")
-        inputs: dict[str, Any] = {str(index): batch for index, batch in enumerate(crops)}
-        np.savez(scratch / rerun_portable.INPUTS_FILE, **inputs)
         for kind in kinds:
-            target = folder / (name + FORMATS[kind].ending)
             wanted = FORMATS[kind]
+            file = scratch / (name + wanted.ending)
+            # Both converters report their progress on standard output.
+            with contextlib.redirect_stdout(io.StringIO()):
+                wanted.write(scratch / "saved_model", file)
             limit = wanted.max_abs_diff if max_abs_diff is None else max_abs_diff
-            report = _write_and_check(wanted, scratch, target, expected, limit)
-            details = {
-                **asdict(report),
-                "source": source,
-                **signatures(model.input_size)[FROM_CROPS],
-            }
-            write_text(f"{target}.json", json.dumps(details, indent=2) + "\n")
-            reports[kind] = report
+            report = check_export(file, requests, expected, limit)
+            reports[kind] = replace(
+                report,
+                path=str(folder / file.name),
+                source=source,
+                inputs=described["inputs"],
+                outputs=described["outputs"],
+            )
+            take_name(file, folder / file.name)
+            write_report(folder / f"{file.name}.json", reports[kind])
     return reports
 
 
@@ -186,25 +182,3 @@ def _write_with_fixed_size(model: HMR, folder: Path) -> None:
         input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "crops")],
     )
     archive.write_out(str(folder), verbose=False)
-
-
-def _write_and_check(
-    kind: PortableFormat,
-    scratch: Path,
-    target: Path,
-    expected: list[dict[str, np.ndarray]],
-    max_abs_diff: float,
-) -> ExportReport:
-    file = scratch / target.name
-    # Both converters report their progress on standard output.
-    with contextlib.redirect_stdout(io.StringIO()):
-        kind.write(scratch / "saved_model", file)
-    run_fresh(rerun_portable.__file__, file, scratch)
-    answers, milliseconds = read_answers(scratch / rerun_portable.OUTPUTS_FILE, len(expected))
-    names = [FROM_CROPS] * len(expected)
-    differences = compare(zip(names, expected, answers, strict=True), max_abs_diff)
-    report = ExportReport(
-        str(target), largest_of(differences), differences, size_megabytes(file), milliseconds
-    )
-    take_name(file, target)
-    return report

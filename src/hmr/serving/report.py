@@ -1,17 +1,33 @@
-"""What an export came to: its differences to the Keras model, its size, its speed."""
+"""What an export came to, run in a process of its own: differences, size, speed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.whole import write_text
 from hmr.geometry.crop import CROP_SIZE
+from hmr.serving import rerun
+from hmr.settings import read_settings
+
+# Of the files that `write_report` writes: raised when a field's meaning changes.
+REPORT_VERSION = 1
+_LINES_SAID = 5
 
 Differences = dict[str, dict[str, float]]
+# A signature, and its inputs by name.
+Request = tuple[str, dict[str, np.ndarray]]
+Outputs = dict[str, np.ndarray]
 # One answered request: the signature, the Keras model's outputs, the export's.
 Answer = tuple[str, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
 
@@ -27,6 +43,10 @@ class ExportReport:
         megabytes: size of folder or file, 10^6 bytes.
         milliseconds: median time of one crop in the fresh process, on this machine's CPU or GPU.
         warmup_requests: how many were written; 0 without tensorflow-serving-api.
+        source: where the model comes from.
+        signatures: of a SavedModel: signature -> inputs and outputs -> name -> meaning.
+        inputs, outputs: of a file: name -> shape and meaning.
+        version: of the file it was read from; files from before this field have version 1.
     """
 
     path: str
@@ -35,6 +55,84 @@ class ExportReport:
     megabytes: float
     milliseconds: float
     warmup_requests: int = 0
+    source: str = ""
+    signatures: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+def write_report(path: str | os.PathLike, report: ExportReport) -> None:
+    """Writes a report as JSON, without what this kind of export does not have."""
+    said = {name: value for name, value in asdict(report).items() if value != {}}
+    said["version"] = REPORT_VERSION
+    write_text(path, json.dumps(said, indent=2) + "\n")
+
+
+def read_report(path: Path) -> ExportReport:
+    """Reads what this or an earlier version of `write_report` wrote.
+
+    Raises:
+        UserError: it is no such file, or holds a field that this version does not know.
+    """
+    try:
+        report = read_settings(ExportReport, json.loads(path.read_text()), str(path))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not an export's report ({error}): run python -m src.export again."
+        ) from error
+    if report.version > REPORT_VERSION:
+        raise UserError(
+            f"{path} has version {report.version}, expected at most {REPORT_VERSION}: it was "
+            "written by a newer release. Update this one."
+        )
+    return report
+
+
+def check_export(
+    export: Path, requests: Sequence[Request], expected: Sequence[Outputs], limit: float
+) -> ExportReport:
+    """Runs an export in a fresh process and compares its outputs with the Keras model's.
+
+    Args:
+        export: the SavedModel's folder, or the file.
+        requests: to answer.
+        expected: the Keras model's outputs for each.
+        limit: see `compare`.
+    Raises:
+        UserError: it does not run there, or an output differs by more than the limit.
+    """
+    received, milliseconds = _run_fresh(export, requests)
+    signatures = [signature for signature, _ in requests]
+    differences = compare(zip(signatures, expected, received, strict=True), limit)
+    return ExportReport(
+        str(export), largest_of(differences), differences, _size_megabytes(export), milliseconds
+    )
+
+
+def _run_fresh(export: Path, requests: Sequence[Request]) -> tuple[list[Outputs], float]:
+    """The outputs of every request, and the median time of the last in milliseconds."""
+    inputs: dict[str, Any] = {
+        # As bytes of one length: pictures end in no zero byte, which numpy would cut off.
+        f"{index}/{signature}/{name}": array.astype("S") if array.dtype == object else array
+        for index, (signature, arrays) in enumerate(requests)
+        for name, array in arrays.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / rerun.INPUTS_FILE, **inputs)
+        # -I keeps the user's own folders and variables out.
+        command = [sys.executable, "-I", rerun.__file__, str(export), folder]
+        finished = subprocess.run(command, capture_output=True, text=True)
+        if finished.returncode:
+            last_lines = " | ".join(finished.stderr.strip().splitlines()[-_LINES_SAID:])
+            raise UserError(f"the export does not run in a process of its own: {last_lines}")
+        outputs: list[Outputs] = [{} for _ in requests]
+        with np.load(Path(folder) / rerun.OUTPUTS_FILE, allow_pickle=False) as stored:
+            for key in stored.files:
+                index, _, name = key.partition("/")
+                if name:
+                    outputs[int(index)][name] = stored[key]
+            return outputs, float(stored["milliseconds"])
 
 
 def compare(answers: Iterable[Answer], limit: float) -> Differences:
@@ -76,7 +174,7 @@ def largest_of(differences: Differences) -> float:
     return max(value for outputs in differences.values() for value in outputs.values())
 
 
-def size_megabytes(path: Path) -> float:
+def _size_megabytes(path: Path) -> float:
     """Of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files) / 1e6

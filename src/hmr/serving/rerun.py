@@ -1,49 +1,97 @@
-"""Runs requests on a SavedModel with TensorFlow alone: python -I rerun.py SAVED_MODEL FOLDER
+"""Runs requests on an exported model: python -I rerun.py EXPORT FOLDER
 
-FOLDER holds requests.json, a list of {"signature": name, "inputs": {name: dtype}}, and each input
-as INDEX.NAME.tensor (`tf.io.serialize_tensor`). The outputs go to FOLDER/outputs.npz under the
-names INDEX/OUTPUT, and the median time of the last request to milliseconds. This file imports
-nothing of the project and makes it and keras unimportable, so that an export that runs here runs
-anywhere.
+EXPORT is a SavedModel's folder, or a .tflite or .onnx file. FOLDER/inputs.npz holds the inputs
+under the names INDEX/SIGNATURE/INPUT; the outputs go to FOLDER/outputs.npz under the names
+INDEX/OUTPUT, and the median time of the last request to milliseconds. This script imports nothing
+of the project and makes it, keras and, for files, TensorFlow unimportable, so that an export that
+runs here runs anywhere.
 """
 
-import json
+import os
 import statistics
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REQUESTS_FILE, OUTPUTS_FILE = "requests.json", "outputs.npz"
-HIDDEN = ("keras", "hmr", "src")
+INPUTS_FILE, OUTPUTS_FILE = "inputs.npz", "outputs.npz"
 TIMED_CALLS = 10
 
+# Signature and inputs by name -> outputs by name.
+Run = Callable[[str, dict[str, Any]], dict[str, Any]]
 
-def run_requests(saved_model: str, folder: Path) -> None:
-    """Loads the SavedModel and answers every request in the folder."""
-    import numpy as np
+
+def open_saved_model(folder: str) -> Run:
+    """By TensorFlow."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(saved_model)
+    loaded = tf.saved_model.load(folder)
+
+    def run(signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        return {name: v.numpy() for name, v in loaded.signatures[signature](**tensors).items()}
+
+    return run
+
+
+def open_tflite(file: str) -> Run:
+    """By the LiteRT runtime; the file holds one signature."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(file, num_threads=os.cpu_count())
+    runner = interpreter.get_signature_runner()
+    return lambda signature, inputs: runner(**inputs)
+
+
+def open_onnx(file: str) -> Run:
+    """By ONNX Runtime on the CPU; the file holds one signature."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda signature, inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+
+# How an export's name ends: what runs it, and what must not be needed for that.
+_PROJECT = ("keras", "hmr", "src")
+RUNTIMES: dict[str, tuple[Callable[[str], Run], tuple[str, ...]]] = {
+    ".tflite": (open_tflite, ("tensorflow", *_PROJECT)),
+    ".onnx": (open_onnx, ("tensorflow", *_PROJECT)),
+}
+_SAVED_MODEL = (open_saved_model, _PROJECT)
+
+
+def hide_what_is_not_needed(export: str) -> None:
+    """Makes an import of it raise ModuleNotFoundError."""
+    _, hidden = RUNTIMES.get(Path(export).suffix, _SAVED_MODEL)
+    modules: dict[str, Any] = sys.modules
+    modules.update(dict.fromkeys(hidden))
+
+
+def run_requests(export: str, folder: Path) -> None:
+    """Loads the export and answers every request in the folder."""
+    import numpy as np
+
+    open_export, _ = RUNTIMES.get(Path(export).suffix, _SAVED_MODEL)
+    run = open_export(export)
+    requests: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    with np.load(folder / INPUTS_FILE, allow_pickle=False) as stored:
+        for key in stored.files:
+            index, signature, name = key.split("/")
+            requests[index, signature][name] = stored[key]
     outputs: dict[str, Any] = {}
-    for index, request in enumerate(json.loads((folder / REQUESTS_FILE).read_text())):
-        signature = loaded.signatures[request["signature"]]
-        inputs = {
-            name: tf.io.parse_tensor((folder / f"{index}.{name}.tensor").read_bytes(), dtype)
-            for name, dtype in request["inputs"].items()
-        }
-        answer = signature(**inputs)
-        outputs |= {f"{index}/{name}": value.numpy() for name, value in answer.items()}
+    for (index, signature), inputs in requests.items():
+        outputs |= {f"{index}/{name}": value for name, value in run(signature, inputs).items()}
     times = []
     for _ in range(TIMED_CALLS):
         started = time.perf_counter()
-        signature(**inputs)["vertices"].numpy()
+        run(signature, inputs)
         times.append(1000 * (time.perf_counter() - started))
     np.savez(folder / OUTPUTS_FILE, milliseconds=statistics.median(times), **outputs)
 
 
 if __name__ == "__main__":
-    modules: dict[str, Any] = sys.modules
-    for hidden in HIDDEN:
-        modules[hidden] = None  # an import of it raises ModuleNotFoundError
+    hide_what_is_not_needed(sys.argv[1])
     run_requests(sys.argv[1], Path(sys.argv[2]))

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from hmr.files.whole import scratch_folder, take_name
 from hmr.network.hmr import HMR
-from hmr.serving import rerun
-from hmr.serving.fresh import run_fresh
-from hmr.serving.report import ExportReport, compare, largest_of, size_megabytes
+from hmr.serving.report import ExportReport, Request, check_export, write_report
 from hmr.serving.signatures import (
     FROM_CROPS,
     FROM_IMAGES,
-    RUN,
-    Request,
+    answers,
     example_requests,
     run_on_crops,
     run_on_images,
     signatures,
 )
-from hmr.serving.warmup import write_warmup_requests
 
 MAX_ABS_DIFF = 1e-4
+EXTRA_FOLDER, REPORT_FILE = "assets.extra", "export.json"
+WARMUP_FILE = "tf_serving_warmup_requests"
 
 
 def export_saved_model(
@@ -53,21 +50,15 @@ def export_saved_model(
     with scratch_folder(folder / "export") as partial:
         _write(model, partial)
         requests = example_requests(model.input_size)
-        answers, milliseconds = _answers_of_a_fresh_process(partial, requests)
-        expected = [_expected(model, request) for request in requests]
-        names = [signature for signature, _ in requests]
-        differences = compare(zip(names, expected, answers, strict=True), max_abs_diff)
-        report = ExportReport(
-            str(folder / str(next_version(folder))),
-            largest_of(differences),
-            differences,
-            size_megabytes(partial),
-            milliseconds,
-            write_warmup_requests(partial, requests),
+        report = check_export(partial, requests, answers(model, requests), max_abs_diff)
+        report = replace(
+            report,
+            path=str(folder / str(next_version(folder))),
+            warmup_requests=write_warmup_requests(partial / EXTRA_FOLDER, requests),
+            source=source,
+            signatures=signatures(model.input_size),
         )
-        details = {**asdict(report), "source": source, "signatures": signatures(model.input_size)}
-        (partial / "assets.extra").mkdir(exist_ok=True)
-        (partial / "assets.extra" / "export.json").write_text(json.dumps(details, indent=2) + "\n")
+        write_report(partial / EXTRA_FOLDER / REPORT_FILE, report)
         take_name(partial, Path(report.path))
     return report
 
@@ -98,38 +89,27 @@ def _write(model: HMR, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _expected(model: HMR, request: Request) -> dict[str, np.ndarray]:
-    """What the Keras model answers in this process."""
-    signature, inputs = request
-    tensors = {name: tf.constant(array) for name, array in inputs.items()}
-    return {name: value.numpy() for name, value in RUN[signature](model, **tensors).items()}
+def write_warmup_requests(folder: Path, requests: Sequence[Request]) -> int:
+    """Writes the requests that TensorFlow Serving replays before it takes traffic.
 
-
-def _answers_of_a_fresh_process(
-    saved_model: Path, requests: list[Request]
-) -> tuple[list[dict[str, np.ndarray]], float]:
-    """The outputs of every request, and the median time of the last in milliseconds."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        listed = []
-        for index, (signature, inputs) in enumerate(requests):
-            tensors = {key: tf.constant(array) for key, array in inputs.items()}
-            for key, tensor in tensors.items():
-                file = folder / f"{index}.{key}.tensor"
-                file.write_bytes(tf.io.serialize_tensor(tensor).numpy())
-            dtypes = {key: tensor.dtype.name for key, tensor in tensors.items()}
-            listed.append({"signature": signature, "inputs": dtypes})
-        (folder / rerun.REQUESTS_FILE).write_text(json.dumps(listed))
-        run_fresh(rerun.__file__, saved_model, folder)
-        return read_answers(folder / rerun.OUTPUTS_FILE, len(requests))
-
-
-def read_answers(file: Path, count: int) -> tuple[list[dict[str, np.ndarray]], float]:
-    """What a re-run left: the outputs of each request, and the milliseconds of the last."""
-    answers: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
-    with np.load(file, allow_pickle=False) as stored:
-        for key in stored.files:
-            index, _, name = key.partition("/")
-            if name:
-                answers[int(index)][name] = stored[key]
-        return answers, float(stored["milliseconds"])
+    Returns:
+        how many were written: 0, with a line in the log, without tensorflow-serving-api.
+    """
+    try:
+        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    except ImportError:
+        logging.info('no warm-up requests: pip install -e ".[serving]" brings what writes them')
+        return 0
+    folder.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(folder / WARMUP_FILE)) as writer:
+        for signature, inputs in requests:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "hmr"
+            request.model_spec.signature_name = signature
+            for name, array in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            writer.write(log.SerializeToString())
+    return len(requests)

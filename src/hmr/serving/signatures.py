@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +20,7 @@ import tensorflow as tf
 from hmr.geometry.crop import CROP_SIZE
 from hmr.geometry.crop_graph import decode_and_crop
 from hmr.network.hmr import HMR
-
-Request = tuple[str, dict[str, np.ndarray]]
+from hmr.serving.report import Outputs, Request
 
 FROM_IMAGES, FROM_CROPS = "from_images", "from_crops"
 OUTPUTS = {
@@ -93,10 +92,19 @@ def run_on_images(model: HMR, image_bytes: tf.Tensor, boxes: tf.Tensor) -> dict[
     }
 
 
-RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
+_RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
     FROM_IMAGES: run_on_images,
     FROM_CROPS: run_on_crops,
 }
+
+
+def answers(model: HMR, requests: Sequence[Request]) -> list[Outputs]:
+    """What the Keras model answers in this process."""
+    received = [
+        _RUN[signature](model, **{name: tf.constant(array) for name, array in inputs.items()})
+        for signature, inputs in requests
+    ]
+    return [{name: value.numpy() for name, value in outputs.items()} for outputs in received]
 
 
 def example_requests(input_size: int) -> list[Request]:
@@ -110,12 +118,12 @@ def example_requests(input_size: int) -> list[Request]:
     return [
         (FROM_IMAGES, {"image_bytes": np.array(files, object), "boxes": boxes}),
         (FROM_IMAGES, {"image_bytes": np.array(files[:1], object), "boxes": boxes[:1]}),
-        *((FROM_CROPS, {"crops": crops}) for crops in example_crops(input_size)),
+        *crop_requests(input_size),
     ]
 
 
-def example_crops(input_size: int) -> list[np.ndarray]:
+def crop_requests(input_size: int) -> list[Request]:
     """Two crops of noise, and the first of them: (B, S, S, 3) float32."""
     rng = np.random.default_rng(1)
     crops = rng.uniform(-1, 1, (2, input_size, input_size, 3)).astype(np.float32)
-    return [crops, crops[:1]]
+    return [(FROM_CROPS, {"crops": crops}), (FROM_CROPS, {"crops": crops[:1]})]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hmr.errors import UserError, run_verb
 from hmr.files.whole import write_text
+from hmr.serving.report import read_report
 
 SUMMARY_FILE = "summary.json"
 TRAINING_KEYS = ("train_images", "steps", "seconds")
@@ -96,18 +97,22 @@ def summarise(workdir: Path) -> dict[str, float]:
     metrics = _read(workdir / "evaluation" / "metrics.json", "python -m src.evaluate")["metrics"]
     reports = sorted((workdir / "export").glob("*/assets.extra/export.json"))
     newest = reports[-1] if reports else workdir / "export"
-    exported = _read(newest, "python -m src.export")
+    exported = read_report(_existing(newest, "python -m src.export"))
     return {
         **{key: training[key] for key in TRAINING_KEYS},
         **{key: metrics[key] for key in METRIC_KEYS},
-        "export_max_abs_diff": exported["export_max_abs_diff"],
+        "export_max_abs_diff": exported.export_max_abs_diff,
     }
 
 
 def _read(path: Path, command: str) -> dict:
+    return json.loads(_existing(path, command).read_text())
+
+
+def _existing(path: Path, command: str) -> Path:
     if not path.is_file():
         raise UserError(f"{path} is missing: run {command} first, or the whole: make demo.")
-    return json.loads(path.read_text())
+    return path
 
 
 def _change(value: float, constant: float) -> float:
