@@ -13,9 +13,14 @@ EXIT_INTERRUPTED = 130
 class UserError(Exception):
     """Something the user can mend.
 
-    The message says what happened, where (file, record, key, step), what was expected, what was
-    received and which command comes next.
+    Args:
+        message: what happened, where (file, record, key, step), what was expected, what was
+            received and which command comes next. It stays one line: line breaks and other
+            characters that cannot be printed, of a file's name for instance, appear as \\n, \\x1b.
     """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
