@@ -73,12 +73,12 @@ def report_packages(report: Report) -> None:
     """Installed version of everything that `setup.py` names, by extra."""
     report.section("Packages")
     try:
-        requirements = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
+        requirements = list(map(_parse_requirement, metadata.requires(DISTRIBUTION) or []))
+    except ImportError:  # of the project, or of what every installation of it brings
         report.broken.append("The project is not installed in this Python: make install")
         report.row(DISTRIBUTION, "not installed")
         return
-    for name, wanted, extra in map(_parse_requirement, requirements):
+    for name, wanted, extra in requirements:
         installed = _installed_version(name)
         group = f"extra [{extra}]" if extra else "needed"
         report.row(name, f"{installed or 'not installed':<16} {wanted:<10} {group}")
@@ -88,12 +88,11 @@ def report_packages(report: Report) -> None:
 
 def _parse_requirement(line: str) -> tuple[str, str, str]:
     """Name, version bound and extra of a line such as `x>=1; extra == "dev"`."""
-    requirement, _, marker = line.partition(";")
-    match = re.match(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(.*)", requirement)
-    if match is None:
-        raise ValueError(f"not a requirement: {line}")
-    extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
-    return match.group(1), match.group(2).strip(" ()"), extra.group(1) if extra else ""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(line)
+    extra = re.search(r'extra == "([\w-]+)"', str(wanted.marker))
+    return wanted.name, str(wanted.specifier), extra[1] if extra else ""
 
 
 def _installed_version(name: str) -> str | None:
