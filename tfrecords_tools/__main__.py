@@ -20,10 +20,10 @@ from tfrecords_tools import (
 )
 from tfrecords_tools.common.cli import (
     Converter,
-    Row,
+    SummaryRow,
     add_output_options,
     build_parser,
-    convert,
+    convert_dataset,
     open_workers,
     print_summary,
 )
@@ -66,19 +66,19 @@ def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Name
     return options
 
 
-def _convert_given(args: argparse.Namespace) -> tuple[list[Row], bool]:
+def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], bool]:
     rows, failed = [], False
     taken: set[tuple[str, str]] = set()
     with open_workers(args) as workers:
         for converter in CONVERTERS:
             if getattr(args, converter.name) is None:
-                rows.append(Row(converter.name, "", "-", "not given"))
+                rows.append(SummaryRow(converter.name, "", "-", "not given"))
                 continue
             try:
-                rows += convert(converter, _options_of(converter, args), workers, taken)
+                rows += convert_dataset(converter, _options_of(converter, args), workers, taken)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
-                rows.append(Row(converter.name, "", "FAILED", str(error)))
+                rows.append(SummaryRow(converter.name, "", "FAILED", str(error)))
                 failed = True
     return rows, failed
 

@@ -26,12 +26,12 @@ from tfrecords_tools.common.cli import (
     run_converter,
 )
 from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.common.pictures import Labels
+from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.pictures import Labels, reorder
 
 NAME = "coco"
 YEARS = ("2014", "2017")
-CROP = Crop(margin_px=200)
+WINDOW = WindowRule(margin_px=200)
 PERSON = 1
 MIN_VISIBLE = 6
 MIN_MASK_PX = 60
@@ -145,7 +145,7 @@ def select_people(content: dict[str, Any], images: Path) -> tuple[list[PicturePe
             points = np.reshape(annotation["keypoints"], (len(COCO17), 3))
             kept.setdefault(key, []).append(reorder(points, COCO17, name))
     return [
-        PicturePeople(images / pictures[key]["file_name"], NAME, tuple(kept[key]), CROP)
+        PicturePeople(images / pictures[key]["file_name"], NAME, tuple(kept[key]), WINDOW)
         for key in sorted(kept)
     ], dropped
 

@@ -27,14 +27,14 @@ from hmr.errors import UserError, run_verb
 from tfrecords_tools.coco import read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import DropLog, Plan
-from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.common.pictures import Labels
+from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.pictures import Labels, reorder
 
 NAME = "from_labels"
-CROP = Crop(margin_px=200)
+WINDOW = WindowRule(margin_px=200)
 MIN_VISIBLE = 6
 POINT_SETS = {len(names): names for names in (LSP14, COCO17, COCOPLUS)}
-# Array of the npz -> size of one row, and the field of `Person` that it fills.
+# Array of the npz -> shape of one row, and the field of `Person` that it fills.
 EXTRAS = {
     "joints3d_m": ((len(LSP14), 3), "joints3d_lsp_m"),
     "pose": ((72,), "pose"),
@@ -44,8 +44,8 @@ EXTRAS = {
 _DATASET_NAME = re.compile(r"\w+")
 
 
-class People:
-    """Collects people by picture and counts those that are left out.
+class PeopleByPicture:
+    """People collected by picture; counts those that are left out.
 
     Args:
         images: folder of the pictures.
@@ -59,7 +59,7 @@ class People:
         self.dropped = DropLog()
 
     def add(self, file_name: str, keypoints: np.ndarray, extras: dict[str, Any], row: str) -> None:
-        """Adds a person: keypoints (K, 3) in one of `POINT_SETS`."""
+        """Adds a person: keypoints (K, 3) as x, y, visibility, with K one of `POINT_SETS`."""
         labels = reorder(keypoints, POINT_SETS[len(keypoints)], f"{file_name}, {row}")
         if (labels.visibility > 0).sum() < self._min_visible:
             self.dropped.add(f"fewer than {self._min_visible} labelled keypoints", labels.name)
@@ -67,15 +67,15 @@ class People:
             self._by_picture.setdefault(file_name, []).append((labels, extras))
 
     def pictures(self) -> list[PicturePeople]:
-        """What was collected, by picture."""
+        """The pictures with their people, sorted by name."""
         return [self._picture(name) for name in sorted(self._by_picture)]
 
     def _picture(self, name: str) -> PicturePeople:
         labels, extras = zip(*self._by_picture[name], strict=True)
-        return PicturePeople(self._images / name, self._dataset, labels, CROP, extras)
+        return PicturePeople(self._images / name, self._dataset, labels, WINDOW, extras)
 
 
-def read_npz(path: Path, people: People) -> None:
+def read_npz(path: Path, people: PeopleByPicture) -> None:
     """Adds the rows of an npz.
 
     Raises:
@@ -119,14 +119,14 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def with_visibility(keypoints: np.ndarray) -> np.ndarray:
-    """(N, K, 2 or 3) -> (N, K, 3) x, y, 0 or 1; 0 where not finite or the third is not positive."""
+    """Keypoints (N, K, 2 or 3) as (N, K, 3): x, y, and 1 if finite and not marked as unlabelled."""
     points = np.asarray(keypoints, np.float64)
     flags = points[..., 2] if points.shape[2] > 2 else np.ones(points.shape[:2])
     labelled = np.isfinite(points).all(axis=2) & (flags > 0)
     return np.dstack([np.where(labelled[..., None], points[..., :2], 0), labelled])
 
 
-def read_json(path: Path, people: People) -> None:
+def read_json(path: Path, people: PeopleByPicture) -> None:
     """Adds the annotations of a COCO-style json.
 
     Raises:
@@ -153,7 +153,7 @@ def plan(args: argparse.Namespace) -> Plan:
         raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
     labels = need_file(args.input / args.labels, NAME)
     images = args.input / args.images
-    people = People(images, args.name, args.min_visible)
+    people = PeopleByPicture(images, args.name, args.min_visible)
     (read_npz if labels.suffix == ".npz" else read_json)(labels, people)
     split = (args.splits or CONVERTER.splits)[0]
     arguments = {"labels": labels.name, "min_visible": args.min_visible}

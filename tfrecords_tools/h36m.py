@@ -1,33 +1,34 @@
 """Human3.6M from its official files: 15 activities, 4 cameras, 3D joints.
 
-Train: S1, S5, S6, S7, S8. Test: S9, S11. Every fifth frame (10 a second), as many as are annotated;
-the keypoints' box gets a diagonal of 150 px in a window of +-150 px. Joints are those of
-D3_Positions_mono (camera frame) and D2_Positions. A shard is a video; sequences are called
-S9_Directions_0_cam3: subject, activity, trial (0 is subaction 1), camera (3 is 60457274).
+Train: S1, S5, S6, S7, S8. Test: S9, S11. Every fifth annotated frame (10 a second) is kept:
+the keypoints' box gets a diagonal of 150 px in a window of +-150 px. 2D joints come from
+D2_Positions, 3D joints from D3_Positions_mono (camera frame). A shard is a video; sequences are
+called S9_Directions_0_cam3: subject, activity, trial (0 is subaction 1), camera (3 is 60457274).
 
 Known faults: the video of S11, Directions, second trial, camera 0 is damaged and left out, as in
 the original. In S9's Greeting (second trial), SittingDown (second) and Waiting (first) the joints
-are shifted by about 20 cm against the pictures; they are kept, to compare with the original's
-figures, unless --misaligned drop is given.
+are shifted by about 20 cm against the pictures; they are kept, so that figures compare with the
+original's, unless --misaligned drop is given.
 
---fits takes the authors' SMPL fits (neutrSMPL_H3.6, *_cam0_aligned.pkl) as pose and shape of the
-records. They are not published any more; the joints alone train, too.
+--fits adds the authors' SMPL fits (neutrSMPL_H3.6, *_cam0_aligned.pkl) as pose and shape. They are
+not published any more; training works with the joints alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import H36M32, LSP14, take_joints
 from hmr.errors import UserError, run_verb
-from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.cli import (
     Converter,
     need_file,
@@ -35,8 +36,14 @@ from tfrecords_tools.common.cli import (
     plan_splits,
     run_converter,
 )
-from tfrecords_tools.common.frames import MIN_JOINTS_INSIDE, Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.frames import (
+    MIN_JOINTS_INSIDE,
+    FrameUnit,
+    LabelledFrame,
+    convert_frames,
+)
 from tfrecords_tools.common.jobs import DropLog, Job, Outcome, Plan, SampleError, fingerprint
+from tfrecords_tools.neutrmosh import read_fits
 
 NAME = "h36m"
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
@@ -58,15 +65,11 @@ _METADATA_PLACES = (
     "Release-v1.2/metadata.xml",
     "code-v1.2/Release-v1.2/metadata.xml",
 )
-
-
-NUM_CAMERAS = 4
-NUM_SUBJECTS = 11
-NUM_TAKES = 32
+NUM_CAMERAS, NUM_SUBJECTS, NUM_TAKES = 4, 11, 32
+# Parameters of a camera for each subject, and of its lens: metadata.xml holds all in one list.
 _EXTRINSIC, _INTRINSIC = 6, 9
 _NUMBERS = NUM_CAMERAS * (NUM_SUBJECTS * _EXTRINSIC + _INTRINSIC)
 _VARIABLE = "Pose"
-_UNREADABLE_FITS = "unreadable SMPL fits (the joints are kept)"
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class Metadata:
     """What metadata.xml says.
 
     Attributes:
-        prefixes: (subject, action, subaction), all from 1 -> what its files' names begin with.
-        camera_names: the four cameras' numbers, as the files' names carry them.
-        numbers: (300,) camera parameters.
+        prefixes: (subject, action, subaction), all from 1 -> how its files' names begin.
+        camera_names: the four cameras' serial numbers, which the files' names hold.
+        numbers: (300,) parameters of all cameras: extrinsics for each subject, then intrinsics.
     """
 
     prefixes: dict[tuple[int, int, int], str]
@@ -84,7 +87,7 @@ class Metadata:
     numbers: np.ndarray
 
     def intrinsics_px(self, index: int) -> np.ndarray:
-        """(3,) focal length (mean of both axes), cx, cy of a camera (from 0), px."""
+        """Focal length (mean of both axes), cx, cy (3,), px, of camera `index` (from 0)."""
         start = NUM_CAMERAS * NUM_SUBJECTS * _EXTRINSIC + index * _INTRINSIC
         fx, fy, cx, cy = self.numbers[start : start + 4]
         return np.array([(fx + fy) / 2, cx, cy])
@@ -120,7 +123,7 @@ def _element(root: ElementTree.Element, name: str) -> ElementTree.Element:
 
 
 def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
-    """A row of subjects S1 ..., then per take: action, subaction, and a name for each subject."""
+    """The table's first row names the subjects; each take's: action, subaction, a name for each."""
     subjects = [int(name.removeprefix("S")) for name in rows[0][2:]]
     return {
         (subject, int(action), int(subaction)): prefix
@@ -129,21 +132,27 @@ def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
     }
 
 
+@contextlib.contextmanager
+def _open_poses(path: Path) -> Iterator[Any]:
+    """Opens a pose file; errors of it, here or in the block, leave its frames out."""
+    cdflib = need_library("cdflib", "reading Human3.6M's poses")
+    try:
+        yield cdflib.CDF(path)
+    except FileNotFoundError as error:
+        raise SampleError("missing annotations", str(path)) from error
+    except Exception as error:  # cdflib raises whatever damage leads to
+        raise SampleError("unreadable annotations", f"{path}: {error!r}") from error
+
+
 def count_rows(path: Path, dimensions: int) -> int:
     """Number of frames of a pose file, from its header; arguments as those of `read_positions`.
 
     Raises:
         SampleError: missing or unreadable.
     """
-    cdflib = need_library("cdflib", "reading Human3.6M's poses")
-    try:
-        shape = cdflib.CDF(path).varinq(_VARIABLE)
-        numbers = (shape.Last_Rec + 1) * int(np.prod(shape.Dim_Sizes))
-        return numbers // (len(H36M32) * dimensions)
-    except FileNotFoundError as error:
-        raise SampleError("missing annotations", str(path)) from error
-    except Exception as error:  # cdflib raises whatever a damaged header leads to
-        raise SampleError("unreadable annotations", f"{path}: {error!r}") from error
+    with _open_poses(path) as poses:
+        shape = poses.varinq(_VARIABLE)
+        return (shape.Last_Rec + 1) * int(np.prod(shape.Dim_Sizes)) // (len(H36M32) * dimensions)
 
 
 def read_positions(path: Path, dimensions: int) -> np.ndarray:
@@ -157,51 +166,22 @@ def read_positions(path: Path, dimensions: int) -> np.ndarray:
     Raises:
         SampleError: missing, unreadable, or of another shape.
     """
-    cdflib = need_library("cdflib", "reading Human3.6M's poses")
-    try:
-        values = np.asarray(cdflib.CDF(path).varget(_VARIABLE), np.float32)
-        return values.reshape(-1, len(H36M32), dimensions)
-    except FileNotFoundError as error:
-        raise SampleError("missing annotations", str(path)) from error
-    except Exception as error:  # cdflib raises whatever damage leads to
-        raise SampleError("unreadable annotations", f"{path}: {error!r}") from error
-
-
-def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the authors' SMPL fits of one video, `<take>_cam<c>_aligned.pkl`.
-
-    The fits' root rotation stands on its head: it is turned about the body's own x axis by half a
-    turn, after which the body projects onto the picture.
-
-    Returns:
-        poses (N, 72), rad, root in the camera frame, row j for frame 5 j; beta (10,).
-    Raises:
-        SampleError: unreadable or of another layout.
-    """
-    try:
-        content = safe_load(path)
-        poses = np.array(content["new_poses"], np.float64).reshape(-1, 72)
-        beta = np.asarray(content["betas"], np.float32).ravel()[:10]
-    except (UserError, KeyError, TypeError, ValueError) as error:
-        raise SampleError(_UNREADABLE_FITS, f"{path}: {error}") from error
-    if beta.shape != (10,) or not (np.isfinite(poses).all() and np.isfinite(beta).all()):
-        raise SampleError(_UNREADABLE_FITS, f"{path}: beta of {beta.size} numbers, or NaN")
-    upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
-    poses[:, :3] = upright.as_rotvec()
-    return poses.astype(np.float32), beta
+    with _open_poses(path) as poses:
+        values = np.asarray(poses.varget(_VARIABLE), np.float32)
+        return values.reshape(-1, len(H36M32), dimensions)  # (N, 32, 2 or 3)
 
 
 @dataclass(frozen=True)
-class Video:
+class LabelledVideo:
     """One camera's video of one take, and where its annotations lie.
 
     Attributes:
         video, joints2d, joints3d: files.
-        sequence: S9_Directions_0_cam3.
+        sequence: as S9_Directions_0_cam3.
         intrinsics_px: (3,) focal length, cx, cy in px.
-        frames: how many are wanted.
-        min_joints_inside: see `Frames3dUnit`.
-        fits: SMPL fits, if there are any.
+        frames: how many frames are wanted.
+        min_joints_inside: see `FrameUnit`.
+        fits: file of SMPL fits, None without.
     """
 
     video: Path
@@ -214,8 +194,8 @@ class Video:
     fits: Path | None
 
 
-def convert_video(video: Video) -> Iterator[Outcome]:
-    """The records of a video; without annotations all its frames are left out."""
+def convert_video(video: LabelledVideo) -> Iterator[Outcome]:
+    """The records of a video; if its annotations cannot be read, all its frames are left out."""
     poses, beta = _NO_FITS
     try:
         if video.fits is not None:
@@ -227,79 +207,82 @@ def convert_video(video: Video) -> Iterator[Outcome]:
     except SampleError as error:
         yield from (error for _ in range(video.frames))
         return
-    yield from convert_frames(Frames3dUnit(frames, video.video, video.min_joints_inside))
+    yield from convert_frames(FrameUnit(frames, video.video, video.min_joints_inside))
     for row in range(len(frames), video.frames):
         name = f"{video.sequence}, frame {FRAME_STEP * row}"
         yield SampleError("frame without 2D annotation", name)
 
 
-def _frames(video: Video, poses: np.ndarray, beta: np.ndarray) -> list[Frame]:
-    pixels = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
-    joints_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
+def _frames(video: LabelledVideo, poses: np.ndarray, beta: np.ndarray) -> list[LabelledFrame]:
+    """The frames that have 2D and 3D joints; the first ones have pose and beta, too."""
+    joints2d_px = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
+    joints3d_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
+    smpl: list[dict[str, Any]] = [{"pose": pose, "beta": beta, "gender": "n"} for pose in poses]
     return [
-        Frame(
+        LabelledFrame(
             path=video.video,
             dataset=NAME,
             sequence=video.sequence,
             frame=FRAME_STEP * row,
-            joints2d_px=pixels[row],
-            joints3d_lsp_mm=joints_mm[row],
+            joints2d_px=joints2d_px[row],
+            joints3d_lsp_mm=joints3d_mm[row],
             intrinsics_px=video.intrinsics_px,
             activity=video.sequence.split("_")[1],
-            pose=poses[row] if row < len(poses) else None,
-            beta=beta if row < len(poses) else None,
-            gender="n" if row < len(poses) else "",
+            **(smpl[row] if row < len(smpl) else {}),
         )
-        for row in range(min(len(pixels), len(joints_mm)))
+        for row in range(min(len(joints2d_px), len(joints3d_mm)))
     ]
 
 
-class Collector:
-    """Lists the videos of subjects, and those that are left out."""
+class VideoCollector:
+    """Lists the videos of subjects, and counts those that are left out.
 
-    def __init__(self, args: argparse.Namespace, metadata: Metadata):
+    Args:
+        args: parsed options.
+        metadata: of the dataset.
+        min_joints_inside: see `FrameUnit`.
+    """
+
+    def __init__(self, args: argparse.Namespace, metadata: Metadata, min_joints_inside: int):
         self._root, self._fits, self._metadata = args.input, args.fits, metadata
         self._drop_misaligned = args.misaligned == "drop"
-        self.videos: list[Video] = []
+        self._min_joints_inside = min_joints_inside
+        self.videos: list[LabelledVideo] = []
         self.dropped = DropLog()
 
-    def add_subject(self, subject: int, min_joints_inside: int) -> None:
+    def add_subject(self, subject: int) -> None:
         """Adds all takes of a subject."""
-        for activity, name in ACTIVITIES.items():
-            for trial in (0, 1):
-                prefix = self._metadata.prefixes.get((subject, activity, trial + 1))
-                take = f"S{subject}_{name}_{trial}"
-                if not prefix:
-                    self.dropped.add("take without a name in metadata.xml", take)
-                    continue
-                for camera in range(NUM_CAMERAS):
-                    self._add(f"{take}_cam{camera}", prefix, camera, min_joints_inside)
+        for (activity, name), trial in itertools.product(ACTIVITIES.items(), (0, 1)):
+            take = f"S{subject}_{name}_{trial}"
+            prefix = self._metadata.prefixes.get((subject, activity, trial + 1))
+            if not prefix:
+                self.dropped.add("take without a name in metadata.xml", take)
+                continue
+            for camera in range(NUM_CAMERAS):
+                try:
+                    self.videos.append(self._video(take, prefix, camera))
+                except SampleError as error:
+                    self.dropped.add(error.reason, error.name)
 
-    def _add(self, sequence: str, prefix: str, camera: int, min_joints_inside: int) -> None:
-        try:
-            self.videos.append(self._video(sequence, prefix, camera, min_joints_inside))
-        except SampleError as error:
-            self.dropped.add(error.reason, error.name)
-
-    def _video(self, sequence: str, prefix: str, camera: int, min_joints_inside: int) -> Video:
-        subject, take = sequence.split("_")[0], sequence.rsplit("_", 1)[0]
+    def _video(self, take: str, prefix: str, camera: int) -> LabelledVideo:
+        sequence = f"{take}_cam{camera}"
         if sequence in DAMAGED_VIDEOS:
             raise SampleError("video known to be damaged", sequence)
         if self._drop_misaligned and take in MISALIGNED_TAKES:
             raise SampleError("take known to be misaligned", sequence)
-        folder, name = self._root / subject, f"{prefix}.{self._metadata.camera_names[camera]}"
-        path = folder / "Videos" / f"{name}.mp4"
+        subject, name = take.split("_")[0], f"{prefix}.{self._metadata.camera_names[camera]}"
+        folder = self._root / subject
+        path, joints3d = folder / "Videos" / f"{name}.mp4", folder / _POSES_3D / f"{name}.cdf"
         if not path.is_file():
             raise SampleError("missing video", f"{sequence}: {path}")
-        joints3d = folder / _POSES_3D / f"{name}.cdf"
-        return Video(
+        return LabelledVideo(
             video=path,
             joints2d=folder / _POSES_2D / f"{name}.cdf",
             joints3d=joints3d,
             sequence=sequence,
             intrinsics_px=self._metadata.intrinsics_px(camera),
             frames=-(-count_rows(joints3d, 3) // FRAME_STEP),
-            min_joints_inside=min_joints_inside,
+            min_joints_inside=self._min_joints_inside,
             fits=self._fits_of(sequence, FITS_NAME.format(prefix=prefix, camera=camera)),
         )
 
@@ -341,8 +324,7 @@ def plan(args: argparse.Namespace) -> Plan:
         )
     metadata_path = find_metadata(args)
     metadata = read_metadata(metadata_path)
-    jobs = [_job(split, args, metadata, metadata_path) for split in splits]
-    return Plan(jobs, skipped)
+    return Plan([_job(split, args, metadata, metadata_path) for split in splits], skipped)
 
 
 def _missing(root: Path, split: str) -> str | None:
@@ -354,13 +336,12 @@ def _missing(root: Path, split: str) -> str | None:
 
 
 def _job(split: str, args: argparse.Namespace, metadata: Metadata, metadata_path: Path) -> Job:
-    collector = Collector(args, metadata)
-    min_joints_inside = MIN_JOINTS_INSIDE if split == "train" else 0
+    collector = VideoCollector(args, metadata, MIN_JOINTS_INSIDE if split == "train" else 0)
     folders = []
     for subject in SUBJECTS[split]:
         folder = args.input / f"S{subject}"
         if (folder / "Videos").is_dir():
-            collector.add_subject(subject, min_joints_inside)
+            collector.add_subject(subject)
             folders += [folder / name for name in _SOURCE_FOLDERS if (folder / name).is_dir()]
         else:
             collector.dropped.add("missing subject", f"S{subject}")
@@ -382,7 +363,7 @@ def _job(split: str, args: argparse.Namespace, metadata: Metadata, metadata_path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Where what is not in the dataset's own folder lies."""
+    """Where metadata and fits lie, and what to do with misaligned takes."""
     parser.add_argument("--metadata", type=Path, help="metadata.xml, if it lies elsewhere")
     parser.add_argument("--fits", type=Path, help="folder neutrSMPL_H3.6 of the authors' SMPL fits")
     parser.add_argument("--misaligned", choices=("keep", "drop"), default="keep")

@@ -1,46 +1,30 @@
-"""Leeds Sports Pose: 2,000 pictures of sports people, scaled by its authors to about 150 px.
+"""Leeds Sports Pose: 2,000 pictures of people doing sports, scaled by its authors to about 150 px.
 
 `joints.mat` holds `joints`, 3 x 14 x 2000: x, y and a flag that is 0 where the joint is visible and
 1 where it is occluded. As in the original, occluded joints count as unlabelled, pictures are
-stored as they are, and the first half is for training, the second for testing.
+stored as they are, and the first half is for training, the second for testing. Difference: a
+missing picture is left out and does not shift the labels of the others.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hmr.body.joints import COCOPLUS, LSP14
+from hmr.body.joints import LSP14
 from hmr.data.schema import person_to_example
 from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.common.jobs import ItemByItem, Job, Outcome, Plan, chunks, fingerprint
+from tfrecords_tools.common.jobs import ItemByItem, Job, Plan, chunks, fingerprint
 from tfrecords_tools.common.matlab import read_mat
-from tfrecords_tools.common.people import Crop, PicturePeople, convert_picture
-from tfrecords_tools.common.pictures import Labels, whole_person
+from tfrecords_tools.common.people import PicturePeople, WindowRule, convert_picture
+from tfrecords_tools.common.pictures import reorder, whole_person
 
 NAME = "lsp"
-CROP = Crop(margin_px=200)
-
-
-@dataclass(frozen=True)
-class LspItem:
-    """One picture: its path, joints (14, 2) in px, and which of them are labelled (14,)."""
-
-    path: Path
-    joints_px: np.ndarray
-    labelled: np.ndarray
-    dataset: str
-
-    def labels(self) -> Labels:
-        """The joints in cocoplus order."""
-        keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
-        keypoints[: len(LSP14)], visibility[: len(LSP14)] = self.joints_px, self.labelled
-        return Labels(keypoints, visibility, self.path.name)
+WINDOW = WindowRule(margin_px=200)
 
 
 def read_joints(path: Path, name: str) -> np.ndarray:
@@ -62,26 +46,36 @@ def read_joints(path: Path, name: str) -> np.ndarray:
     return joints.transpose(2, 0, 1).astype(np.float64)
 
 
-def convert_whole(item: LspItem) -> Iterator[bytes]:
-    """The record of a picture that is stored as it is."""
-    yield person_to_example(whole_person(item.path, item.labels(), item.dataset))
+def picture_of(path: Path, joints: np.ndarray, labelled: np.ndarray, dataset: str) -> PicturePeople:
+    """A picture of one person: joints (14, 2 or more) as x, y in px, and which count (14,)."""
+    points = np.column_stack([joints[:, :2], labelled])
+    return PicturePeople(path, dataset, (reorder(points, LSP14, path.name),), WINDOW)
 
 
-def convert_scaled(item: LspItem) -> Iterator[Outcome]:
-    """The record of a picture whose person is scaled to 150 px and cut out."""
-    yield from convert_picture(PicturePeople(item.path, item.dataset, (item.labels(),), CROP))
+def convert_whole(picture: PicturePeople) -> Iterator[bytes]:
+    """The record of the one person of a picture that is stored as it is."""
+    (labels,) = picture.people
+    yield person_to_example(whole_person(picture.path, labels, picture.dataset))
 
 
-def items_job(
-    dataset: str, split: str, items: list[LspItem], scaled: bool, release: str, source: str
+def pictures_job(
+    dataset: str, split: str, pictures: list[PicturePeople], scaled: bool, release: str, source: str
 ) -> Job:
-    """The job of a release of LSP or LSP extended; `source` is its fingerprint."""
+    """The job of a release of LSP or LSP extended.
+
+    Args:
+        dataset, split: see `Job`.
+        pictures: of one person each, in the order of the records.
+        scaled: people are scaled to 150 px and cut out, else pictures are stored as they are.
+        release: its name.
+        source: its fingerprint.
+    """
     return Job(
         dataset,
         split,
-        chunks(items),
-        ItemByItem(convert_scaled if scaled else convert_whole),
-        samples=len(items),
+        chunks(pictures),
+        ItemByItem(convert_picture if scaled else convert_whole),
+        samples=len(pictures),
         arguments={"release": release},
         source_fingerprint=source,
     )
@@ -98,23 +92,16 @@ def plan(args: argparse.Namespace) -> Plan:
     )
     source = fingerprint([mat], [images] if images.is_dir() else [])
     release = "original size" if args.original_size else "150 px"
-    jobs = [
-        items_job(
-            NAME,
-            split,
-            [_item(images, row, joints[row]) for row in rows[split]],
-            args.original_size,
-            release,
-            source,
-        )
-        for split in splits
+    paths = [images / f"im{row + 1:04d}.jpg" for row in range(len(joints))]
+    pictures = [
+        picture_of(path, points, points[:, 2] == 0, NAME)
+        for path, points in zip(paths, joints, strict=True)
     ]
+    jobs = []
+    for split in splits:
+        chosen = [pictures[row] for row in rows[split]]
+        jobs.append(pictures_job(NAME, split, chosen, args.original_size, release, source))
     return Plan(jobs, skipped)
-
-
-def _item(images: Path, row: int, joints: np.ndarray) -> LspItem:
-    visible = joints[:, 2] == 0
-    return LspItem(images / f"im{row + 1:04d}.jpg", joints[:, :2], visible, NAME)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,12 @@
-"""LSP extended: 10,000 more sports people, all for training; also in its high-resolution release.
+"""LSP extended: 10,000 more people doing sports, all for training; both of its releases are read.
 
 `joints.mat` holds `joints`, 14 x 3 x N: x, y and a flag that is 1 where the joint is labelled, the
 opposite of LSP's. In the first release (im00001.jpg, people of about 150 px) row and file go by the
 number in the name, and pictures are stored as they are, as in the original. In the high-resolution
 release (HR-LSPET, im00001.png) they go by the position in the sorted folder, and people are scaled
-to 150 px and cut out. The labels are rough in places: sides are exchanged, points are far off.
+to 150 px and cut out. Differences to the original: the flag means the same whatever the number of
+pictures; the high-resolution release is scaled. Some labels are wrong: sides are exchanged, or
+points are far off.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
 from tfrecords_tools.common.jobs import Plan, fingerprint
-from tfrecords_tools.lsp import LspItem, items_job, read_joints
+from tfrecords_tools.lsp import picture_of, pictures_job, read_joints
 
 NAME = "lsp_ext"
 
@@ -44,13 +46,13 @@ def plan(args: argparse.Namespace) -> Plan:
     first = images.is_dir()
     folder = images if first else args.input
     paths = (_first_release if first else _high_resolution)(folder, joints)
-    items = [
-        LspItem(path, points[:, :2], points[:, 2] > 0, NAME)
+    pictures = [
+        picture_of(path, points, points[:, 2] > 0, NAME)
         for path, points in zip(paths, joints, strict=True)
     ]
     release = "LSPET" if first else "HR-LSPET"
     source = fingerprint([args.input / "joints.mat"], [folder])
-    return Plan([items_job(NAME, "train", items, not first, release, source)])
+    return Plan([pictures_job(NAME, "train", pictures, not first, release, source)])
 
 
 CONVERTER = Converter(

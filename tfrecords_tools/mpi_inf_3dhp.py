@@ -4,11 +4,11 @@ Training: subjects 1 to 7 (`train`), 8 (`val`), all (`trainval`), eight of the f
 in the original, a frame is kept if one of the 14 joints has moved 200 mm or more since the last
 kept frame of its camera, and if at least 8 joints lie inside the picture; the keypoints' box gets
 a diagonal of 150 px and the window is +-150 px. Joints are `annot3`, camera frame. Difference: the
-camera is that of the frame's own sequence (the original takes S1/Seq1's for all).
+intrinsics are those of the frame's own sequence (the original takes S1/Seq1's for all).
 
 Test: TS1 to TS6, valid frames. Joints are `univ_annot3`, which the official errors are measured
-with (--test_joints annot3 for those that project onto the picture). The camera, which is not
-published with the set, is fitted to `annot2` and `annot3`.
+with (--test_joints annot3 for those that project onto the picture). The intrinsics are not
+published with the set: they are fitted to `annot2` and `annot3`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from hmr.body.joints import LSP14, MPI_INF_3DHP17, MPI_INF_3DHP28, take_joints
 from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.common.frames import Frame, Frames3dUnit, convert_frames
+from tfrecords_tools.common.frames import FrameUnit, LabelledFrame, convert_frames
 from tfrecords_tools.common.jobs import PEOPLE_PER_SHARD, DropLog, Job, Plan, chunks, fingerprint
 from tfrecords_tools.common.matlab import read_mat
 
@@ -33,9 +33,7 @@ CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 SUBJECTS = {"train": range(1, 8), "val": range(8, 9), "trainval": range(1, 9)}
 SEQUENCES = (1, 2)
 MOTION_MM = 200.0
-_SHUFFLE_SEED = 0
-
-
+_SHUFFLE_SEED, _FRAMES_AHEAD = 0, 256
 _MATRIX_SIZE = 16
 TEST_SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
 GROUND_TRUTHS = ("univ_annot3", "annot3")
@@ -54,7 +52,7 @@ class Session:
         name: S<subject>_Seq<number>.
         frames: (N,) 0-based frame numbers of the rows.
         joints2d_px: camera -> (N, 14, 2) LSP-14 joints.
-        joints_mm: camera -> (N, 14, 3), camera frame.
+        joints3d_mm: camera -> (N, 14, 3) LSP-14 joints, camera frame.
         intrinsics_px: camera -> (3,) focal length, cx, cy in px.
     """
 
@@ -62,7 +60,7 @@ class Session:
     name: str
     frames: np.ndarray
     joints2d_px: dict[int, np.ndarray]
-    joints_mm: dict[int, np.ndarray]
+    joints3d_mm: dict[int, np.ndarray]
     intrinsics_px: dict[int, np.ndarray]
 
     def pictures(self, camera: int) -> Path | None:
@@ -80,17 +78,17 @@ class Session:
         found = (self.folder / "imageFrames", self.folder / "imageSequence")
         return [folder for folder in found if folder.is_dir()]
 
-    def frame(self, camera: int, row: int) -> Frame:
+    def frame(self, camera: int, row: int) -> LabelledFrame:
         """One row of one camera; copied, so that it does not keep the session in memory."""
         number = int(self.frames[row])
         folder = self.folder / "imageFrames" / f"video_{camera}"
-        return Frame(
+        return LabelledFrame(
             path=folder / f"frame_{number + 1:06d}.jpg",
             dataset=NAME,
             sequence=f"{self.name}_cam{camera}",
             frame=number,
             joints2d_px=self.joints2d_px[camera][row].copy(),
-            joints3d_lsp_mm=self.joints_mm[camera][row].copy(),
+            joints3d_lsp_mm=self.joints3d_mm[camera][row].copy(),
             intrinsics_px=self.intrinsics_px[camera],
         )
 
@@ -128,6 +126,7 @@ def _by_camera(cells: np.ndarray, ids: list[int], size: int) -> dict[int, np.nda
     for camera, cell in zip(ids, cells.ravel(), strict=True):
         if not cell.size:
             continue
+        # (N, 56 or 84) -> (N, 28, 2 or 3)
         points = np.asarray(cell, np.float64).reshape(len(cell), len(MPI_INF_3DHP28), size)
         joints[camera] = take_joints(points, MPI_INF_3DHP28, LSP14).astype(np.float32)
     return joints
@@ -156,31 +155,29 @@ def read_calibration(path: Path) -> dict[int, np.ndarray]:
     return cameras
 
 
-def moving_frames(joints_mm: np.ndarray, motion_mm: float = MOTION_MM) -> np.ndarray:
-    """Frames in which a joint has moved since the last kept one; the first is always kept.
+def moving_frames(joints_mm: np.ndarray) -> np.ndarray:
+    """Frames in which a joint has moved 200 mm since the last kept one; the first is always kept.
 
     Args:
         joints_mm: (N, J, 3).
-        motion_mm: how far.
     Returns:
-        frame numbers, ascending.
+        rows, ascending.
     """
     kept = [0][: len(joints_mm)]
-    ahead = 256
     start = 1
     while start < len(joints_mm):
-        offset = joints_mm[start : start + ahead] - joints_mm[kept[-1]]
-        moved = np.flatnonzero((np.linalg.norm(offset, axis=2) >= motion_mm).any(axis=1))
+        offset = joints_mm[start : start + _FRAMES_AHEAD] - joints_mm[kept[-1]]  # (n, J, 3)
+        moved = np.flatnonzero((np.linalg.norm(offset, axis=2) >= MOTION_MM).any(axis=1))
         if len(moved):
             kept.append(start + int(moved[0]))
             start = kept[-1] + 1
         else:
-            start += ahead
+            start += _FRAMES_AHEAD
     return np.array(kept, int)
 
 
 def sequence_folders(root: Path, split: str) -> dict[str, Path]:
-    """Name -> folder of each sequence of a split, whether it is there or not."""
+    """Name -> folder of each sequence of a split, existing or not."""
     return {
         f"S{subject}_Seq{number}": root / f"S{subject}" / f"Seq{number}"
         for subject in SUBJECTS[split]
@@ -188,28 +185,28 @@ def sequence_folders(root: Path, split: str) -> dict[str, Path]:
     }
 
 
-def _collect(
-    session: Session, units: list[Frames3dUnit], loose: list[Frame], dropped: DropLog
+def _collect_frames(
+    session: Session, units: list[FrameUnit], loose: list[LabelledFrame], dropped: DropLog
 ) -> None:
-    """Adds a session's frames: a unit per video, or single frames where they lie as pictures."""
-    for camera in (camera for camera in CAMERAS if camera in session.joints_mm):
-        finite = np.isfinite(session.joints_mm[camera]).all(axis=(1, 2))
+    """Adds a session's frames: a unit for each video, loose frames where there are pictures."""
+    for camera in (camera for camera in CAMERAS if camera in session.joints3d_mm):
+        finite = np.isfinite(session.joints3d_mm[camera]).all(axis=(1, 2))
         for row in np.flatnonzero(~finite):
             dropped.add("coordinates that are not finite", session.frame(camera, int(row)).name)
         rows = np.flatnonzero(finite)
-        kept = rows[moving_frames(session.joints_mm[camera][rows])]
+        kept = rows[moving_frames(session.joints3d_mm[camera][rows])]
         frames = [session.frame(camera, row) for row in kept]
         if session.pictures(camera) is not None:
             loose.extend(frames)
         elif (video := session.video(camera)) is not None:
-            units.append(Frames3dUnit(frames, video))
+            units.append(FrameUnit(frames, video))
         else:
             dropped.add("missing pictures", f"{session.name}, camera {camera}")
 
 
 def _train_job(root: Path, split: str) -> Job:
-    units: list[Frames3dUnit] = []
-    loose: list[Frame] = []
+    units: list[FrameUnit] = []
+    loose: list[LabelledFrame] = []
     dropped = DropLog()
     annotations: list[Path] = []
     folders: list[Path] = []
@@ -220,10 +217,10 @@ def _train_job(root: Path, split: str) -> Job:
         annotations += [folder / "annot.mat", folder / "camera.calibration"]
         session = read_session(folder, name)
         folders += session.folders()
-        _collect(session, units, loose, dropped)
+        _collect_frames(session, units, loose, dropped)
     order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(loose))
     shuffled = chunks([loose[i] for i in order], PEOPLE_PER_SHARD)
-    units += [Frames3dUnit(list(frames)) for frames in shuffled]
+    units += [FrameUnit(list(frames)) for frames in shuffled]
     return Job(
         NAME,
         split,
@@ -236,8 +233,8 @@ def _train_job(root: Path, split: str) -> Job:
     )
 
 
-def find_sequences(root: Path) -> list[Path]:
-    """Folders TS1, TS2, ... of the test set, wherever of its three usual places they lie."""
+def find_test_sequences(root: Path) -> list[Path]:
+    """Folders TS1, TS2, ... of the test set, in whichever of the three usual places they are."""
     for folder in (root / _TEST_FOLDER / _TEST_FOLDER, root / _TEST_FOLDER, root):
         found = sorted(path.parent for path in folder.glob("TS*/annot_data.mat"))
         if found:
@@ -245,8 +242,8 @@ def find_sequences(root: Path) -> list[Path]:
     return []
 
 
-def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Frame]:
-    """Yields the valid frames of a sequence.
+def read_test_sequence(folder: Path, ground_truth: str) -> Iterator[LabelledFrame]:
+    """Yields the valid frames of a sequence of the test set.
 
     Raises:
         UserError: `annot_data.mat` is unreadable or lacks something.
@@ -265,9 +262,9 @@ def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Fra
         ) from error
     intrinsics_px = fit_intrinsics(points["annot2"][valid], points["annot3"][valid])
     for row in valid:
-        yield Frame(
+        yield LabelledFrame(
             path=folder / "imageSequence" / f"img_{row + 1:06d}.jpg",
-            dataset=dataset,
+            dataset=NAME,
             sequence=folder.name,
             frame=int(row),
             joints2d_px=points["annot2"][row],
@@ -278,13 +275,13 @@ def read_sequence(folder: Path, dataset: str, ground_truth: str) -> Iterator[Fra
 
 
 def _joints(values: np.ndarray, rows: int) -> np.ndarray:
-    """(N, 1, 17, D), as HDF5 shows MATLAB's D x 17 x 1 x N -> LSP-14 joints (N, 14, D)."""
-    values = values.reshape(rows, len(MPI_INF_3DHP17), -1)
+    """LSP-14 joints (N, 14, D) of MATLAB's D x 17 x 1 x N, which HDF5 shows as (N, 1, 17, D)."""
+    values = values.reshape(rows, len(MPI_INF_3DHP17), -1)  # (N, 17, D)
     return take_joints(values, MPI_INF_3DHP17, LSP14).astype(np.float32)
 
 
 def fit_intrinsics(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarray | None:
-    """The pinhole camera that projects 3D joints onto 2D joints, by least squares.
+    """Intrinsics of the pinhole camera that projects 3D onto 2D joints, by least squares.
 
     Args:
         joints2d_px: (N, J, 2).
@@ -307,17 +304,17 @@ def fit_intrinsics(joints2d_px: np.ndarray, joints3d_mm: np.ndarray) -> np.ndarr
     return np.array([np.mean(focal), *center])
 
 
-def _test_job(dataset: str, root: Path, ground_truth: str) -> Job:
+def _test_job(root: Path, ground_truth: str) -> Job:
     """The job of the test split: every valid frame, in order."""
-    folders = find_sequences(root)
+    folders = find_test_sequences(root)
     dropped = DropLog()
     for name in sorted(set(TEST_SEQUENCES) - {folder.name for folder in folders}):
         dropped.add("missing sequence", name)
-    frames = [frame for f in folders for frame in read_sequence(f, dataset, ground_truth)]
+    frames = [frame for f in folders for frame in read_test_sequence(f, ground_truth)]
     return Job(
-        dataset,
+        NAME,
         "test",
-        [Frames3dUnit(list(part), min_joints_inside=0) for part in chunks(frames)],
+        [FrameUnit(list(part), min_joints_inside=0) for part in chunks(frames)],
         convert_frames,
         samples=len(frames),
         dropped=dropped,
@@ -331,7 +328,7 @@ def _test_job(dataset: str, root: Path, ground_truth: str) -> Job:
 
 def _missing(root: Path, split: str) -> str | None:
     if split == "test":
-        found = find_sequences(root)
+        found = find_test_sequences(root)
         return None if found else f"no mpi_inf_3dhp_test_set/TS1/annot_data.mat in {root}"
     if split not in SUBJECTS:
         return f"there is no split {split}"
@@ -347,7 +344,7 @@ def plan(args: argparse.Namespace) -> Plan:
     jobs = []
     for split in splits:
         if split == "test":
-            jobs.append(_test_job(NAME, args.input, args.test_joints))
+            jobs.append(_test_job(args.input, args.test_joints))
         else:
             jobs.append(_train_job(args.input, split))
     if empty := [job.split for job in jobs if not job.units]:

@@ -6,9 +6,10 @@ counts as labelled where it is annotated, visible or not. With an ankle labelled
 gets a diagonal of 150 px; else the mean distance of shoulders and hips becomes 75 px; people with
 neither are left out. The window is +-300 px.
 
-Differences to the original: the 75 px rule measures from the shoulders, as the original meant (it
-measures from the head top, and makes such people 1.9 times smaller); MATLAB's pixels are counted
-from 0 here; x and y keep their own scale factors; broken people are skipped and counted.
+Differences to the original: the 75 px rule measures from the shoulders, as the original intended
+(it measures from the head top, which makes such people 1.9 times smaller); MATLAB's pixels, counted
+from 1, are counted from 0 here; x and y keep their own scale factors; people with broken
+annotations are left out and counted.
 """
 
 from __future__ import annotations
@@ -27,20 +28,25 @@ from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
 from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
 from tfrecords_tools.common.matlab import read_mat
-from tfrecords_tools.common.people import Crop, PicturePeople, people_job, person_scale, reorder
-from tfrecords_tools.common.pictures import Labels
+from tfrecords_tools.common.people import (
+    PicturePeople,
+    WindowRule,
+    people_job,
+    person_scale,
+)
+from tfrecords_tools.common.pictures import Labels, reorder
 
 NAME = "mpii"
-CROP = Crop(margin_px=300, scale=partial(person_scale, without_torso_px=None))
+WINDOW = WindowRule(margin_px=300, scale=partial(person_scale, without_torso_px=None))
 _RELEASE_PATTERN = "mpii_human_pose_v1_u12*.mat"
 _JSON_NAMES = {"train": "train.json", "val": "valid.json"}
 
 
-Found = tuple[str, Labels | SampleError]
-"""Picture name, and a person in it or why it is left out."""
+PersonInPicture = tuple[str, Labels | SampleError]
+"""Name of a picture, and a person in it or why the person is left out."""
 
 
-def read_release(path: Path) -> Iterator[Found]:
+def read_release(path: Path) -> Iterator[PersonInPicture]:
     """Yields the training people of `mpii_human_pose_v1_u12_1.mat` that stand well apart.
 
     Raises:
@@ -49,7 +55,7 @@ def read_release(path: Path) -> Iterator[Found]:
     content = read_mat(path, ("RELEASE",), struct_as_record=False, squeeze_me=True)
     release = content["RELEASE"]
     try:
-        pictures = as_list(release.annolist)
+        pictures = _as_list(release.annolist)
         chosen = np.flatnonzero(np.atleast_1d(release.img_train))
         apart = _per_picture(release.single_person, len(pictures))
     except AttributeError as error:
@@ -60,17 +66,17 @@ def read_release(path: Path) -> Iterator[Found]:
 
 
 def _per_picture(values: Any, count: int) -> list:
-    """Cells as a list, also where a file of one picture lost its outer dimension."""
+    """Cells as a list; `squeeze_me` removes the outer dimension of a file of one picture."""
     return list(values) if count > 1 else [values]
 
 
-def _read_person(picture: Any, number: int) -> Found:
+def _read_person(picture: Any, number: int) -> PersonInPicture:
     file_name = str(picture.image.name)
     name = f"{file_name}, person {number}"
-    rectangles = as_list(getattr(picture, "annorect", None))
+    rectangles = _as_list(getattr(picture, "annorect", None))
     if not 1 <= number <= len(rectangles):
         return file_name, SampleError("person without rectangle", name)
-    points = as_list(getattr(getattr(rectangles[number - 1], "annopoints", None), "point", None))
+    points = _as_list(getattr(getattr(rectangles[number - 1], "annopoints", None), "point", None))
     if len(points) < 2:
         reason = "person with one labelled joint" if points else "person without joints"
         return file_name, SampleError(reason, name)
@@ -81,21 +87,21 @@ def _read_person(picture: Any, number: int) -> Found:
 
 
 def _read_points(points: list) -> np.ndarray:
-    """(16, 3) x, y, 1 where annotated, whatever `is_visible` says; 0-based pixels."""
+    """Joints (16, 3): x, y in 0-based pixels, and 1 where annotated, whatever `is_visible` says."""
     keypoints = np.zeros((len(MPII16), 3))
     for point in points:
         keypoints[range(len(MPII16)).index(point.id)] = (point.x - 1, point.y - 1, 1)
     return keypoints
 
 
-def as_list(value: Any) -> list:
-    """A MATLAB struct array as a list: scipy shows one element bare and none as an empty array."""
+def _as_list(value: Any) -> list:
+    """A MATLAB struct array as a list: scipy gives one element bare, and none as an empty array."""
     if value is None:
         return []
     return list(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
 
 
-def read_json(path: Path) -> Iterator[Found]:
+def read_json(path: Path) -> Iterator[PersonInPicture]:
     """Yields the people of `annot/train.json` or `annot/valid.json`.
 
     Raises:
@@ -128,7 +134,9 @@ def find_annotations(root: Path) -> dict[str, Path]:
     return {split: path for split, path in found.items() if path.is_file()}
 
 
-def collect(found: Iterable[Found], images: Path) -> tuple[list[PicturePeople], DropLog]:
+def group_by_picture(
+    found: Iterable[PersonInPicture], images: Path
+) -> tuple[list[PicturePeople], DropLog]:
     """People by picture, in the file's order; and who is left out."""
     dropped = DropLog()
     people: dict[str, list[Labels]] = {}
@@ -138,7 +146,7 @@ def collect(found: Iterable[Found], images: Path) -> tuple[list[PicturePeople], 
         else:
             people.setdefault(file_name, []).append(person)
     pictures = [
-        PicturePeople(images / name, NAME, tuple(labels), CROP) for name, labels in people.items()
+        PicturePeople(images / name, NAME, tuple(labels), WINDOW) for name, labels in people.items()
     ]
     return pictures, dropped
 
@@ -157,7 +165,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
     read = read_json if annotations.suffix == ".json" else read_release
-    pictures, dropped = collect(read(annotations), images)
+    pictures, dropped = group_by_picture(read(annotations), images)
     arguments = {"annotations": annotations.name}
     return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 

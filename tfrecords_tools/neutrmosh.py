@@ -1,9 +1,10 @@
 """neutrMosh: the authors' own motion capture as neutral SMPL bodies, in Python-2 pickles.
 
 Each folder becomes a record set: `mocap_cmu` (3,934,267 poses), `mocap_h36m_mosh` (1,559,985),
-`mocap_posePrior` (181,968). Pickles are read without running anything in them. Differences to the
-original: `*_aligned.pkl` of Human3.6M, the same poses once more, are not read; the test subjects S9
-and S11 are left out by the folder's name, not wherever these letters occur in the path.
+`mocap_posePrior` (181,968). Pickles are read without running any code in them. Differences to the
+original: `*_aligned.pkl` of Human3.6M, which repeat poses of other files, are left out here (the
+converter of Human3.6M reads them: --fits); the test subjects S9 and S11 are left out by the name of
+their folder, not wherever these letters occur in the path.
 
 All frames are kept, as in the authors' records; --keep_every 10 gives the numbers that the paper
 quotes for CMU and Human3.6M.
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
@@ -32,6 +34,7 @@ FOLDERS = {
 }
 _TEST_SUBJECTS = {"S9", "S11"}
 _ALIGNED = "_aligned"
+_UNREADABLE_FITS = "unreadable SMPL fits (the joints are kept)"
 
 
 def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +57,30 @@ def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
     if not len(poses) or not np.isfinite(beta).all():
         raise SampleError("take without usable frames", str(path))
     return poses, beta
+
+
+def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the authors' SMPL fits of one video of Human3.6M, `<take>_cam<c>_aligned.pkl`.
+
+    The fitted bodies stand on their heads. Half a turn of the root about the body's own x axis
+    makes them project onto the picture.
+
+    Returns:
+        poses (N, 72), rad, root in the camera frame, row j for frame 5 j; beta (10,).
+    Raises:
+        SampleError: unreadable or of another layout.
+    """
+    try:
+        content = safe_load(path)
+        poses = np.array(content["new_poses"], np.float64).reshape(-1, POSE_SIZE)
+        beta = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise SampleError(_UNREADABLE_FITS, f"{path}: {error}") from error
+    if beta.shape != (SHAPE_SIZE,) or not (np.isfinite(poses).all() and np.isfinite(beta).all()):
+        raise SampleError(_UNREADABLE_FITS, f"{path}: beta of {beta.size} numbers, or NaN")
+    upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
+    poses[:, :3] = upright.as_rotvec()
+    return poses.astype(np.float32), beta
 
 
 def find_takes(folder: Path) -> tuple[list[Path], DropLog]:

@@ -1,9 +1,9 @@
-"""3DPW, people outdoors with SMPL parameters; the later benchmark.
+"""3DPW: people outdoors with SMPL parameters. Not in the original; a later benchmark.
 
 A record per person and picture: gendered pose and shape (first 10 coefficients) with the root
-turned into the camera frame, OpenPose's keypoints (its neck is left out: it is none of LSP's), and
-the camera. Pictures without a valid camera, and people with fewer than 6 keypoints, are left out.
-The box around the keypoints gets a diagonal of 150 px.
+turned into the camera frame, OpenPose's keypoints without its neck, which is not LSP's, and the
+intrinsics. Pictures without a valid camera, and people with fewer than 6 keypoints, are left out.
+The box around the keypoints gets a diagonal of 150 px and the window is +-150 px.
 
 With --male and --female, body files of the gendered SMPL models (python -m src.convert_smpl), the
 14 LSP joints of those bodies are stored, too. Record set: `3dpw`; splits train, val (the dataset's
@@ -26,12 +26,12 @@ from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
 from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people import Crop, PicturePeople, people_job, reorder
-from tfrecords_tools.common.pictures import Labels, full_body_scale
+from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.pictures import Labels, full_body_scale, reorder
 
 NAME, DATASET = "pw3d", "3dpw"
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
-CROP = Crop(margin_px=150, scale=full_body_scale)
+WINDOW = WindowRule(margin_px=150, scale=full_body_scale)
 MIN_KEYPOINTS = 6
 _BATCH = 512
 
@@ -43,7 +43,7 @@ class Actor:
     Attributes:
         name: <sequence>_<number>.
         gender: "m" or "f".
-        poses: (N, 72) rad, root in the world.
+        poses: (N, 72) rad, root in the world frame.
         beta: (10,).
         translations_m: (N, 3).
         keypoints: (N, 18, 3) OpenPose's x, y, confidence; zero where undetected.
@@ -60,8 +60,15 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Take:
-    """One sequence: cameras (N, 4, 4) from world to camera, (3,) f, cx, cy in px, and actors."""
+class LabelledSequence:
+    """One video with the people in it.
+
+    Attributes:
+        name: of the sequence.
+        extrinsics: (N, 4, 4) from the world to the camera frame, metres.
+        intrinsics_px: (3,) focal length, cx, cy.
+        actors: the people.
+    """
 
     name: str
     extrinsics: np.ndarray
@@ -69,8 +76,8 @@ class Take:
     actors: list[Actor]
 
 
-def read_take(path: Path) -> Take:
-    """Reads a sequence's pickle.
+def read_sequence(path: Path) -> LabelledSequence:
+    """Reads the pickle of a sequence.
 
     Raises:
         UserError: unreadable or of another layout.
@@ -84,25 +91,25 @@ def read_take(path: Path) -> Take:
         actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(f"{NAME}: {path} is no sequence of 3DPW: {error!r}.") from error
-    return Take(path.stem, extrinsics, intrinsics_px, actors)
+    return LabelledSequence(path.stem, extrinsics, intrinsics_px, actors)
 
 
-def _read_actor(content: dict[str, Any], take: str, index: int, frames: int) -> Actor:
+def _read_actor(content: dict[str, Any], sequence: str, index: int, frames: int) -> Actor:
     return Actor(
-        name=f"{take}_{index}",
+        name=f"{sequence}_{index}",
         gender=str(content["genders"][index])[0],
         poses=np.array(content["poses"][index], np.float64).reshape(frames, 72),
         beta=np.asarray(content["betas"][index], np.float32).ravel()[:10],
         translations_m=np.asarray(content["trans"][index], np.float64).reshape(frames, 3),
         keypoints=np.asarray(content["poses2d"][index])
         .reshape(frames, 3, len(OPENPOSE18))
-        .transpose(0, 2, 1),
+        .transpose(0, 2, 1),  # (N, 18, 3)
         valid=np.asarray(content["campose_valid"][index]).reshape(frames) > 0,
     )
 
 
 def to_camera(poses: np.ndarray, extrinsics: np.ndarray) -> np.ndarray:
-    """Poses (N, 72) whose root is turned from the world into the camera frame (N, 4, 4)."""
+    """Poses (N, 72) with the root turned from the world into the camera frame, (N, 4, 4)."""
     turned = poses.copy()
     roots = Rotation.from_matrix(extrinsics[:, :3, :3]) * Rotation.from_rotvec(poses[:, :3])
     turned[:, :3] = roots.as_rotvec()
@@ -110,7 +117,7 @@ def to_camera(poses: np.ndarray, extrinsics: np.ndarray) -> np.ndarray:
 
 
 class BodyJoints:
-    """LSP-14 joints of gendered bodies.
+    """LSP-14 joints of the gendered SMPL bodies.
 
     Args:
         paths: gender -> body file.
@@ -123,7 +130,7 @@ class BodyJoints:
         self._bodies = {gender: SMPL(open_body(path)) for gender, path in paths.items()}
 
     def of(self, actor: Actor, extrinsics: np.ndarray) -> np.ndarray:
-        """(N, 14, 3) m, camera frame."""
+        """Joints (N, 14, 3) of an actor, camera frame, metres; `extrinsics` (N, 4, 4)."""
         body = self._bodies[actor.gender]
         betas = np.tile(actor.beta, (len(actor.poses), 1))
         parts = [
@@ -136,11 +143,11 @@ class BodyJoints:
 
 
 def select_people(
-    take: Take, joints: BodyJoints | None, dropped: DropLog
+    sequence: LabelledSequence, joints: BodyJoints | None, dropped: DropLog
 ) -> Iterator[tuple[int, Labels, dict[str, Any]]]:
-    """Yields frame, labels and what else a record holds, for each usable person and frame."""
-    for actor in take.actors:
-        extrinsics = np.where(actor.valid[:, None, None], take.extrinsics, np.eye(4))
+    """Yields frame, labels and further fields of `Person`, for each usable person and frame."""
+    for actor in sequence.actors:
+        extrinsics = np.where(actor.valid[:, None, None], sequence.extrinsics, np.eye(4))
         poses = to_camera(actor.poses, extrinsics)
         joints3d_lsp_m = joints.of(actor, extrinsics) if joints else None
         for frame in range(len(poses)):
@@ -151,7 +158,7 @@ def select_people(
                 continue
             more: dict[str, Any] = {
                 "pose": poses[frame], "beta": actor.beta, "gender": actor.gender,
-                "intrinsics_px": take.intrinsics_px, "sequence": actor.name, "frame": frame,
+                "intrinsics_px": sequence.intrinsics_px, "sequence": actor.name, "frame": frame,
             }  # fmt: skip
             if joints3d_lsp_m is not None:
                 more["joints3d_lsp_m"] = joints3d_lsp_m[frame]
@@ -176,14 +183,14 @@ def _pictures(args: argparse.Namespace, paths: list[Path], dropped: DropLog) -> 
     joints = BodyJoints({"m": args.male, "f": args.female}) if args.male else None
     pictures = []
     for path in paths:
-        take = read_take(path)
+        sequence = read_sequence(path)
         people: dict[int, list[tuple[Labels, dict[str, Any]]]] = {}
-        for frame, labels, more in select_people(take, joints, dropped):
+        for frame, labels, more in select_people(sequence, joints, dropped):
             people.setdefault(frame, []).append((labels, more))
         for frame in sorted(people):
-            picture = args.input / "imageFiles" / take.name / f"image_{frame:05d}.jpg"
+            picture = args.input / "imageFiles" / sequence.name / f"image_{frame:05d}.jpg"
             everyone, extras = zip(*people[frame], strict=True)
-            pictures.append(PicturePeople(picture, DATASET, everyone, CROP, extras))
+            pictures.append(PicturePeople(picture, DATASET, everyone, WINDOW, extras))
     return pictures
 
 
@@ -214,7 +221,7 @@ def _job(args: argparse.Namespace, split: str) -> Job:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The gendered bodies."""
+    """The gendered body files."""
     parser.add_argument("--male", type=Path, help="body file of the male SMPL model")
     parser.add_argument("--female", type=Path, help="body file of the female SMPL model")
 

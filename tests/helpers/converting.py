@@ -10,16 +10,16 @@ import tensorflow as tf
 
 from hmr.data.records import parse_mocap, parse_person_for_evaluation
 from hmr.data.shards import Manifest, find_shards, read_manifest
-from tfrecords_tools.common.cli import Converter, Row, build_parser, convert
+from tfrecords_tools.common.cli import Converter, SummaryRow, build_parser, convert_dataset
 from tfrecords_tools.common.writer import Workers
 
 
-def run(converter: Converter, source: Path, output: Path, *options: str) -> list[Row]:
+def run(converter: Converter, source: Path, output: Path, *options: str) -> list[SummaryRow]:
     """Converts as the command line would, without processes."""
     arguments = ["--input", str(source), "--output", str(output), "--workers", "0", *options]
     args = build_parser(converter).parse_args(arguments)
     with Workers(args.workers) as workers:
-        return convert(converter, args, workers)
+        return convert_dataset(converter, args, workers)
 
 
 def read_people(output: Path, dataset: str, split: str) -> list[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tfrecords_tools.coco import (
     read_annotations,
     rejection,
 )
-from tfrecords_tools.common.people import reorder
+from tfrecords_tools.common.pictures import reorder
 
 HEIGHT, WIDTH = 240, 320
 # A standing person, 17 points: x, y.
@@ -203,6 +204,12 @@ def test_neck_and_head_top_are_never_labelled():
     labels = reorder(np.full((17, 3), 2.0), COCO17, "x")
     assert labels.visibility[12:14].tolist() == [0, 0]
     assert labels.visibility.sum() == 34
+
+
+def test_a_missing_library_stops_the_conversion_and_is_no_unreadable_mask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
+    with pytest.raises(UserError, match=r"needs pycocotools\.mask: pip install"):
+        rejection(_person(), HEIGHT, WIDTH)
 
 
 def test_2014_comes_before_2017_and_both_layouts_are_found(tmp_path):

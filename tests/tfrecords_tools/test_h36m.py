@@ -12,7 +12,7 @@ from hmr.body.joints import H36M32, LSP14
 from hmr.errors import UserError
 from tests.helpers.converting import brightness_at, manifest_of, read_people, run
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
-from tfrecords_tools.h36m import CONVERTER, read_fits, read_metadata
+from tfrecords_tools.h36m import CONVERTER, read_metadata
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 SUBJECTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
@@ -211,14 +211,6 @@ def test_fits_become_pose_and_shape_with_an_upright_root(h36m, tmp_path):
     stored = Rotation.from_rotvec(people[1]["pose"][:3]).as_matrix()
     raw = Rotation.from_rotvec(poses[1, :3]).as_matrix()
     np.testing.assert_allclose(stored, raw @ np.diag([1, -1, -1]), atol=1e-5)
-
-
-def test_fits_of_an_identity_root_stand_upright_in_the_camera_frame(tmp_path):
-    content = {"new_poses": np.zeros((1, 72)), "betas": np.zeros(10)}
-    python2_pickle(tmp_path / "a.pkl", content)
-    poses, _ = read_fits(tmp_path / "a.pkl")
-    head = Rotation.from_rotvec(poses[0, :3]).apply([0, 1, 0])
-    np.testing.assert_allclose(head, [0, -1, 0], atol=1e-6)
 
 
 def test_a_missing_metadata_is_named(h36m, tmp_path):

@@ -312,8 +312,8 @@ def test_the_head_top_is_joint_7_and_the_neck_joint_5(tmp_path):
     _write_session(tmp_path / "S1" / "Seq1", count=1)
     session = read_session(tmp_path / "S1" / "Seq1", "S1_Seq1")
     points = _frames(1)[0]
-    np.testing.assert_allclose(session.joints_mm[0][0, 13], points[7], rtol=1e-5)
-    np.testing.assert_allclose(session.joints_mm[0][0, 12], points[5], rtol=1e-5)
+    np.testing.assert_allclose(session.joints3d_mm[0][0, 13], points[7], rtol=1e-5)
+    np.testing.assert_allclose(session.joints3d_mm[0][0, 12], points[5], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["annot.mat", "camera.calibration"])

@@ -6,10 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hmr.errors import UserError
 from tests.helpers.converting import manifest_of, read_bodies, run
-from tfrecords_tools.neutrmosh import CONVERTER, find_takes, read_take
+from tfrecords_tools.neutrmosh import CONVERTER, find_takes, read_fits, read_take
 
 
 def python2_pickle(path, content):
@@ -82,6 +83,14 @@ def test_any_folder_of_pickles_can_be_named(tmp_path):
     assert manifest_of(tmp_path / "out", "mocap_cmu", "train").examples == 4
     run(CONVERTER, tmp_path / "takes", tmp_path / "out")
     assert manifest_of(tmp_path / "out", "mocap_takes", "train").examples == 4
+
+
+def test_fits_of_an_identity_root_stand_upright_in_the_camera_frame(tmp_path):
+    content = {"new_poses": np.zeros((1, 72)), "betas": np.zeros(10)}
+    python2_pickle(tmp_path / "a.pkl", content)
+    poses, _ = read_fits(tmp_path / "a.pkl")
+    head = Rotation.from_rotvec(poses[0, :3]).apply([0, 1, 0])
+    np.testing.assert_allclose(head, [0, -1, 0], atol=1e-6)
 
 
 class _Runs:

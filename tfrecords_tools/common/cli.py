@@ -39,7 +39,7 @@ class Converter:
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """One line of the summary."""
 
     dataset: str
@@ -188,12 +188,12 @@ def need_library(name: str, purpose: str) -> ModuleType:
         raise UserError(f'{purpose} needs {name}: pip install -e ".[data]"') from error
 
 
-def convert(
+def convert_dataset(
     converter: Converter,
     args: argparse.Namespace,
     workers: UnitWriter,
     taken: set[tuple[str, str]] | None = None,
-) -> list[Row]:
+) -> list[SummaryRow]:
     """Plans and writes one dataset.
 
     Args:
@@ -220,18 +220,20 @@ def convert(
         taken.add((job.dataset, job.split))
         manifest = write_job(job, args.output, workers, args.overwrite)
         rows.append(_manifest_row(manifest))
-    return rows + [Row(converter.name, split, "-", why) for split, why in plan.skipped.items()]
+    return rows + [
+        SummaryRow(converter.name, split, "-", why) for split, why in plan.skipped.items()
+    ]
 
 
-def _manifest_row(manifest: Manifest) -> Row:
+def _manifest_row(manifest: Manifest) -> SummaryRow:
     reasons = [f"{reason}: {count}" for reason, count in sorted(manifest.dropped.items())]
     note = f"{len(manifest.shards)} shards"
     if reasons:
         note += "; left out " + ", ".join(reasons)
-    return Row(manifest.dataset, manifest.split, f"{manifest.examples:,}", note)
+    return SummaryRow(manifest.dataset, manifest.split, f"{manifest.examples:,}", note)
 
 
-def print_summary(rows: Iterable[Row], output: Path) -> None:
+def print_summary(rows: Iterable[SummaryRow], output: Path) -> None:
     """Prints what was converted, skipped and failed."""
     table = [("dataset", "split", "records", "notes")]
     table += [(row.dataset, row.split, row.kept, row.note) for row in rows]
@@ -247,6 +249,6 @@ def run_converter(converter: Converter) -> int:
     """The verb `python -m tfrecords_tools.<name>`."""
     args = build_parser(converter).parse_args()
     with open_workers(args) as workers:
-        rows = convert(converter, args, workers)
+        rows = convert_dataset(converter, args, workers)
     print_summary(rows, args.output)
     return 0

@@ -1,4 +1,4 @@
-"""Frames with 3D joints, single or in a video: what the converters of 3D sets share."""
+"""Pictures and video frames with 3D joints: what the converters of 3D datasets share."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hmr.body.joints import COCOPLUS, LSP14
+from hmr.body.joints import LSP14
 from hmr.data.schema import Person, person_to_example
 from tfrecords_tools.common.jobs import Outcome, SampleError
-from tfrecords_tools.common.pictures import Labels, cut_person, full_body_scale, read_picture
+from tfrecords_tools.common.pictures import (
+    Labels,
+    cut_person,
+    full_body_scale,
+    read_picture,
+    reorder,
+)
 
 MARGIN_PX = 150
 MIN_JOINTS_INSIDE = 8
 
 
 @dataclass(frozen=True)
-class Frame:
+class LabelledFrame:
     """One person in one frame.
 
     Attributes:
-        path: the picture, or what the frame of a video is called.
+        path: the picture's file; the record gets its name, also where the frame is in a video.
         dataset, sequence, activity: see `schema.PERSON_KEYS`.
-        frame: 0-based number in the take.
+        frame: 0-based number in the sequence.
         joints2d_px: (14, 2) LSP-14 joints.
         joints3d_lsp_mm: (14, 3) in the camera frame.
         intrinsics_px: (3,) focal length, cx, cy in px, or None.
@@ -51,21 +57,21 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Frames3dUnit:
-    """Frames of one shard; those of a video in ascending order.
+class FrameUnit:
+    """The frames of one shard.
 
     Attributes:
-        frames: the frames.
+        frames: the frames; those of a video in ascending order.
         video: where they are read from; None if each has its own picture.
         min_joints_inside: how many of the 14 joints have to lie inside the picture.
     """
 
-    frames: list[Frame]
+    frames: list[LabelledFrame]
     video: Path | None = None
     min_joints_inside: int = MIN_JOINTS_INSIDE
 
 
-def convert_frames(unit: Frames3dUnit) -> Iterator[Outcome]:
+def convert_frames(unit: FrameUnit) -> Iterator[Outcome]:
     """The records of a unit."""
     for frame, image in zip(unit.frames, _images(unit), strict=True):
         try:
@@ -76,7 +82,7 @@ def convert_frames(unit: Frames3dUnit) -> Iterator[Outcome]:
             yield error
 
 
-def _images(unit: Frames3dUnit) -> Iterator[np.ndarray | SampleError]:
+def _images(unit: FrameUnit) -> Iterator[np.ndarray | SampleError]:
     if unit.video is not None:
         yield from read_frames(unit.video, (frame.frame for frame in unit.frames))
         return
@@ -87,7 +93,7 @@ def _images(unit: Frames3dUnit) -> Iterator[np.ndarray | SampleError]:
             yield SampleError(error.reason, f"{frame.name}: {error.name}")
 
 
-def _person(frame: Frame, image: np.ndarray, min_joints_inside: int) -> Person:
+def _person(frame: LabelledFrame, image: np.ndarray, min_joints_inside: int) -> Person:
     labels = _labels(frame)
     inside = (frame.joints2d_px >= 0) & (frame.joints2d_px < image.shape[1::-1])
     if inside.all(axis=1).sum() < min_joints_inside:
@@ -111,23 +117,21 @@ def _person(frame: Frame, image: np.ndarray, min_joints_inside: int) -> Person:
     )
 
 
-def _labels(frame: Frame) -> Labels:
+def _labels(frame: LabelledFrame) -> Labels:
     """All 14 joints count as labelled, hidden or not; the face has no labels."""
-    keypoints, visibility = np.zeros((len(COCOPLUS), 2)), np.zeros(len(COCOPLUS), int)
-    keypoints[: len(LSP14)], visibility[: len(LSP14)] = frame.joints2d_px, 1
     if not np.isfinite(frame.joints3d_lsp_mm).all():
         raise SampleError("coordinates that are not finite", frame.name)
-    return Labels(keypoints, visibility, frame.name)
+    return reorder(np.column_stack([frame.joints2d_px, np.ones(len(LSP14))]), LSP14, frame.name)
 
 
 def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray | SampleError]:
-    """Reads frames of a video.
+    """Reads frames of a video in order, without decoding those that are not wanted.
 
     Args:
         path: the video.
         wanted: 0-based frame numbers, ascending.
     Yields:
-        for each wanted frame (H, W, 3) uint8 BGR, or why there is none.
+        for each wanted frame: the picture (H, W, 3), uint8 BGR, or why there is none.
     """
     capture = cv2.VideoCapture(str(path))
     try:

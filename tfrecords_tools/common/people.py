@@ -1,4 +1,4 @@
-"""Several people with 2D labels in one picture: what the converters of 2D sets share."""
+"""Several people with 2D labels in one picture: what the converters of 2D datasets share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hmr.body.joints import COCOPLUS, take_joints
+from hmr.body.joints import COCOPLUS
 from hmr.data.schema import person_to_example
 from hmr.geometry.crop import PERSON_DIAGONAL_PX
 from tfrecords_tools.common.jobs import (
@@ -33,7 +33,7 @@ _TORSO_SIDES = [
 
 
 def person_scale(labels: Labels, without_torso_px: float | None = NO_TORSO_PX) -> float | None:
-    """The original's rule for people that may be cut off by the picture.
+    """The original's scale for people whom the picture may show in part only.
 
     With an ankle labelled, the keypoints' box gets a diagonal of 150 px. Else the mean distance
     of a shoulder and the hip of its side becomes 75 px. Else the box's diagonal becomes
@@ -59,8 +59,8 @@ def person_scale(labels: Labels, without_torso_px: float | None = NO_TORSO_PX) -
 
 
 @dataclass(frozen=True)
-class Crop:
-    """How people of a dataset are scaled and cut.
+class WindowRule:
+    """How the stored window around a person of a dataset is made.
 
     Attributes:
         margin_px: half the side of the stored window.
@@ -79,21 +79,15 @@ class PicturePeople:
         path: the picture.
         dataset: name of the record set.
         people: their 2D labels.
-        crop: how they are cut.
+        window: how they are scaled and cut.
         extras: per person, what else `schema.Person` takes (pose, beta, ...), if anything.
     """
 
     path: Path
     dataset: str
     people: tuple[Labels, ...]
-    crop: Crop
+    window: WindowRule
     extras: tuple[dict[str, Any], ...] = ()
-
-
-def reorder(keypoints: np.ndarray, names: tuple[str, ...], person: str) -> Labels:
-    """A dataset's keypoints (K, 3) as x, y, visibility -> labels in cocoplus order."""
-    ordered = take_joints(keypoints, names, COCOPLUS)
-    return Labels(ordered[:, :2], ordered[:, 2].astype(int), person)
 
 
 def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
@@ -114,11 +108,11 @@ def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
 def _record(
     image: np.ndarray, labels: Labels, picture: PicturePeople, more: dict[str, Any]
 ) -> bytes:
-    scale = picture.crop.scale(labels)
+    scale = picture.window.scale(labels)
     if scale is None:
         raise SampleError("neither ankle nor torso labelled", labels.name)
     fields = {"filename": picture.path.name, "dataset": picture.dataset, **more}
-    return person_to_example(cut_person(image, labels, scale, picture.crop.margin_px, **fields))
+    return person_to_example(cut_person(image, labels, scale, picture.window.margin_px, **fields))
 
 
 def people_job(
@@ -135,7 +129,7 @@ def people_job(
     Args:
         dataset, split, dropped: see `Job`.
         pictures: in the order of the records.
-        files, images: annotation files and picture folder, which the source is known by.
+        files, images: annotation files and picture folder, for the source's fingerprint.
         arguments: options that decide what comes out.
     """
     return Job(

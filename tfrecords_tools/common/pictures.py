@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
 from hmr.geometry.crop import crop_rule
 from tfrecords_tools.common.jobs import SampleError
@@ -118,6 +119,12 @@ class Labels:
         """
         with np.errstate(divide="ignore"):  # of a single point
             return crop_rule(*self.box())[0]
+
+
+def reorder(keypoints: np.ndarray, names: tuple[str, ...], person: str) -> Labels:
+    """Labels in cocoplus order of keypoints (K, 3): x, y in px and visibility, called `names`."""
+    ordered = take_joints(keypoints, names, COCOPLUS)
+    return Labels(ordered[:, :2], ordered[:, 2].astype(int), person)
 
 
 def full_body_scale(labels: Labels) -> float:

@@ -35,7 +35,7 @@ Colour = np.ndarray
 
 
 @dataclass(frozen=True)
-class Person:
+class Character:
     """What stays the same from picture to picture.
 
     Attributes:
@@ -80,9 +80,9 @@ class Outfit:
     print_colour: Colour | None
 
 
-def sample_people(rng: np.random.Generator, count: int) -> list[Person]:
+def sample_characters(rng: np.random.Generator, count: int) -> list[Character]:
     """A cast of `count` people; betas are standard normal, clipped to +-2.2."""
-    return [_sample_person(rng) for _ in range(count)]
+    return [_sample_character(rng) for _ in range(count)]
 
 
 def sample_betas(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -106,8 +106,8 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
     )
 
 
-def _sample_person(rng: np.random.Generator) -> Person:
-    return Person(
+def _sample_character(rng: np.random.Generator) -> Character:
+    return Character(
         beta=sample_betas(rng, 1)[0],
         skin=_between(rng, SKIN_TONES),
         hair=_between(rng, HAIR_TONES),

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, joint_map
-from tfrecords_tools.standin.picture import Silhouette, Take
-from tfrecords_tools.standin.scene import Lens, SceneStyle, place, sample_lens
+from tfrecords_tools.standin.picture import GroundTruth, Silhouette
+from tfrecords_tools.standin.scene import Lens, SceneStyle, sample_lens, sample_pelvis
 from tfrecords_tools.standin.shots import (
-    Company,
-    Figure,
+    Cast,
     Shot,
-    gather,
     portrait,
+    pose_character,
+    sample_cast,
     sample_view,
-    stand_before,
 )
 from tfrecords_tools.standin.studio import Studio
 
@@ -31,7 +30,7 @@ PAIR_ODDS, CROWD_ODDS = 0.25, 0.03
 CROWD_SIZE, CROWD_DEPTHS = 4, (2.5, 4.0)
 SKIPPED_LABELS = 0.3
 """Share of the hidden keypoints that the annotators leave out instead of guessing."""
-FIGURES_AT_MOST = 2 + CROWD_SIZE
+MAX_PEOPLE = 2 + CROWD_SIZE
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
     (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
@@ -43,52 +42,52 @@ def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Stu
     (root / "train2014").mkdir(parents=True)
     (root / "annotations").mkdir()
     rng = np.random.default_rng([seed, DATASET_SEED])
-    company = gather(rng, count * FIGURES_AT_MOST, held_out=False)
-    shots = [_plan(rng, root, number, company, style, seed) for number in range(count)]
-    takes = list(studio.take(shots, "coco"))
+    cast = sample_cast(rng, count * MAX_PEOPLE, held_out=False)
+    shots = [_plan(rng, root, number, cast, style, seed) for number in range(count)]
+    truths = list(studio.render(shots, "coco"))
     labels = np.random.default_rng([seed, DATASET_SEED, count])
     path = root / "annotations" / "person_keypoints_train2014.json"
-    path.write_text(json.dumps(coco_document(labels, shots, takes)))
+    path.write_text(json.dumps(coco_document(labels, shots, truths)))
 
 
 def write_held_out(folder: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
     """Writes `count` pictures of one person each to `images/`, and COCO's `keypoints.json`."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, HELD_OUT_SEED])
-    company = gather(rng, count, held_out=True)
+    cast = sample_cast(rng, count, held_out=True)
     shots = []
     for index in range(count):
         lens, view = sample_lens(rng, HELD_OUT_FRAME_PX, HELD_OUT_FRAME_PX), sample_view(rng, style)
         path, shot_seed = folder / "images" / f"{index + 1:03d}.jpg", (seed, HELD_OUT_SEED, index)
-        shots.append(portrait(rng, path, shot_seed, company, index, lens, view, style))
-    takes = list(studio.take(shots, "held out"))
+        shots.append(portrait(rng, path, shot_seed, cast, index, lens, view, style))
+    truths = list(studio.render(shots, "held out"))
     labels = np.random.default_rng([seed, HELD_OUT_SEED, count])
-    (folder / "keypoints.json").write_text(json.dumps(coco_document(labels, shots, takes)))
+    (folder / "keypoints.json").write_text(json.dumps(coco_document(labels, shots, truths)))
 
 
 def _plan(
     rng: np.random.Generator,
     root: Path,
     number: int,
-    company: Company,
+    cast: Cast,
     style: SceneStyle,
     seed: int,
 ) -> Shot:
     width, height = ((320, 240), (240, 320), (320, 320))[rng.integers(3)]
     lens = sample_lens(rng, width, height)
     num_people = 2 if rng.random() < PAIR_ODDS else 1
-    pelvises = [place(rng, lens, style) for _ in range(num_people)]
+    pelvises = [sample_pelvis(rng, lens, style) for _ in range(num_people)]
     if rng.random() < CROWD_ODDS:
         pelvises += _crowd(rng, lens, pelvises[0])
     view = sample_view(rng, style)
-    first_pose = number * FIGURES_AT_MOST
-    figures: list[Figure] = [
-        stand_before(rng, company, first_pose + index, view, pelvis, style)
+    first_pose = number * MAX_PEOPLE
+    people = tuple(
+        pose_character(rng, cast, first_pose + index, view, pelvis, style)
         for index, pelvis in enumerate(pelvises)
-    ]
+    )
     path = root / "train2014" / f"COCO_train2014_{number + 1:012d}.jpg"
     shot_seed = (seed, DATASET_SEED, number)
-    return Shot(path, shot_seed, lens, tuple(figures), style, num_people)
+    return Shot(path, shot_seed, lens, people, style, num_people)
 
 
 def _crowd(rng: np.random.Generator, lens: Lens, pelvis_m: np.ndarray) -> list[np.ndarray]:
@@ -99,15 +98,17 @@ def _crowd(rng: np.random.Generator, lens: Lens, pelvis_m: np.ndarray) -> list[n
     return [middle + np.array([offset, 0.0, rng.normal(0, 0.3)]) for offset in offsets]
 
 
-def coco_document(rng: np.random.Generator, shots: list[Shot], takes: list[Take]) -> dict[str, Any]:
+def coco_document(
+    rng: np.random.Generator, shots: list[Shot], truths: list[GroundTruth]
+) -> dict[str, Any]:
     """An annotation file of COCO keypoints for the pictures, numbered from 1."""
     images, annotations = [], []
-    for number, (shot, take) in enumerate(zip(shots, takes, strict=True), start=1):
+    for number, (shot, truth) in enumerate(zip(shots, truths, strict=True), start=1):
         size = {"width": shot.lens.width, "height": shot.lens.height}
         images.append({"id": number, "file_name": shot.path.name, "license": 0, **size})
         annotations += [
             {"image_id": number, "category_id": PERSON_CATEGORY, **entry}
-            for entry in (*_people(rng, take), *_crowds(take))
+            for entry in (*_people(rng, truth), *_crowds(truth))
         ]
     for identity, annotation in enumerate(annotations, start=1):
         annotation["id"] = identity
@@ -119,14 +120,14 @@ def coco_document(rng: np.random.Generator, shots: list[Shot], takes: list[Take]
     return {**document, "categories": [category]}
 
 
-def _people(rng: np.random.Generator, take: Take) -> list[dict[str, Any]]:
+def _people(rng: np.random.Generator, truth: GroundTruth) -> list[dict[str, Any]]:
     """Annotations of the people of whom something is seen."""
     order = joint_map(COCOPLUS, COCO17)
     entries = []
-    for person, silhouette in enumerate(take.silhouettes):
+    for person, silhouette in enumerate(truth.silhouettes):
         if not silhouette.polygons:
             continue
-        points, flags = take.joints_px[person, order], take.visible[person, order]
+        points, flags = truth.joints_px[person, order], truth.visible[person, order]
         keypoints = label_keypoints(rng, points, flags, silhouette)
         entries.append(
             {
@@ -163,10 +164,10 @@ def label_keypoints(
     return np.concatenate([places, flags[:, None]], axis=1)
 
 
-def _crowds(take: Take) -> list[dict[str, Any]]:
-    if take.crowd is None:
+def _crowds(truth: GroundTruth) -> list[dict[str, Any]]:
+    if truth.crowd is None:
         return []
-    silhouette, segmentation = take.crowd
+    silhouette, segmentation = truth.crowd
     entry = {"keypoints": [0] * (3 * len(COCO17)), "num_keypoints": 0, "iscrowd": 1}
     return [
         {

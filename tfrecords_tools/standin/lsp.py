@@ -12,9 +12,9 @@ import numpy as np
 
 from hmr.body.joints import LSP14
 from tfrecords_tools.common.matlab import save_mat
-from tfrecords_tools.standin.picture import Take
+from tfrecords_tools.standin.picture import GroundTruth
 from tfrecords_tools.standin.scene import SceneStyle, sample_lens
-from tfrecords_tools.standin.shots import Company, Shot, gather, portrait, sample_view
+from tfrecords_tools.standin.shots import Cast, Shot, portrait, sample_cast, sample_view
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED = 1
@@ -30,17 +30,16 @@ def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Stud
     (root / "images").mkdir(parents=True)
     half = count // 2
     shots = _plan(root, 0, half, style, seed) + _plan(root, half, count, style, seed)
-    takes = studio.take(shots, "lsp")
-    joints = np.stack([_joints(take) for take in takes], axis=-1)
+    truths = studio.render(shots, "lsp")
+    joints = np.stack([_joints(truth) for truth in truths], axis=-1)
     save_mat(root / "joints.mat", {"joints": joints})
 
 
 def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:
     rng = np.random.default_rng([seed, DATASET_SEED, start])
-    company = gather(rng, stop - start, held_out=start > 0)
+    cast = sample_cast(rng, stop - start, held_out=start > 0)
     return [
-        _shot(rng, root, number, company, number - start, style, seed)
-        for number in range(start, stop)
+        _shot(rng, root, number, cast, number - start, style, seed) for number in range(start, stop)
     ]
 
 
@@ -48,7 +47,7 @@ def _shot(
     rng: np.random.Generator,
     root: Path,
     number: int,
-    company: Company,
+    cast: Cast,
     index: int,
     style: SceneStyle,
     seed: int,
@@ -58,11 +57,11 @@ def _shot(
     lens = sample_lens(rng, width, height)
     path = root / "images" / f"im{number + 1:04d}.jpg"
     shot_seed = (seed, DATASET_SEED, number)
-    return portrait(rng, path, shot_seed, company, index, lens, sample_view(rng, style), style)
+    return portrait(rng, path, shot_seed, cast, index, lens, sample_view(rng, style), style)
 
 
-def _joints(take: Take) -> np.ndarray:
+def _joints(truth: GroundTruth) -> np.ndarray:
     """(3, 14) of the only person; LSP's joints are the first 14 of cocoplus, in its order."""
     count = len(LSP14)
-    flag = np.where(take.visible[0, :count], VISIBLE, OCCLUDED)
-    return np.concatenate([take.joints_px[0, :count].T, flag[None]]).astype(np.float64)
+    flag = np.where(truth.visible[0, :count], VISIBLE, OCCLUDED)
+    return np.concatenate([truth.joints_px[0, :count].T, flag[None]]).astype(np.float64)

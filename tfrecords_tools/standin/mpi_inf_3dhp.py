@@ -1,9 +1,9 @@
 """Stand-in pictures in the layout of MPI-INF-3DHP: S1..S8/Seq1,2 and the test set TS1..TS6.
 
-A "subject" is a cast of people: every picture shows one of its members, in its own pose, so that a
-few thousand pictures hold a few thousand poses. The cameras of a sequence are fixed and calibrated,
-but do not film the same moment. S8, the validation subject, and the test set show people and key
-poses that S1 to S7 never show.
+A "subject" is a cast of up to 64 characters. Each picture shows one of them in a pose of its own,
+so that a few thousand pictures hold a few thousand poses. The cameras of a sequence are fixed and
+calibrated, but do not film the same moments. S8, the validation subject, and the test set show
+characters and combinations of key poses that S1 to S7 never show.
 """
 
 from __future__ import annotations
@@ -17,29 +17,27 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
 from tfrecords_tools.common.matlab import save_mat
-from tfrecords_tools.standin.picture import ALL_JOINTS, Take
+from tfrecords_tools.standin.picture import ALL_JOINTS, GroundTruth
 from tfrecords_tools.standin.scene import Lens, SceneStyle, View, sample_lens
-from tfrecords_tools.standin.shots import Shot, gather, portrait
+from tfrecords_tools.standin.shots import Shot, portrait, sample_cast
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED, TEST_SEED = 3, 4
 SUBJECTS, SEQUENCES = range(1, 9), (1, 2)
 HELD_OUT_SUBJECT = 8
 FILMED_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
-"""The cameras that HMR and VNect use. The other six film nothing here; their annotations tell what
-they would have seen of the people before camera 0."""
+"""The cameras that HMR and VNect use. The other six have annotations only, those of the people whom
+camera 0 films."""
 TEST_SUBJECTS = range(1, 7)
 TEST_ROOT = Path("mpi_inf_3dhp_test_set", "mpi_inf_3dhp_test_set")
 TEST_ACTIVITIES = 7
 CELLS = ("annot2", "annot3", "univ_annot3")
 UNIVERSAL_LEG_MM = 800.0
 MM_PER_M = 1000.0
-
 NUM_CAMERAS = 14
 ROOM_CENTRE_M = np.array([0.0, 1.0, 0.0])
 CAMERA_DISTANCE_M = 4.0
 LENS_SEED = 5
-
 
 DERIVED_JOINTS: dict[str, dict[str, float]] = {
     "spine4": {"smpl_spine3": 0.5, "smpl_neck": 0.5},
@@ -61,14 +59,14 @@ DERIVED_JOINTS: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Rig:
+class CameraRig:
     """The cameras of a sequence, which all look at the middle of the room from 4 m away."""
 
     lenses: tuple[Lens, ...]
     views: tuple[View, ...]
 
     def extrinsic(self, camera: int) -> np.ndarray:
-        """(4, 4) world -> camera, millimetres."""
+        """Matrix (4, 4) from the world to the camera frame, millimetres."""
         rotation = self.views[camera].rotation()
         matrix = np.eye(4)
         matrix[:3, :3] = rotation.as_matrix()
@@ -77,29 +75,33 @@ class Rig:
         return matrix
 
     def carry(self, points_mm: np.ndarray, source: int, target: int) -> np.ndarray:
-        """Points (..., 3) of one camera's frame, in millimetres, in that of another."""
+        """Points (..., 3), mm, from the frame of camera `source` to that of camera `target`."""
         matrix = self.extrinsic(target) @ np.linalg.inv(self.extrinsic(source))
         return points_mm @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def build_rig(place: tuple[int, ...], style: SceneStyle, frame_px: int, seed: int) -> Rig:
-    """The rig of the sequence with the random seed `place`.
+def build_rig(rig_seed: tuple[int, ...], style: SceneStyle, frame_px: int, seed: int) -> CameraRig:
+    """The rig of one sequence.
 
-    Lenses belong to the cameras and are the same in every sequence, as in the real dataset, where
-    readers take them from S1/Seq1.
+    A camera has the same lens in every sequence, as in the real dataset, where some readers take
+    all lenses from S1/Seq1.
+
+    Args:
+        rig_seed: decides how the cameras are held.
+        seed: of the whole dataset; decides the lenses.
     """
     lens_rng = np.random.default_rng([seed, LENS_SEED])
     lenses = tuple(sample_lens(lens_rng, frame_px, frame_px) for _ in range(NUM_CAMERAS))
-    rng = np.random.default_rng(place)
+    rng = np.random.default_rng(rig_seed)
     turns = 360.0 / NUM_CAMERAS
     views = tuple(
         View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 2.0), turns * camera)
         for camera in range(NUM_CAMERAS)
     )
-    return Rig(lenses, views)
+    return CameraRig(lenses, views)
 
 
-def write_calibration(path: Path, rig: Rig) -> None:
+def write_calibration(path: Path, rig: CameraRig) -> None:
     """Writes camera.calibration: 7 lines a camera, extrinsics world -> camera in mm."""
     lines = ["Skeletool Camera Calibration File V1.0"]
     for camera, lens in enumerate(rig.lenses):
@@ -122,7 +124,7 @@ def _row(matrix: np.ndarray) -> str:
 
 
 def joint_matrix() -> np.ndarray:
-    """(28, 43) weights that make the dataset's joints of `ALL_JOINTS`."""
+    """Weights (28, 43) that give the dataset's joints from `ALL_JOINTS`."""
     matrix = np.zeros((len(MPI_INF_3DHP28), len(ALL_JOINTS)))
     for row, name in enumerate(MPI_INF_3DHP28):
         weights = {name: 1.0} if name in COCOPLUS else DERIVED_JOINTS[name]
@@ -134,21 +136,23 @@ def joint_matrix() -> np.ndarray:
 def write_mpi_inf_3dhp(
     root: Path, count: int, style: SceneStyle, frame_px: int, seed: int, studio: Studio
 ) -> None:
-    """Writes at least `count` pictures, the same number for each of the 128 cameras of a sequence.
+    """Writes at least `count` pictures, as many for each of the eight cameras of the 16 sequences.
 
     Args:
         frame_px: width and height of the pictures, as the calibration files say.
     """
     style = style.for_frame(frame_px)
     per_camera = -(-count // (len(SUBJECTS) * len(SEQUENCES) * len(FILMED_CAMERAS)))
-    places = [(subject, sequence) for subject in SUBJECTS for sequence in SEQUENCES]
-    rigs = {at: build_rig((seed, DATASET_SEED, *at), style, frame_px, seed) for at in places}
-    shots = [shot for at in places for shot in _plan(root, *at, rigs[at], per_camera, style, seed)]
-    takes = studio.take(shots, "mpi_inf_3dhp")
-    for subject, sequence in places:
+    sequences = [(subject, sequence) for subject in SUBJECTS for sequence in SEQUENCES]
+    rigs = {at: build_rig((seed, DATASET_SEED, *at), style, frame_px, seed) for at in sequences}
+    shots = [
+        shot for at in sequences for shot in _plan(root, *at, rigs[at], per_camera, style, seed)
+    ]
+    truths = studio.render(shots, "mpi_inf_3dhp")
+    for subject, sequence in sequences:
         folder = root / f"S{subject}" / f"Seq{sequence}"
         write_calibration(folder / "camera.calibration", rigs[subject, sequence])
-        _write_annotations(folder / "annot.mat", rigs[subject, sequence], takes, per_camera)
+        _write_annotations(folder / "annot.mat", rigs[subject, sequence], truths, per_camera)
 
 
 def write_test_set(
@@ -158,16 +162,13 @@ def write_test_set(
     style = style.for_frame(frame_px)
     per_sequence = -(-count // len(TEST_SUBJECTS))
     rigs = {ts: build_rig((seed, TEST_SEED, ts), style, frame_px, seed) for ts in TEST_SUBJECTS}
-    shots = [
-        shot
-        for ts in TEST_SUBJECTS
-        for shot in _plan_test(
-            root / TEST_ROOT / f"TS{ts}", ts, rigs[ts], per_sequence, style, seed
-        )
-    ]
-    takes = studio.take(shots, "mpi_inf_3dhp test")
+    shots: list[Shot] = []
     for ts in TEST_SUBJECTS:
-        frames = [next(takes) for _ in range(per_sequence)]
+        folder = root / TEST_ROOT / f"TS{ts}"
+        shots += _plan_test(folder, ts, rigs[ts], per_sequence, style, seed)
+    truths = studio.render(shots, "mpi_inf_3dhp test")
+    for ts in TEST_SUBJECTS:
+        frames = [next(truths) for _ in range(per_sequence)]
         path = root / TEST_ROOT / f"TS{ts}" / "annot_data.mat"
         _write_test_annotations(path, rigs[ts], frames, (seed, TEST_SEED, ts))
 
@@ -176,24 +177,24 @@ def _plan(
     root: Path,
     subject: int,
     sequence: int,
-    rig: Rig,
+    rig: CameraRig,
     per_camera: int,
     style: SceneStyle,
     seed: int,
 ) -> Iterator[Shot]:
-    place = (seed, DATASET_SEED, subject, sequence)
-    rng = np.random.default_rng([*place, 1])
+    sequence_seed = (seed, DATASET_SEED, subject, sequence)
+    rng = np.random.default_rng([*sequence_seed, 1])
     held_out = subject == HELD_OUT_SUBJECT
-    company = gather(rng, len(FILMED_CAMERAS) * per_camera, held_out)
-    for index in range(len(company.poses)):
+    cast = sample_cast(rng, len(FILMED_CAMERAS) * per_camera, held_out)
+    for index in range(len(cast.poses)):
         camera, frame = FILMED_CAMERAS[index // per_camera], index % per_camera
         folder = root / f"S{subject}" / f"Seq{sequence}" / "imageFrames" / f"video_{camera}"
         folder.mkdir(parents=True, exist_ok=True)
         yield portrait(
             rng,
             folder / f"frame_{frame + 1:06d}.jpg",
-            (*place, 2, index),
-            company,
+            (*sequence_seed, 2, index),
+            cast,
             index,
             rig.lenses[camera],
             rig.views[camera],
@@ -202,21 +203,23 @@ def _plan(
 
 
 def _plan_test(
-    folder: Path, ts: int, rig: Rig, per_sequence: int, style: SceneStyle, seed: int
+    folder: Path, ts: int, rig: CameraRig, per_sequence: int, style: SceneStyle, seed: int
 ) -> Iterator[Shot]:
     (folder / "imageSequence").mkdir(parents=True)
     rng = np.random.default_rng([seed, TEST_SEED, ts, 1])
-    company = gather(rng, per_sequence, held_out=True)
+    cast = sample_cast(rng, per_sequence, held_out=True)
     for index in range(per_sequence):
         path = folder / "imageSequence" / f"img_{index + 1:06d}.jpg"
         shot_seed = (seed, TEST_SEED, ts, 2, index)
         lens, view = rig.lenses[0], rig.views[0]
-        yield portrait(rng, path, shot_seed, company, index, lens, view, style)
+        yield portrait(rng, path, shot_seed, cast, index, lens, view, style)
 
 
-def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: int) -> None:
-    """Writes cells of 14 cameras x 1, the joints of a frame side by side in a row."""
-    filmed_mm = {c: _joints_mm([next(takes) for _ in range(per_camera)]) for c in FILMED_CAMERAS}
+def _write_annotations(
+    path: Path, rig: CameraRig, truths: Iterator[GroundTruth], per_camera: int
+) -> None:
+    """Writes cells (14, 1), one a camera; each holds (N, 56) or (N, 84), a row a frame."""
+    filmed_mm = {c: _joints_mm([next(truths) for _ in range(per_camera)]) for c in FILMED_CAMERAS}
     cells = {name: np.empty((NUM_CAMERAS, 1), object) for name in CELLS}
     for camera in range(NUM_CAMERAS):
         joints_mm = filmed_mm.get(camera, rig.carry(filmed_mm[0], 0, camera))
@@ -229,9 +232,11 @@ def _write_annotations(path: Path, rig: Rig, takes: Iterator[Take], per_camera: 
     save_mat(path, {**cells, "frames": frames, "cameras": cameras})
 
 
-def _write_test_annotations(path: Path, rig: Rig, takes: list[Take], seed: tuple[int, ...]) -> None:
+def _write_test_annotations(
+    path: Path, rig: CameraRig, truths: list[GroundTruth], seed: tuple[int, ...]
+) -> None:
     relevant = joint_map(MPI_INF_3DHP28, MPI_INF_3DHP17)
-    joints_mm = _joints_mm(takes)
+    joints_mm = _joints_mm(truths)
     arrays = {
         "annot2": rig.lenses[0].project(joints_mm)[:, None, relevant],
         "annot3": joints_mm[:, None, relevant],
@@ -241,14 +246,16 @@ def _write_test_annotations(path: Path, rig: Rig, takes: list[Take], seed: tuple
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
             file[name] = values.astype(np.float64)
-        file["valid_frame"] = np.array([[take.visible[0, :14].any()] for take in takes], np.float64)
-        activity = rng.integers(1, TEST_ACTIVITIES + 1, size=(len(takes), 1))
+        file["valid_frame"] = np.array(
+            [[truth.visible[0, :14].any()] for truth in truths], np.float64
+        )
+        activity = rng.integers(1, TEST_ACTIVITIES + 1, size=(len(truths), 1))
         file["activity_annotation"] = activity.astype(np.float64)
 
 
-def _joints_mm(takes: list[Take]) -> np.ndarray:
+def _joints_mm(truths: list[GroundTruth]) -> np.ndarray:
     """(N, 28, 3) joints in the camera frame, mm."""
-    joints_m = np.stack([take.joints_m[0] for take in takes]).astype(np.float64)
+    joints_m = np.stack([truth.joints_m[0] for truth in truths]).astype(np.float64)
     return MM_PER_M * np.einsum("kj,njc->nkc", joint_matrix(), joints_m)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS, SMPL_JOINTS
 from hmr.body.model_file import BodyModel
-from tfrecords_tools.standin.characters import Cloth, Outfit, Person
+from tfrecords_tools.standin.characters import Character, Cloth, Outfit
 
 EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)
 MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])
@@ -66,8 +66,8 @@ def find_landmarks(body: BodyModel) -> Landmarks:
     )
 
 
-def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) -> np.ndarray:
-    """Colours of points of a dressed person.
+def paint(rest: np.ndarray, marks: Landmarks, character: Character, outfit: Outfit) -> np.ndarray:
+    """Colours of points of a dressed character.
 
     Args:
         rest: (P, 3) places on the template at rest, metres.
@@ -75,7 +75,7 @@ def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) ->
         (P, 3) RGB in 0..1, without light.
     """
     x, y, _ = rest.T
-    colour = np.tile(person.skin, (len(rest), 1))
+    colour = np.tile(character.skin, (len(rest), 1))
     along_arm = (np.abs(x) - marks.shoulder_x) / (marks.wrist_x - marks.shoulder_x)
     along_leg = (marks.hip_y - y) / (marks.hip_y - marks.ankle_y)
     below_neckline = (y < marks.collar_y) | (
@@ -89,7 +89,7 @@ def paint(rest: np.ndarray, marks: Landmarks, person: Person, outfit: Outfit) ->
     colour[shoes] = outfit.shoes
     _print_chest(colour, rest, shirt, marks, outfit)
     head = np.flatnonzero((np.abs(x) < marks.shoulder_x) & (y > marks.collar_y - HAIR_REACH_M))
-    colour[head] = _paint_head(colour[head], rest[head], marks, person)
+    colour[head] = _paint_head(colour[head], rest[head], marks, character)
     return colour
 
 
@@ -113,16 +113,16 @@ def _print_chest(
 
 
 def _paint_head(
-    colour: np.ndarray, rest: np.ndarray, marks: Landmarks, person: Person
+    colour: np.ndarray, rest: np.ndarray, marks: Landmarks, character: Character
 ) -> np.ndarray:
     """Colours of points on head, neck and upper back, with hair and a face."""
     y, z, face = rest[:, 1], rest[:, 2], marks.face
     ear_z, eye_y, top_y = face["left_ear"][2], face["left_eye"][1], face["head_top"][1]
     front = (y > marks.collar_y) & (z > ear_z)
-    beard = front & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03) & person.bearded
+    beard = front & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03) & character.bearded
     fringe = y > eye_y + 0.45 * (top_y - eye_y)
-    back = (z < ear_z) & (y > eye_y - person.hair_length_m)
-    colour[beard | fringe | back] = person.hair
+    back = (z < ear_z) & (y > eye_y - character.hair_length_m)
+    colour[beard | fringe | back] = character.hair
     _dot(colour, rest, front, face["nose"] - MOUTH_BELOW_NOSE_M, MOUTH_RADII_M, LIPS)
     for eye in ("left_eye", "right_eye"):
         _dot(colour, rest, front, face[eye], EYE_RADII_M, WHITE)

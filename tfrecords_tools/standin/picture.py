@@ -1,4 +1,4 @@
-"""Takes one picture: poses and dresses people, renders them, and annotates what is really seen."""
+"""Renders one picture of posed bodies and annotates what is really seen in it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def trace_silhouette(mask: np.ndarray) -> Silhouette:
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
-    """COCO's uncompressed RLE of a (H, W) bool mask: column-major runs, the first of zeros."""
+    """COCO's uncompressed run lengths of a (H, W) bool mask: column-major, the first of zeros."""
     flat = mask.reshape(-1, order="F")
     edges = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff([0, *edges, flat.size]).tolist()
@@ -59,15 +59,15 @@ def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
 
 
 @dataclass(frozen=True)
-class Take:
+class GroundTruth:
     """What is true of a picture, for each of its P annotated people.
 
     Attributes:
         joints_m: (P, 43, 3) `ALL_JOINTS` in the camera frame, metres.
         joints_px: (P, 43, 2) their projection, pixels.
-        visible: (P, 43) bool: inside the picture, and hidden by nothing, the own body included.
-        silhouettes: P outlines of what is seen of each person.
-        crowd: silhouette of the crowd and its run lengths, None where no crowd is seen.
+        visible: (P, 43) bool: inside the picture and hidden by nothing, not even the own body.
+        silhouettes: of the P people, as far as they are seen.
+        crowd: the crowd's silhouette and run lengths, None where no crowd is seen.
     """
 
     joints_m: np.ndarray
@@ -78,33 +78,39 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Bodies:
-    """Posed bodies of the figures of a shot: vertices (P, V, 3), joints (P, 43, 3), metres."""
+class PosedBodies:
+    """The posed bodies of a shot's people: vertices (P, V, 3), joints (P, 43, 3), metres."""
 
     vertices_m: np.ndarray
     joints_m: np.ndarray
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What every picture needs to know of the body: template, landmarks and thickness at joints."""
+class BodyTemplate:
+    """The body at rest, as every picture needs it.
+
+    Attributes:
+        body: its arrays.
+        marks: where clothes and face are.
+        depth_tolerance_m: (43,) how far behind the surface a joint lies that counts as visible.
+    """
 
     body: BodyModel
     marks: Landmarks
     depth_tolerance_m: np.ndarray
 
 
-def build_stage(body: BodyModel) -> Stage:
-    """Measures a body; the tolerance of a joint is how deep it lies below the skin, and a bit."""
+def measure_template(body: BodyModel) -> BodyTemplate:
+    """Measures a body: a joint's tolerance is 1.5 times its depth below the skin, and 25 mm."""
     regressor = np.concatenate([body.cocoplus_regressor, body.joint_regressor])
     joints = regressor @ body.v_template
     distance = np.linalg.norm(joints[:, None] - body.v_template[None], axis=-1)
     depth = np.sort(distance, axis=1)[:, :NEAREST_VERTICES].mean(axis=1)
-    return Stage(body, find_landmarks(body), 1.5 * depth + SURFACE_MARGIN_M)
+    return BodyTemplate(body, find_landmarks(body), 1.5 * depth + SURFACE_MARGIN_M)
 
 
-def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
-    """Renders a shot, writes its file and returns its annotations."""
+def render_picture(template: BodyTemplate, shot: Shot, bodies: PosedBodies) -> GroundTruth:
+    """Renders a shot, writes its file and returns its ground truth."""
     rng = np.random.default_rng(shot.seed)
     height, width = shot.lens.height, shot.lens.width
     picture = draw_background(rng, height, width, shot.style.backgrounds)
@@ -112,20 +118,20 @@ def take_picture(stage: Stage, shot: Shot, bodies: Bodies) -> Take:
     owner = np.full((height, width), NOBODY, np.int16)
     points_px = shot.lens.project(bodies.vertices_m)
     window = _window(shot.lens, points_px)
-    raster = _rasterize(stage, window, points_px, bodies.vertices_m[..., 2])
-    depth_m[window], owner[window] = raster.depth, _owners(stage, raster)
-    _draw_people(rng, picture[window], raster, stage, shot, bodies)
+    raster = _rasterize(template, window, points_px, bodies.vertices_m[..., 2])
+    depth_m[window], owner[window] = raster.depth, _owners(template, raster)
+    _draw_people(rng, picture[window], raster, template, shot, bodies)
     hidden = np.zeros((height, width), bool)
     if raster.covered.any() and rng.random() < shot.style.occluder_odds:
         people_box = cv2.boundingRect((owner != NOBODY).astype(np.uint8))
         hidden = scene.draw_occluders(rng, picture, people_box, shot.style.backgrounds == "loud")
     owner[hidden] = NOBODY
     shot.path.write_bytes(scene.jpeg_bytes(rng, scene.expose(rng, picture)))
-    return _annotate(stage, shot, bodies, depth_m, owner, hidden)
+    return _annotate(template, shot, bodies, depth_m, owner, hidden)
 
 
 def _window(lens: Lens, points_px: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the picture that hold the people, for speed."""
+    """The rows and columns that hold the people: nothing else has to be rasterised."""
     x, y = points_px[..., 0], points_px[..., 1]
     frame = (lens.width, lens.height)
     left, top = np.clip(np.floor([x.min(), y.min()]).astype(int), 0, frame)
@@ -134,42 +140,42 @@ def _window(lens: Lens, points_px: np.ndarray) -> tuple[slice, slice]:
 
 
 def _rasterize(
-    stage: Stage, window: tuple[slice, slice], points_px: np.ndarray, depth_m: np.ndarray
+    template: BodyTemplate, window: tuple[slice, slice], points_px: np.ndarray, depth_m: np.ndarray
 ) -> Raster:
     num_people, num_vertices, _ = points_px.shape
     rows, columns = window
     inside_px = points_px - (columns.start, rows.start)
     vertices_px = np.concatenate([inside_px, depth_m[..., None]], axis=-1).reshape(-1, 3)
     shift = np.arange(num_people)[:, None, None] * num_vertices
-    faces = (stage.body.faces[None] + shift).reshape(-1, 3)
+    faces = (template.body.faces[None] + shift).reshape(-1, 3)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     return rasterize(vertices_px, faces, height, width, cull=True)
 
 
-def _owners(stage: Stage, raster: Raster) -> np.ndarray:
+def _owners(template: BodyTemplate, raster: Raster) -> np.ndarray:
     """(H, W) index of the person whom each pixel shows."""
-    return np.where(raster.covered, raster.face_id // len(stage.body.faces), NOBODY)
+    return np.where(raster.covered, raster.face_id // len(template.body.faces), NOBODY)
 
 
 def _draw_people(
     rng: np.random.Generator,
     picture: np.ndarray,
     raster: Raster,
-    stage: Stage,
+    template: BodyTemplate,
     shot: Shot,
-    bodies: Bodies,
+    bodies: PosedBodies,
 ) -> None:
     """Paints and lights the people, in place."""
     light = _sample_light(rng)
-    owners, faces = _owners(stage, raster), stage.body.faces
-    for index, (figure, vertices) in enumerate(zip(shot.figures, bodies.vertices_m, strict=True)):
+    owners, faces = _owners(template, raster), template.body.faces
+    for index, (posed, vertices) in enumerate(zip(shot.people, bodies.vertices_m, strict=True)):
         outfit = sample_outfit(rng)
         own = owners == index
         face_ids = raster.face_id[own] % len(faces)
         seen = faces[np.flatnonzero(np.bincount(face_ids, minlength=1))]
-        attributes = np.hstack([stage.body.v_template, vertex_normals(vertices, seen)])
+        attributes = np.hstack([template.body.v_template, vertex_normals(vertices, seen)])
         points = np.einsum("pk,pkc->pc", raster.barycentric[own], attributes[faces[face_ids]])
-        colour = paint(points[:, :3], stage.marks, figure.person, outfit)
+        colour = paint(points[:, :3], template.marks, posed.character, outfit)
         picture[own] = np.clip(255 * colour * _shade(points[:, 3:], light), 0, 255)
 
 
@@ -187,21 +193,21 @@ def _shade(normals: np.ndarray, light: tuple[np.ndarray, float]) -> np.ndarray:
 
 
 def _annotate(
-    stage: Stage,
+    template: BodyTemplate,
     shot: Shot,
-    bodies: Bodies,
+    bodies: PosedBodies,
     depth_m: np.ndarray,
     owner: np.ndarray,
     hidden: np.ndarray,
-) -> Take:
+) -> GroundTruth:
     count = shot.num_annotated
     joints_m = bodies.joints_m[:count]
     joints_px = shot.lens.project(joints_m)
     crowd = owner >= count
-    return Take(
+    return GroundTruth(
         joints_m=joints_m,
         joints_px=joints_px,
-        visible=visible_joints(joints_m, joints_px, depth_m, hidden, stage.depth_tolerance_m),
+        visible=visible_joints(joints_m, joints_px, depth_m, hidden, template.depth_tolerance_m),
         silhouettes=tuple(trace_silhouette(owner == index) for index in range(count)),
         crowd=(trace_silhouette(crowd), run_lengths(crowd)) if crowd.any() else None,
     )

@@ -101,7 +101,7 @@ def face_camera(pose: np.ndarray, yaw_deg: float, view: View) -> np.ndarray:
     return np.concatenate([(turned * Rotation.from_rotvec(pose[:3])).as_rotvec(), pose[3:]])
 
 
-def place(rng: np.random.Generator, lens: Lens, style: SceneStyle) -> np.ndarray:
+def sample_pelvis(rng: np.random.Generator, lens: Lens, style: SceneStyle) -> np.ndarray:
     """Where the pelvis is, (3,) metres in the camera frame, so that the person is mostly seen."""
     size_px = rng.uniform(*style.person_px)
     frame = np.array([lens.width, lens.height], np.float64)

@@ -1,4 +1,4 @@
-"""Plans pictures: who stands where, in which pose, before which camera."""
+"""Plans pictures: who stands where, in which pose, in front of which camera."""
 
 from __future__ import annotations
 
@@ -8,88 +8,88 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords_tools.standin.characters import Person, sample_people
+from tfrecords_tools.standin.characters import Character, sample_characters
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
-from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, place
+from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, sample_pelvis
 
 CAST_SIZE = 64
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A person in a picture: pose (72,) in the camera frame, pelvis (3,) in metres there."""
+class PosedCharacter:
+    """A character in a picture: pose (72,) and pelvis (3,), metres, both in the camera frame."""
 
-    person: Person
+    character: Character
     pose: np.ndarray
     pelvis_m: np.ndarray
 
 
 @dataclass(frozen=True)
 class Shot:
-    """The order for one picture.
+    """The plan of one picture.
 
     Attributes:
         path: file to write, a JPEG.
-        seed: of clothes, light, background, occluders, sensor.
-        figures: the people to annotate; those after `num_annotated` form a distant crowd.
+        seed: decides clothes, light, background, occluders and sensor noise.
+        people: who is in it; those after the first `num_annotated` are a distant crowd.
     """
 
     path: Path
     seed: tuple[int, ...]
     lens: Lens
-    figures: tuple[Figure, ...]
+    people: tuple[PosedCharacter, ...]
     style: SceneStyle
     num_annotated: int
 
 
 @dataclass(frozen=True)
-class Company:
-    """People and poses of one part of a dataset.
+class Cast:
+    """Characters and poses of one part of a dataset.
 
     Attributes:
-        cast: the people; nobody belongs to two companies.
-        poses: (N, 72) poses that face +z, one for each figure to come.
+        characters: they belong to this cast only.
+        poses: (N, 72) poses that face +z, one for each person of the pictures to come.
     """
 
-    cast: Sequence[Person]
+    characters: Sequence[Character]
     poses: np.ndarray
 
 
-def gather(rng: np.random.Generator, num_figures: int, held_out: bool) -> Company:
-    """A cast of up to 64 people, and poses: from the reserved key poses where `held_out`."""
-    poses = dofs_to_pose(sample_dofs(rng, num_figures, held_out))
-    return Company(sample_people(rng, min(CAST_SIZE, num_figures)), poses)
+def sample_cast(rng: np.random.Generator, num_poses: int, held_out: bool) -> Cast:
+    """Up to 64 characters, and poses: built on the reserved key poses if `held_out`."""
+    poses = dofs_to_pose(sample_dofs(rng, num_poses, held_out))
+    return Cast(sample_characters(rng, min(CAST_SIZE, num_poses)), poses)
 
 
 def sample_view(rng: np.random.Generator, style: SceneStyle) -> View:
-    """A camera in the hand: tilted, a little rolled."""
+    """A hand-held camera: tilted, and rolled a little."""
     return View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 4.0))
 
 
-def stand_before(
+def pose_character(
     rng: np.random.Generator,
-    company: Company,
+    cast: Cast,
     index: int,
     view: View,
     pelvis_m: np.ndarray,
     style: SceneStyle,
-) -> Figure:
-    """Somebody of the company in its pose number `index`, turned towards the camera."""
+) -> PosedCharacter:
+    """One of the cast, drawn at random, in the cast's pose `index` and turned to the camera."""
     yaw = rng.uniform(-style.max_yaw_deg, style.max_yaw_deg)
-    person = company.cast[int(rng.integers(len(company.cast)))]
-    return Figure(person, face_camera(company.poses[index], yaw, view), pelvis_m)
+    character = cast.characters[int(rng.integers(len(cast.characters)))]
+    return PosedCharacter(character, face_camera(cast.poses[index], yaw, view), pelvis_m)
 
 
 def portrait(
     rng: np.random.Generator,
     path: Path,
     seed: tuple[int, ...],
-    company: Company,
+    cast: Cast,
     index: int,
     lens: Lens,
     view: View,
     style: SceneStyle,
 ) -> Shot:
-    """A shot of one person of the company, in its pose number `index`."""
-    figure = stand_before(rng, company, index, view, place(rng, lens, style), style)
-    return Shot(path, seed, lens, (figure,), style, num_annotated=1)
+    """A shot of one of the cast, in the cast's pose `index`."""
+    posed = pose_character(rng, cast, index, view, sample_pelvis(rng, lens, style), style)
+    return Shot(path, seed, lens, (posed,), style, num_annotated=1)

@@ -77,7 +77,7 @@ def test_people_are_placed_in_the_picture_unless_cut_on_purpose():
 
     def overhang(truncation_odds):
         style = SceneStyle(truncation_odds=truncation_odds)
-        pelvises = np.array([scene.place(rng, lens, style) for _ in range(200)])
+        pelvises = np.array([scene.sample_pelvis(rng, lens, style) for _ in range(200)])
         size = 400.0 * scene.BODY_HEIGHT_M / pelvises[:, 2]
         offset = np.abs(lens.project(pelvises) - 159.5)
         return np.max(offset + np.outer(size, (0.35, 0.5)) - 160, axis=1)
