@@ -24,27 +24,6 @@ def encoded(image, suffix=".jpg"):
     return cv2.imencode(suffix, image[..., ::-1])[1].tobytes()
 
 
-@pytest.mark.parametrize("box", BOXES)
-@pytest.mark.parametrize("height_width", [(260, 311), (1203, 700)])
-def test_crop_has_the_same_bytes_as_outside_the_graph(box, height_width):
-    image = picture(0, *height_width)
-    crop, center_px, scale = crop_graph.crop_box(image, np.array(box, np.float32))
-    expected, cut_box = crop_image(image, box_from_xywh(*box))
-    np.testing.assert_array_equal(crop, expected)
-    np.testing.assert_allclose(center_px, cut_box.center_px)
-    assert float(scale) == pytest.approx(cut_box.scale)
-
-
-@pytest.mark.parametrize("input_size", [64, 96, 112, 224, 256])
-def test_network_input(input_size):
-    crop = crop_image(picture(), box_from_xywh(*BOXES[0]))[0]
-    difference = np.abs(
-        crop_graph.network_input(crop, input_size) - network_input(crop, input_size)
-    )
-    assert difference.max() <= 2.01 / 255  # a grey level, where cv2 rounds the other way
-    assert (difference > 1e-3).mean() < (0.01 if input_size <= 224 else 0.5)
-
-
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_decoding_gives_the_bytes_that_prediction_sees(suffix):
     file = encoded(picture(), suffix)

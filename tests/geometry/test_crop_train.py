@@ -1,12 +1,10 @@
-"""The training crop against the original's numbers; the compiled samples against the graph's."""
+"""The training crop against the original's numbers, its windows and its memory."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
@@ -78,20 +76,6 @@ def test_only_the_window_is_decoded_and_the_crop_is_that_of_the_whole_picture(in
         positions = np.meshgrid(*cross, indexing="ij")
         expected = [map_coordinates(whole[..., c], positions, order=1) for c in range(3)]
         np.testing.assert_allclose((image + 1) * 127.5, np.stack(expected, -1), atol=1e-3)
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**31))
-@settings(max_examples=50, deadline=None)
-def test_the_compiled_samples_are_those_of_the_graph(height, width, size, seed):
-    rng = np.random.default_rng(seed)
-    windows = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
-    last = np.array([height - 1, width - 1])[:, None, None]
-    # Both ends are reached; columns descend where a picture is mirrored.
-    shares = np.concatenate([rng.uniform(0, 1, (2, 2, size)), [[[0], [1]]] * 2], axis=2)
-    rows, columns = (shares * last).astype(np.float32)
-    expected = sample_in_graph([tf.constant(window) for window in windows], rows, columns)
-    found = BatchSampler().sample(rows, columns, *windows)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_batch_that_is_held_keeps_its_pixels_and_a_freed_one_lends_its_memory():

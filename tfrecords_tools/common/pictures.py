@@ -19,7 +19,7 @@ from PIL import Image
 
 from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
-from hmr.geometry.crop import crop_rule
+from hmr.geometry.crop import crop_rule, scaled_size
 from tfrecords_tools.common.jobs import SampleError
 
 JPEG_QUALITY = 95
@@ -185,9 +185,7 @@ def cut_person(
     Raises:
         SampleError: unusable labels, or the window lies outside the picture.
     """
-    size = np.array(image.shape[1::-1])
-    resized = np.maximum(np.floor(size * scale), 1)
-    factors = resized / size
+    resized, factors = scaled_size(np.array(image.shape[1::-1]), scale)
     center = labels.middle_px() * factors
     if whole_center:
         center = np.round(center)
@@ -195,7 +193,7 @@ def cut_person(
     end = np.minimum((center + margin_px).astype(int), resized.astype(int))
     if (end <= start).any():
         raise SampleError("person outside the picture", labels.name)
-    window = _scaled_window(image, resized.astype(int), start, end)
+    window = scaled_window(image, resized.astype(int), start, end)
     keypoints = np.asarray(labels.keypoints2d_px, np.float64) * factors - start
     return Person(
         encoded=encode(window),
@@ -213,10 +211,13 @@ def cut_person(
     )
 
 
-def _scaled_window(
+def scaled_window(
     image: np.ndarray, resized: np.ndarray, start: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
-    """Pixels start..end (x, y) of the resized picture; enlarged, only they are computed."""
+    """Pixels start..end (x, y) of the picture resized by OpenCV, (H, W, 3) uint8.
+
+    Enlarged pictures may be huge, so that only the window is computed: up to two grey levels off.
+    """
     if (resized <= image.shape[1::-1]).all():
         smaller = cv2.resize(image, resized.tolist(), interpolation=cv2.INTER_LINEAR)
         return smaller[start[1] : end[1], start[0] : end[0]]

@@ -1,9 +1,6 @@
-"""From a stored picture to the network's input: scale, shift, crop and flip in one warp.
+"""From a parsed record to a training sample: random shift, scale and flip, and their labels.
 
-The geometry is the original's, to the pixel: the picture is scaled to a whole number of pixels,
-the jittered centre truncated to whole pixels, and the 224-pixel crop about it repeats the edge.
-The original resizes the whole picture and then crops; one warp samples the same positions with the
-same bilinear rule (TF1's: destination pixel i reads source position i / factor).
+The picture's part is `hmr.geometry.crop_train`'s.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
     """Turns a parsed record into what the network and its losses take.
 
     Args:
-        person: of `reading.parse_person`.
+        person: of `hmr.data.records.parse_person`.
         jitter: the draw for this sample.
         input_size: side S of the network's input; the 224-pixel crop is scaled to it.
     Returns:

@@ -176,7 +176,7 @@ def evaluation_dataset(
 
     Returns:
         dataset of dicts: the images and labels of `training_dataset`, and every key of
-        `reading.parse_person_for_evaluation` but the encoded picture. The last batch may be
+        `hmr.data.records.parse_person_for_evaluation` but the encoded picture. The last batch may be
         smaller.
     """
 

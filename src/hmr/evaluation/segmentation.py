@@ -20,7 +20,8 @@ from hmr.evaluation.meshes import Meshes, in_batches
 from hmr.evaluation.parts import PARTS
 from hmr.evaluation.samples import PixelCounts, Truth
 from hmr.files.images import MAX_PIXELS
-from hmr.geometry.crop import CROP_SIZE
+from hmr.geometry.camera import camera_in_picture
+from hmr.geometry.crop import box_from_record
 from hmr.rendering.rasterise import rasterize
 
 FOLDER = Path("data") / "lsp"
@@ -97,13 +98,9 @@ def place_in_picture(
     Args:
         vertices_m: camera's axes.
         camera: (3,) s, tx, ty of the crop.
-        center_px: (2,) x, y of the crop's centre; the crop is cut without scaling.
+        center_px: (2,) x, y of the record's centre.
     """
-    half = CROP_SIZE / 2
-    placed = half * camera[0] * np.asarray(vertices_m, np.float64)
-    origin = np.trunc(center_px) - CROP_SIZE // 2
-    placed[:, :2] += half * (camera[0] * camera[1:3] + 1.0) + origin
-    return placed
+    return camera_in_picture(camera, box_from_record(center_px)).project(vertices_m)
 
 
 def label_map(

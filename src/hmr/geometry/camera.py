@@ -82,9 +82,14 @@ def weak_perspective_px(camera: np.ndarray, box: CropBox) -> WeakCamera:
     Raises:
         UserError: the camera's scale is not positive, so that nothing can be placed.
     """
-    scale, shift = float(camera[0]), np.asarray(camera[1:3], np.float64)
-    if not np.isfinite(camera).all() or scale < _SMALLEST_SCALE:
+    if not np.isfinite(camera).all() or camera[0] < _SMALLEST_SCALE:
         raise UserError(f"camera [s, tx, ty] = {np.asarray(camera).tolist()} shows no body: s <= 0")
+    return camera_in_picture(camera, box)
+
+
+def camera_in_picture(camera: np.ndarray, box: CropBox) -> WeakCamera:
+    """`weak_perspective_px` of any camera: one whose scale is negative turns bodies inside out."""
+    scale, shift = float(camera[0]), np.asarray(camera[1:3], np.float64)
     per_metre = scale * CROP_SIZE / 2
     return WeakCamera(per_metre / box.scale, box.to_image(per_metre * shift + CROP_SIZE / 2))
 

@@ -18,7 +18,7 @@ from hmr.errors import UserError
 CROP_SIZE = 224
 PERSON_DIAGONAL_PX = 150.0
 # cv2.resize's bilinear interpolation of bytes: weights have 11 bits, sums are cut to 18 + 11 bits.
-_WEIGHT_ONE = 2048
+WEIGHT_ONE = 1 << 11
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def to_normalized(crop_px: Any, size: int = CROP_SIZE) -> Any:
 def from_normalized(normalized: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
     """The network's coordinates (-1 to 1, y down) -> crop pixels."""
     return (np.asarray(normalized) + 1.0) * (size / 2)
+
+
+def normalize_pixels(pixels: Any) -> Any:
+    """Grey levels 0 to 255 (float32, NumPy or TensorFlow) -> the network's -1 to 1."""
+    return 2.0 * (pixels / 255.0 - 0.5)
 
 
 def crop_rule(low: Any, high: Any) -> tuple[Any, Any]:
@@ -128,6 +133,30 @@ def box_from_image(height: int, width: int) -> CropBox:
     return CropBox(center, CROP_SIZE / max(height, width))
 
 
+def box_from_record(center_px: np.ndarray) -> CropBox:
+    """The box that evaluation cuts out of a stored picture, and training where it does not jitter.
+
+    The picture is stored at the right scale; as in the original, the centre is cut to whole pixels.
+
+    Args:
+        center_px: (2,) x, y of the record's centre.
+    """
+    return CropBox(np.trunc(center_px), 1.0)
+
+
+def scaled_size(size_px: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """A scaled picture has a whole number of pixels, at least one.
+
+    Args:
+        size_px: (2,) x, y.
+        scale: wanted.
+    Returns:
+        the scaled picture's size (2,) float64, and the factors (2,) that this makes of `scale`.
+    """
+    resized = np.maximum(np.floor(size_px * scale), 1)
+    return resized, resized / size_px
+
+
 def crop_image(
     image: np.ndarray, box: CropBox, size: int = CROP_SIZE
 ) -> tuple[np.ndarray, CropBox]:
@@ -150,8 +179,7 @@ def crop_image(
         part in the resized picture's size.
     """
     height, width = image.shape[:2]
-    resized = np.maximum(np.floor(np.array([width, height]) * box.scale), 1)
-    factors = resized / (width, height)
+    resized, factors = scaled_size(np.array([width, height]), box.scale)
     middle = np.round(box.center_px * factors)
     columns = _taps(width, resized[0], middle[0] - size // 2, size)
     rows = _taps(height, resized[1], middle[1] - size // 2, size)
@@ -166,7 +194,7 @@ def _taps(
     target = np.clip(start + np.arange(size), 0, resized_length - 1)
     source = (target + 0.5) * (length / resized_length) - 0.5
     lower = np.floor(source)
-    weight = np.rint((source - lower) * _WEIGHT_ONE).astype(np.int64)
+    weight = np.rint((source - lower) * WEIGHT_ONE).astype(np.int64)
     below, above = (np.clip(lower + k, 0, length - 1).astype(np.intp) for k in (0, 1))
     return below, above, weight
 
@@ -179,11 +207,11 @@ def _interpolate_bytes(
     left, right, across = columns
     across = across[None, :, None]
     top, bottom = (
-        image[np.ix_(row, left)] * (_WEIGHT_ONE - across) + image[np.ix_(row, right)] * across
+        image[np.ix_(row, left)] * (WEIGHT_ONE - across) + image[np.ix_(row, right)] * across
         for row in rows[:2]
     )
     down = rows[2][:, None, None]
-    upper = ((_WEIGHT_ONE - down) * (top >> 4)) >> 16
+    upper = ((WEIGHT_ONE - down) * (top >> 4)) >> 16
     lower = (down * (bottom >> 4)) >> 16
     return ((upper + lower + 2) >> 2).astype(np.uint8)
 
@@ -197,4 +225,4 @@ def network_input(crop: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
         crop = cv2.resize(
             crop, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         )
-    return (2.0 * (crop.astype(np.float32) / 255.0 - 0.5)).astype(np.float32)
+    return normalize_pixels(crop.astype(np.float32))

@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from hmr.files.images import MAX_PIXELS
-from hmr.geometry.crop import CROP_SIZE, crop_rule
+from hmr.geometry.crop import CROP_SIZE, WEIGHT_ONE, crop_rule, normalize_pixels
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_WEIGHT_BITS = 11
 _CHANNELS = 3
 # Beyond these the outputs in pixels would leave float32's range.
 _SCALES = (1e-6, 1e5)
@@ -117,7 +116,7 @@ def network_input(crop: tf.Tensor, input_size: int) -> tf.Tensor:
     if input_size != CROP_SIZE:
         weights = tf.constant(resampling_weights(input_size))
         pixels = tf.floor(tf.einsum("ij,jkc,lk->ilc", weights, pixels, weights) + 0.5)
-    return 2.0 * (pixels / 255.0 - 0.5)
+    return normalize_pixels(pixels)
 
 
 def resampling_weights(input_size: int) -> np.ndarray:
@@ -145,7 +144,7 @@ def _taps(length: tf.Tensor, resized: tf.Tensor, start: tf.Tensor) -> tuple[tf.T
     target = tf.clip_by_value(start + tf.range(CROP_SIZE, dtype=tf.float64), 0.0, resized - 1.0)
     source = (target + 0.5) * (length / resized) - 0.5
     lower = tf.floor(source)
-    weight = tf.cast(tf.round((source - lower) * 2**_WEIGHT_BITS), tf.int32)
+    weight = tf.cast(tf.round((source - lower) * WEIGHT_ONE), tf.int32)
     below, above = (
         tf.cast(tf.clip_by_value(lower + step, 0.0, length - 1.0), tf.int32) for step in (0.0, 1.0)
     )
@@ -159,7 +158,6 @@ def _interpolate(
     left, right, across = columns
     # Flat lines of colours: TensorFlow is slow where a factor repeats along the last dimension.
     across = tf.repeat(across, _CHANNELS)[None]
-    one = 2**_WEIGHT_BITS
 
     def line(row: tf.Tensor) -> tf.Tensor:
         pixels = tf.gather(image, row)
@@ -167,10 +165,10 @@ def _interpolate(
             tf.reshape(tf.cast(tf.gather(pixels, each, axis=1), tf.int32), (CROP_SIZE, -1))
             for each in (left, right)
         )
-        return tf.bitwise.right_shift(near * (one - across) + far * across, 4)
+        return tf.bitwise.right_shift(near * (WEIGHT_ONE - across) + far * across, 4)
 
     down = rows[2][:, None]
-    upper = tf.bitwise.right_shift((one - down) * line(rows[0]), 16)
+    upper = tf.bitwise.right_shift((WEIGHT_ONE - down) * line(rows[0]), 16)
     lower = tf.bitwise.right_shift(down * line(rows[1]), 16)
     crop = tf.cast(tf.bitwise.right_shift(upper + lower + 2, 2), tf.uint8)
     return tf.reshape(crop, (CROP_SIZE, CROP_SIZE, _CHANNELS))
