@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -29,8 +30,12 @@ def initial_theta(pose: np.ndarray, beta: np.ndarray) -> np.ndarray:
     return np.concatenate([MEAN_CAMERA, turned, beta]).astype(np.float32)
 
 
+@keras.saving.register_keras_serializable("hmr")
 class Regressor(keras.layers.Layer):
     """[phi, Theta_t] -> FC -> FC -> delta; Theta_{t+1} = Theta_t + delta, weights shared.
+
+    What phi adds to the first layer is the same in every iteration. Computing it once saved nothing
+    that shows: 34.5 instead of 34.3 ms for a training step of the demo's model (batch 32, CPU).
 
     Args:
         num_features: length F of phi.
@@ -45,7 +50,7 @@ class Regressor(keras.layers.Layer):
     def __init__(
         self,
         num_features: int,
-        theta0: np.ndarray,
+        theta0: np.ndarray | Sequence[float],
         iterations: int = 3,
         hidden_units: int = 1024,
         dropout: float = 0.5,
@@ -64,6 +69,14 @@ class Regressor(keras.layers.Layer):
             dropout, seed=None if seed is None else seed + 1, dtype=policy
         )
         start = np.asarray(theta0, np.float32).reshape(1, NUM_THETA)
+        self._arguments = {
+            "num_features": num_features,
+            "theta0": start[0].tolist(),
+            "iterations": iterations,
+            "hidden_units": hidden_units,
+            "dropout": dropout,
+            "seed": seed,
+        }
         self.mean_theta = self.add_weight(
             shape=(1, NUM_THETA),
             initializer=lambda shape, dtype=None: ops.cast(start, dtype or "float32"),
@@ -87,23 +100,22 @@ class Regressor(keras.layers.Layer):
 
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """Features (B, F) to the estimates of every iteration, (B, T, 85) float32."""
-        batch, estimates = ops.shape(features)[0], []
-        theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (batch, 1))
-        # fc1 sees [phi, Theta]; what phi adds is the same in every iteration.
-        kernel = ops.convert_to_tensor(self.fc1.kernel)
-        of_features, of_theta = ops.split(kernel, [features.shape[-1]], axis=0)
-        of_phi = ops.matmul(features, of_features) + self.fc1.bias
-        # One each: TensorFlow adds up gradients of a shared tensor in an order that varies.
-        for seen in ops.unstack(ops.repeat(of_phi[None], self.iterations, axis=0)):
-            theta = theta + self._delta(seen, theta, of_theta, training)
+        theta = ops.tile(ops.convert_to_tensor(self.mean_theta), (ops.shape(features)[0], 1))
+        estimates = []
+        for _ in range(self.iterations):
+            theta = theta + self._delta(features, theta, training)  # (B, 85)
             estimates.append(theta)
-        return ops.stack(estimates, axis=1)
+        return ops.stack(estimates, axis=1)  # (B, T, 85)
 
-    def _delta(self, seen: Tensor, theta: Tensor, of_theta: Tensor, training: bool) -> Tensor:
-        hidden = ops.relu(seen + ops.matmul(ops.cast(theta, seen.dtype), of_theta))
-        hidden = self.dropout1(hidden, training=training)
+    def _delta(self, features: Tensor, theta: Tensor, training: bool) -> Tensor:
+        state = ops.concatenate([features, ops.cast(theta, features.dtype)], axis=-1)  # (B, F + 85)
+        hidden = self.dropout1(self.fc1(state), training=training)
         hidden = self.dropout2(self.fc2(hidden), training=training)
         return ops.cast(self.fc3(hidden), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, of which Keras saves and copies the layer."""
+        return super().get_config() | self._arguments
 
 
 def _dense(
