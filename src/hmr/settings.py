@@ -22,6 +22,9 @@ Settings = TypeVar("Settings")
 class ModelSpec:
     """Everything that decides the model's structure.
 
+    A field that is added must have as its default what models did before: folders that were
+    written without it are read with that.
+
     Attributes:
         encoder: a key of `hmr.network.encoders.ENCODERS`.
         input_size: side of the input image, px.

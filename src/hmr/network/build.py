@@ -9,7 +9,7 @@ from hmr.body.library import open_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.network.discriminator import Discriminator
-from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
 from hmr.settings import ModelSpec
@@ -40,12 +40,10 @@ def build_model(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision must be one of {PRECISIONS}. Received: {precision!r}.")
-    if spec.encoder not in ENCODERS:
-        raise UserError(f"encoder must be one of {sorted(ENCODERS)}. Received: {spec.encoder!r}.")
     keras.utils.set_random_seed(seed)
     encoder = build_encoder(spec.encoder, spec.input_size, precision, synchronized_norm)
     regressor = Regressor(
-        ENCODERS[spec.encoder].num_features,
+        encoder.output_shape[-1],
         initial_theta(np.zeros(72), np.zeros(10)) if theta0 is None else theta0,
         spec.iterations,
         spec.hidden_units,
@@ -54,4 +52,4 @@ def build_model(
         dtype=precision,
     )
     discriminator = Discriminator(spec.discriminator_units) if with_discriminator else None
-    return HMR(encoder, regressor, SMPL(open_body(spec.body)), discriminator)
+    return HMR(encoder, regressor, SMPL(open_body(spec.body), spec.body), discriminator)

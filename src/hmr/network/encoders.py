@@ -1,99 +1,68 @@
-"""ResNet v2 (He et al. 2016, "Identity mappings") as TF-Slim builds it.
+"""Image encoders by name, and the paper's: ResNet v2 (He et al. 2016) as TF-Slim builds it.
 
-Three details differ from `keras.applications.ResNet50V2` and decide whether the original's weights
-give the original's features: the 3x3/2 max-pool pads like TensorFlow's "SAME" (right and bottom
-first), BatchNorm's epsilon is 1e-5 and its decay 0.997.
+Three details of TF-Slim's differ from `keras.applications.ResNet50V2` and decide whether the
+original's weights give the original's features: the 3x3/2 max-pool pads like TensorFlow's "SAME"
+(right and bottom first), batch norm's epsilon is 1e-5 and its decay 0.997.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from hmr.errors import UserError
 from hmr.tensor import Tensor
 
 BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
+BATCH_VARIANCES = ("biased", "corrected")
 # TF-Slim's variance scaling draws from a truncated normal of variance 1.3 * 2 / fan_in;
 # Keras divides by the exact 0.8796 instead of 1 / sqrt(1.3).
 _KERAS_TRUNCATION = 0.87962566103423978
 _CONV_INIT_SCALE = 2.0 * 1.3 * _KERAS_TRUNCATION**2
 
 
-@dataclass(frozen=True)
-class ResNetSpec:
-    """A bottleneck ResNet v2.
+def resnet_v2(
+    input_size: int, units: tuple[int, ...], width: int, stem: int, expansion: int = 4
+) -> keras.Model:
+    """A bottleneck ResNet v2 with fresh weights: images (B, S, S, 3) to features (B, F).
 
-    Attributes:
-        units: residual units of the four blocks.
+    Args:
+        input_size: S, pixels.
+        units: residual units of each block.
         width: channels of the first block's bottleneck; they double from block to block.
         stem: channels of the 7x7/2 root convolution.
         expansion: output channels of a unit, in multiples of its bottleneck's.
+    Returns:
+        F is expansion * width * 2^(number of blocks - 1): 2048 for ResNet-50.
     """
+    images = keras.Input((input_size, input_size, 3), name="images")
+    net = _conv_same(images, stem, 7, 2, "conv1", use_bias=True)  # (B, S/2, S/2, stem)
+    net = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(net)  # (B, S/4, S/4, stem)
+    for index, num_units in enumerate(units):  # (B, S/8, ...), (B, S/16, ...), (B, S/32, ...) twice
+        last_block = index == len(units) - 1
+        for unit in range(1, num_units + 1):
+            stride = 2 if unit == num_units and not last_block else 1
+            name = f"block{index + 1}_unit_{unit}"
+            net = _bottleneck(net, width * 2**index, expansion, stride, name)
+    net = _norm_relu(net, "postnorm")
+    features = layers.GlobalAveragePooling2D(name="pool5")(net)  # (B, F)
+    return keras.Model(images, features, name="encoder")
 
-    units: tuple[int, ...]
-    width: int
-    stem: int
-    expansion: int = 4
 
-    @property
-    def num_features(self) -> int:
-        """Length of the feature vector phi."""
-        return self.expansion * self.width * 2 ** (len(self.units) - 1)
-
-
-ENCODERS = {
-    "resnet50_v2": ResNetSpec(units=(3, 4, 6, 3), width=64, stem=64),
-    # Small ones for demos and tests on a CPU: channels in multiples of 16, which its kernels like.
-    "resnet14_v2_narrow": ResNetSpec(units=(1, 1, 1, 1), width=32, stem=16, expansion=2),
+# Name -> function of the input size S that builds a model with fresh weights from images
+# (B, S, S, 3), RGB in [-1, 1], to features (B, F). F is read from the model.
+ENCODERS: dict[str, Callable[[int], keras.Model]] = {
+    "resnet50_v2": functools.partial(resnet_v2, units=(3, 4, 6, 3), width=64, stem=64),
+    # Small, for demos and tests on a CPU: channels in multiples of 16, which its kernels like.
+    "resnet14_v2_narrow": functools.partial(
+        resnet_v2, units=(1, 1, 1, 1), width=32, stem=16, expansion=2
+    ),
 }
-
-
-BATCH_VARIANCES = ("biased", "corrected")
-
-
-class BatchNormalization(layers.BatchNormalization):
-    """Batch norm of TF-Slim's ResNet, under Keras's own name, as weight files have it.
-
-    Attributes:
-        batch_variance: which variance of a batch the moving average is fed: "biased", that of
-            TF 1.3 and Keras 3, or "corrected", N / (N - 1) of it, that of the fused kernel which
-            TF-Slim uses from TF 1.4 on. Outputs in training are the same.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, **kwargs)
-        self.batch_variance = BATCH_VARIANCES[0]
-
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        """As Keras's layer."""
-        if self.batch_variance == "biased" or not (training and self.trainable):
-            return super().call(inputs, training=training, mask=mask)
-        before = ops.copy(self.moving_variance)
-        outputs = super().call(inputs, training=training, mask=mask)
-        fed = self.moving_variance - self.momentum * before
-        batch, *sizes = ops.shape(inputs)[:-1]
-        count = ops.cast(batch, "float32") * math.prod(sizes)
-        self.moving_variance.assign(self.moving_variance + fed / (count - 1.0))
-        return outputs
-
-
-def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
-    """Chooses what the moving variances of an encoder are fed, see `BatchNormalization`.
-
-    Raises:
-        ValueError: it is not one of `BATCH_VARIANCES`.
-    """
-    if batch_variance not in BATCH_VARIANCES:
-        raise ValueError(
-            f"batch_variance must be one of {BATCH_VARIANCES}. Received: {batch_variance!r}."
-        )
-    for layer in encoder.layers:
-        if isinstance(layer, BatchNormalization):
-            layer.batch_variance = batch_variance
 
 
 def build_encoder(
@@ -107,35 +76,61 @@ def build_encoder(
         precision: Keras's dtype policy of every layer.
         synchronized_norm: take batch statistics over all replicas (TensorFlow only).
     Raises:
-        ValueError: `name` is not in the table.
+        UserError: `name` is not in the table.
+        ValueError: its function builds a model of other shapes.
     """
     if name not in ENCODERS:
-        raise ValueError(f"encoder must be one of {sorted(ENCODERS)}. Received: {name!r}.")
+        raise UserError(f"encoder must be one of {sorted(ENCODERS)}. Received: {name!r}.")
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        encoder = _resnet(ENCODERS[name], input_size)
+        encoder = ENCODERS[name](input_size)
     finally:
         keras.config.set_dtype_policy(previous)
-    for layer in encoder.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.synchronized = synchronized_norm
+    shapes = encoder.input_shape, encoder.output_shape
+    if shapes[0] != (None, input_size, input_size, 3) or len(shapes[1]) != 2:
+        raise ValueError(f"encoder {name!r} must map (B, S, S, 3) to (B, F). Received: {shapes}.")
+    for layer in _batch_norms(encoder):
+        layer.synchronized = synchronized_norm
     return encoder
 
 
-def _resnet(spec: ResNetSpec, input_size: int) -> keras.Model:
-    images = keras.Input((input_size, input_size, 3), name="images")
-    net = _conv_same(images, spec.stem, 7, 2, "conv1", use_bias=True)
-    net = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(net)
-    for index, num_units in enumerate(spec.units):
-        depth = spec.width * 2**index
-        last_block = index == len(spec.units) - 1
-        for unit in range(1, num_units + 1):
-            stride = 2 if unit == num_units and not last_block else 1
-            net = _bottleneck(net, depth, spec.expansion, stride, f"block{index + 1}_unit_{unit}")
-    net = _norm_relu(net, "postnorm")
-    features = layers.GlobalAveragePooling2D(name="pool5")(net)
-    return keras.Model(images, features, name="encoder")
+def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
+    """Chooses which variance of a batch the moving variances of an encoder are fed.
+
+    Args:
+        encoder: any; outputs in training stay the same.
+        batch_variance: "biased", that of TF 1.3 and Keras 3, or "corrected", N / (N - 1) of it,
+            that of the fused kernel which TF-Slim uses from TF 1.4 on.
+    Raises:
+        ValueError: it is neither.
+    """
+    if batch_variance not in BATCH_VARIANCES:
+        raise ValueError(
+            f"batch_variance must be one of {BATCH_VARIANCES}. Received: {batch_variance!r}."
+        )
+    for layer in _batch_norms(encoder):
+        call = type(layer).call if batch_variance == "biased" else _call_and_correct
+        layer.call = functools.partial(call, layer)
+
+
+def _call_and_correct(layer: Any, inputs: Tensor, training: bool = False, **kwargs: Any) -> Tensor:
+    """As the layer's `call`; the moving variance is then fed N / (N - 1) of what it has been."""
+    before = ops.copy(layer.moving_variance)
+    outputs = type(layer).call(layer, inputs, training=training, **kwargs)
+    if training and layer.trainable:
+        fed = layer.moving_variance - layer.momentum * before
+        batch, *sizes = ops.shape(inputs)[:-1]
+        count = ops.cast(batch, "float32") * math.prod(sizes)
+        layer.moving_variance.assign(layer.moving_variance + fed / (count - 1.0))
+    return outputs
+
+
+def _batch_norms(encoder: keras.Model) -> Iterator[Any]:
+    # Private, as Keras has no public walk into layers that are made of layers.
+    for layer in encoder._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            yield layer
 
 
 def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: str) -> Tensor:
@@ -157,8 +152,10 @@ def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: s
 
 
 def _norm_relu(inputs: Tensor, name: str) -> Tensor:
-    norm = BatchNormalization(name=name)(inputs)
-    return layers.ReLU(name=f"{name}_relu")(norm)
+    norm = layers.BatchNormalization(
+        momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, name=name
+    )
+    return layers.ReLU(name=f"{name}_relu")(norm(inputs))
 
 
 def _conv(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from hmr.errors import UserError
 from hmr.network.discriminator import Discriminator
-from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.network.encoders import build_encoder
 from hmr.network.regressor import NUM_THETA, Regressor
 from hmr.original import tf1_names
 from hmr.original.tf1_names import Tf1Source
@@ -160,11 +160,10 @@ class Network:
     def of(cls, layout: Layout) -> Network:
         """Builds the parts of a layout."""
         spec = ModelSpec()
-        num_features = ENCODERS[spec.encoder].num_features
-        theta0 = np.zeros(NUM_THETA)
+        encoder, theta0 = build_encoder(spec.encoder, spec.input_size), np.zeros(NUM_THETA)
         return cls(
-            build_encoder(spec.encoder, spec.input_size),
-            Regressor(num_features, theta0) if layout.with_regressor else None,
+            encoder,
+            Regressor(encoder.output_shape[-1], theta0) if layout.with_regressor else None,
             Discriminator() if layout.with_discriminator else None,
         )
 
