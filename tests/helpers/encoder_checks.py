@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.network import made_batch
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
 from hmr.network.encoders import build_encoder, set_batch_variance
 from hmr.network.hmr import HMR
+from hmr.settings import ModelSpec
 from hmr.training.losses import Criterion
 
 

@@ -6,8 +6,9 @@ import keras
 import pytest
 
 from hmr.errors import UserError
-from hmr.network.build import ModelSpec, build_model
+from hmr.network.build import build_model
 from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.settings import ModelSpec
 from tests.helpers import encoder_checks
 from tests.helpers.encoder_checks import EncoderCase
 

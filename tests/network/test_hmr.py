@@ -10,9 +10,7 @@ import pytest
 import tensorflow as tf
 
 from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
-from hmr.errors import UserError
 from hmr.network.build import build_model
-from hmr.network.checkpoint import load_model, save_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec
@@ -138,23 +136,6 @@ def test_training_uses_batch_statistics_and_evaluation_moving_ones(model, batche
     images = next(iter(batches))["images"]
     assert np.abs(model(images)["theta"] - model(images, training=True)["theta"]).max() > 1e-6
     np.testing.assert_array_equal(model(images)["theta"], model(images)["theta"])
-
-
-@pytest.mark.parametrize(("half", "tolerance"), [(False, 0.0), (True, 5e-3)])
-def test_saved_model_gives_the_same_answer(model, spec, tmp_path, half, tolerance):
-    save_model(model, spec, tmp_path, half=half)
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    loaded = load_model(tmp_path)
-    np.testing.assert_allclose(loaded(images)["theta"], model(images)["theta"], atol=tolerance)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.weights.h5"]
-
-
-def test_weights_of_another_structure_are_refused(model, spec, tmp_path):
-    save_model(model, spec, tmp_path)
-    text = (tmp_path / "model.json").read_text().replace('"hidden_units": 32', '"hidden_units": 48')
-    (tmp_path / "model.json").write_text(text)
-    with pytest.raises(UserError, match="does not fit"):
-        load_model(tmp_path)
 
 
 def test_paper_model_has_the_paper_sizes(body_path):

@@ -23,6 +23,8 @@ from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec
 
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
+# Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
+VERSION = 1
 
 
 def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: bool = False) -> None:
@@ -40,7 +42,8 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
         used.save_weights(partial)
         if half:
             _halve(partial)
-    write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(spec), indent=2) + "\n")
+    description = {"version": VERSION, **asdict(spec)}
+    write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
 
 
 def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
@@ -75,7 +78,8 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
     """The description in a model folder.
 
     Raises:
-        UserError: it is missing or holds other fields.
+        UserError: it is missing or damaged, or a version or a field is unknown. A missing field
+            has its default, see `ModelSpec`.
     """
     path = Path(folder) / DESCRIPTION_FILE
     if not path.is_file():
@@ -83,14 +87,20 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
             f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
             "(runs/NAME), or the shipped models/demo_standin."
         )
-    known = {field.name for field in fields(ModelSpec)}
     try:
-        values = json.loads(path.read_text())
-        unknown = sorted(set(values) ^ known)
+        values = {"version": VERSION, **json.loads(path.read_text())}
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is not a model description ({error}).") from error
+    version = values.pop("version")
+    if version != VERSION:
+        raise UserError(
+            f"{path}: version must be {VERSION}. Received: {version}. Open it with the release "
+            "of this project that wrote it."
+        )
+    known = {field.name for field in fields(ModelSpec)}
+    unknown = sorted(values.keys() - known)
     if unknown:
-        raise UserError(f"{path}: fields must be {sorted(known)}. These differ: {unknown}.")
+        raise UserError(f"{path}: unknown fields {unknown}. Known are {sorted(known)}.")
     return ModelSpec(**values)
 
 

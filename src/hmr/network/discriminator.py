@@ -14,6 +14,7 @@ NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
 OUTPUTS = (*SMPL_JOINTS[1:], "all_joints", "shape")
 
 
+@keras.saving.register_keras_serializable("hmr")
 class Discriminator(keras.layers.Layer):
     """Scores bodies: one classifier for each joint's rotation, one for all of them, one for shape.
 
@@ -27,6 +28,7 @@ class Discriminator(keras.layers.Layer):
     def __init__(self, hidden_units: int = 1024, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
+        self.hidden_units = hidden_units
         self.conv1 = layers.Dense(32, "relu", name="conv1")
         self.conv2 = layers.Dense(32, "relu", name="conv2")
         self.all_joints_fc1 = layers.Dense(hidden_units, "relu", name="all_joints_fc1")
@@ -67,12 +69,17 @@ class Discriminator(keras.layers.Layer):
             rotations: (N, 23, 3, 3) rotation matrices of joints 1..23.
             beta: (N, 10).
         """
-        hidden = self.conv2(self.conv1(ops.reshape(rotations, (-1, NUM_POSE_JOINTS, 9))))
-        each_joint = ops.sum(hidden * self.joint_kernel, axis=-1) + self.joint_bias
-        flat = ops.reshape(hidden, (-1, NUM_POSE_JOINTS * 32))
-        all_joints = self.all_joints_out(self.all_joints_fc2(self.all_joints_fc1(flat)))
-        shape = self.shape_out(self.shape_fc2(self.shape_fc1(beta)))
-        return ops.concatenate([each_joint, all_joints, shape], axis=1)
+        flat = ops.reshape(rotations, (-1, NUM_POSE_JOINTS, 9))  # (N, 23, 9)
+        hidden = self.conv2(self.conv1(flat))  # (N, 23, 32)
+        each_joint = ops.sum(hidden * self.joint_kernel, axis=-1) + self.joint_bias  # (N, 23)
+        hidden = ops.reshape(hidden, (-1, NUM_POSE_JOINTS * 32))  # (N, 736)
+        all_joints = self.all_joints_out(self.all_joints_fc2(self.all_joints_fc1(hidden)))  # (N, 1)
+        shape = self.shape_out(self.shape_fc2(self.shape_fc1(beta)))  # (N, 1)
+        return ops.concatenate([each_joint, all_joints, shape], axis=1)  # (N, 25)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, of which Keras saves and copies the layer."""
+        return super().get_config() | {"hidden_units": self.hidden_units}
 
 
 def _xavier_limits(fan_in: int, fan_out: int) -> tuple[float, float]:

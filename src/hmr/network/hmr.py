@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from hmr.body.model_file import NUM_JOINTS
 from hmr.body.rotations import rodrigues
 from hmr.body.smpl import SMPL
 from hmr.geometry.projection import project
@@ -14,7 +15,10 @@ from hmr.network.discriminator import Discriminator
 from hmr.network.regressor import BETA, CAMERA, POSE, Regressor
 from hmr.tensor import Tensor
 
+PARTS = ("encoder", "regressor", "smpl", "discriminator")
 
+
+@keras.saving.register_keras_serializable("hmr")
 class HMR(keras.Model):
     """End-to-end recovery of human shape and pose (Kanazawa et al. 2018, figure 2).
 
@@ -39,6 +43,10 @@ class HMR(keras.Model):
         regressor: features to theta (B, T, 85).
         smpl: the body.
         discriminator: the adversarial prior; None in a model that is only used.
+
+    `model.save("x.keras")` holds all of it but the body, which it names by its path; optimisers
+    and criterion are given again, by `compile`. `hmr.network.checkpoint.save_model` writes the
+    folder that every command reads.
     """
 
     def __init__(
@@ -57,6 +65,19 @@ class HMR(keras.Model):
         self.discriminator = discriminator
         self.built = True
 
+    def get_config(self) -> dict[str, Any]:
+        """The parts, of which Keras saves and copies the model."""
+        parts = {name: getattr(self, name) for name in PARTS}
+        return {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> HMR:
+        """Builds the parts again, with fresh weights."""
+        return cls(*(keras.saving.deserialize_keras_object(config[name]) for name in PARTS))
+
+    def get_compile_config(self) -> None:
+        """Nothing: optimisers and criterion are given to `compile` again after loading."""
+
     @property
     def input_size(self) -> int:
         """Side S of the square input, pixels."""
@@ -66,9 +87,9 @@ class HMR(keras.Model):
         self, images: Tensor, training: bool = False, vertices: bool = False
     ) -> dict[str, Tensor]:
         """See the class: images to the dictionary of outputs."""
-        features = self.encoder(images, training=training)
-        theta = self.regressor(features, training=training)
-        last = theta[:, -1]
+        features = self.encoder(images, training=training)  # (B, F)
+        theta = self.regressor(features, training=training)  # (B, T, 85)
+        last = theta[:, -1]  # (B, 85)
         camera, pose, beta = last[:, CAMERA], last[:, POSE], last[:, BETA]
         body = self.smpl(pose, beta) if vertices else self.smpl.keypoints(pose, beta)
         return {
@@ -137,11 +158,11 @@ class HMR(keras.Model):
         Returns:
             scores (N, 25) of the real and (T*B, 25) of the estimated bodies.
         """
-        stages = ops.reshape(ops.swapaxes(theta, 0, 1), (-1, theta.shape[-1]))
-        pose = ops.concatenate([real_pose, stages[:, POSE]], axis=0)
-        beta = ops.concatenate([real_beta, stages[:, BETA]], axis=0)
-        rotations = rodrigues(ops.reshape(pose, (-1, 24, 3)))[:, 1:]
-        scores = self._critic()(rotations, beta)
+        estimates = ops.reshape(ops.swapaxes(theta, 0, 1), (-1, theta.shape[-1]))  # (T*B, 85)
+        pose = ops.concatenate([real_pose, estimates[:, POSE]], axis=0)  # (N + T*B, 72)
+        beta = ops.concatenate([real_beta, estimates[:, BETA]], axis=0)  # (N + T*B, 10)
+        rotations = rodrigues(ops.reshape(pose, (-1, NUM_JOINTS, 3)))  # (N + T*B, 24, 3, 3)
+        scores = self._critic()(rotations[:, 1:], beta)  # (N + T*B, 25)
         num_real = ops.shape(real_pose)[0]
         return scores[:num_real], scores[num_real:]
 
