@@ -66,7 +66,8 @@ def test_a_model(data, checkpoint, tmp_path, capsys):
 
 
 def test_predictions_of_a_file_score_as_the_model_that_made_them(data, checkpoint, tmp_path):
-    from hmr.evaluation.run import Evaluation, evaluate
+    from hmr.evaluation.protocols import Evaluation
+    from hmr.evaluation.run import evaluate
 
     by_model = evaluate(Evaluation("stand_in", str(data), checkpoint=str(checkpoint)))
     file = tmp_path / "theirs.npz"

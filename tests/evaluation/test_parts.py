@@ -90,7 +90,8 @@ def test_a_colour_of_no_region_is_named(tmp_path):
     [b"", b"solid\nend_header\n", b"ply\nformat ascii 1.0\nelement face 1\nend_header\n",
      b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n2\n",
      b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty uchar red\n"
-     b"property uchar green\nproperty uchar blue\nend_header\nabc"],
+     b"property uchar green\nproperty uchar blue\nend_header\nabc",
+     b"ply\nelement vertex 1\nproperty uchar red\nend_header\na"],
 )  # fmt: skip
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / "body.ply"

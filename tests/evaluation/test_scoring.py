@@ -8,6 +8,7 @@ from hmr.evaluation.measures import MEASURES
 from hmr.evaluation.protocols import PROTOCOLS, choices, find_protocol, select_sequences
 from hmr.evaluation.samples import Prediction, Truth, crop_rays
 from hmr.evaluation.scoring import group_means, score
+from tests.helpers.golden_inputs import golden
 
 STAND_IN = find_protocol("stand_in")
 
@@ -45,6 +46,15 @@ def test_a_perfect_prediction():
     numbers = score(find_protocol("mpi_inf_3dhp_val"), perfect(truth), truth).summary()
     assert numbers["pck150"] == numbers["pa_pck150"] == 100
     assert numbers["auc150"] == pytest.approx(100 * 30 / 31)
+
+
+def test_a_report_holds_the_figures_of_the_original_on_its_twenty_pairs():
+    figures = golden("evaluation")
+    truth = replace(make_truth(20), joints3d_lsp_m=figures["truth_m"])
+    scores = score(STAND_IN, Prediction(figures["predicted_m"], truth.keypoints2d), truth)
+    for name in ("mpjpe_mm", "pa_mpjpe_mm"):
+        np.testing.assert_allclose(scores.measures[name].values, figures[name], atol=1e-9)
+        assert scores.summary()[name] == pytest.approx(figures[name].mean())
 
 
 def test_metres_become_millimetres_and_the_root_is_taken_off():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
+
 EPILOG = """\
 examples:
   python -m src.evaluate --protocol stand_in --checkpoint runs/demo --data data/standin
@@ -78,16 +80,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = vars(_parser().parse_args(arguments))
     if options.pop("list"):
-        from hmr.evaluation.protocols import PROTOCOLS
-
         print("\n".join(f"{row.name:<18} {row.title}" for row in PROTOCOLS.values()))
         return 0
-    from hmr.evaluation.run import Evaluation, evaluate, save_outcome
-
     folder = Path(options.pop("output") or Path("runs/evaluation") / options["protocol"])
+    find_protocol(options["protocol"])
     evaluation = Evaluation(**options)
-    outcome = evaluate(evaluation)
-    print(outcome.table())
-    files = save_outcome(outcome, evaluation, folder)
-    print("\nwrote " + "\n      ".join(map(str, files)))
+
+    from hmr.evaluation.run import evaluate
+
+    result = evaluate(evaluation)
+    print(result.table())
+    print("\nwrote " + "\n      ".join(map(str, result.save(folder))))
     return 0

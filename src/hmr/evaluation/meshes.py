@@ -1,4 +1,4 @@
-"""The meshes of many samples, made a few at a time: 6890 vertices each are too many to keep."""
+"""The meshes of many samples, made a batch at a time: all their vertices would fill the memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
+from hmr.body.model_file import NUM_VERTICES
 from hmr.body.smpl import SMPL
 
 _BATCH = 64
@@ -28,7 +29,7 @@ class Meshes(Protocol):
 
 @dataclass(frozen=True)
 class GivenMeshes:
-    """Vertices (N, 6890, 3) as they stand in a file, metres."""
+    """Vertices (N, 6890, 3) of a file, metres."""
 
     array: np.ndarray
 
@@ -49,39 +50,39 @@ class PosedBodies:
     """Bodies from parameters.
 
     Attributes:
-        bodies: name -> layer, such as "m" and "f".
+        layers: name -> SMPL layer, such as "m" and "f".
         which: (N,) str, the name of each sample's layer.
-        poses: (N, 72) axis-angles, radians, root first.
-        betas: (N, 10).
+        pose: (N, 72) axis-angles, radians, root first.
+        beta: (N, 10).
     """
 
-    bodies: Mapping[str, SMPL]
+    layers: Mapping[str, SMPL]
     which: np.ndarray
-    poses: np.ndarray
-    betas: np.ndarray
+    pose: np.ndarray
+    beta: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.poses)
+        return len(self.pose)
 
     def take(self, chosen: np.ndarray) -> PosedBodies:
         """See `Meshes`."""
-        return PosedBodies(self.bodies, self.which[chosen], self.poses[chosen], self.betas[chosen])
+        return PosedBodies(self.layers, self.which[chosen], self.pose[chosen], self.beta[chosen])
 
     def vertices_m(self, chosen: slice) -> np.ndarray:
         """See `Meshes`."""
-        which, poses, betas = self.which[chosen], self.poses[chosen], self.betas[chosen]
-        vertices = np.empty((len(poses), *next(iter(self.bodies.values())).body.v_template.shape))
-        for name, body in self.bodies.items():
+        which, pose, beta = self.which[chosen], self.pose[chosen], self.beta[chosen]
+        vertices = np.empty((len(pose), NUM_VERTICES, 3))
+        for name, smpl in self.layers.items():
             rows = np.flatnonzero(which == name)
             if len(rows):
-                posed = body(poses[rows].astype(np.float32), betas[rows].astype(np.float32))
+                posed = smpl(pose[rows].astype(np.float32), beta[rows].astype(np.float32))
                 vertices[rows] = np.asarray(posed["vertices"])
         return vertices
 
 
-def posed(body: SMPL, poses: np.ndarray, betas: np.ndarray) -> PosedBodies:
-    """Bodies of one layer: poses (N, 72) and betas (N, 10)."""
-    return PosedBodies({"": body}, np.full(len(poses), ""), poses, betas)
+def posed(smpl: SMPL, pose: np.ndarray, beta: np.ndarray) -> PosedBodies:
+    """Bodies of one layer: pose (N, 72) and beta (N, 10)."""
+    return PosedBodies({"": smpl}, np.full(len(pose), ""), pose, beta)
 
 
 def in_batches(meshes: Meshes, what: str) -> Iterator[tuple[slice, np.ndarray]]:

@@ -182,6 +182,45 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate. Exactly one of `checkpoint` and `predictions` is given.
+
+    Attributes:
+        protocol: name in `PROTOCOLS`.
+        data: folder of the records.
+        checkpoint: model folder or training folder.
+        predictions: .npz of any method, see `hmr.evaluation.samples.read_predictions`.
+        body: another body file than the checkpoint's, or the predictions' body file.
+        batch_size: images at a time.
+        limit: how many records, from the first; None for all.
+        segmentation: UPi-S1h's folder, for `lsp_segmentation`.
+        parts: file with the part of every vertex; the skinning weights decide if None.
+        male, female: bodies of 3DPW's ground truth.
+        joint_regressor: Human3.6M's, for `3dpw_h36m_joints`.
+    """
+
+    protocol: str
+    data: str
+    checkpoint: str | None = None
+    predictions: str | None = None
+    body: str | None = None
+    batch_size: int = 64
+    limit: int | None = None
+    segmentation: str | None = None
+    parts: str | None = None
+    male: str | None = None
+    female: str | None = None
+    joint_regressor: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.checkpoint) == bool(self.predictions):
+            raise UserError(
+                "give a model (--checkpoint runs/demo) or predictions (--predictions FILE.npz), "
+                f"one of them. Received: {self.checkpoint!r} and {self.predictions!r}"
+            )
+
+
 def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> dict[str, str]:
     """Every choice of a protocol, and what its reference adds: what stands above the numbers."""
     lines = {

@@ -1,4 +1,4 @@
-"""Ground truth that records do not hold: annotations and bodies from files of the user's.
+"""Ground truth that records do not hold: annotations and bodies from the user's own files.
 
 A protocol names its reference; a reference opens its files before anything is predicted, and then
 completes prediction and ground truth.
@@ -19,6 +19,7 @@ from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.evaluation.meshes import Meshes, PosedBodies, regress
 from hmr.evaluation.parts import vertex_parts
+from hmr.evaluation.protocols import Protocol
 from hmr.evaluation.samples import Prediction, Truth
 from hmr.evaluation.segmentation import FOLDER, Drawing, count_pixels
 
@@ -26,11 +27,11 @@ Completed = tuple[Prediction, Truth]
 
 
 class Reference:
-    """What records hold is enough.
+    """Ground truth from the records alone; the base of those that read more.
 
     Attributes:
         flags: the verb's flags that it reads.
-        required: those of them that it cannot do without.
+        required: those of them that must be given.
     """
 
     flags: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class Reference:
         self.files = files
 
     def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
-        """Both, with what the protocol's measures need.
+        """Prediction and ground truth, completed with what the protocol's measures need.
 
         Args:
             prediction, truth: of the same samples.
@@ -57,7 +58,7 @@ class Reference:
 
 
 class Segmentation(Reference):
-    """UPi-S1h's foreground and part annotations of LSP pictures."""
+    """UPi-S1h's foreground and part annotations of LSP pictures (Lassner et al. 2017)."""
 
     flags = ("segmentation", "parts")
     required = ("segmentation",)
@@ -100,7 +101,10 @@ class Segmentation(Reference):
 
 
 class GenderedBodies(Reference):
-    """3DPW's bodies: the records' pose and shape on the male and the female SMPL model."""
+    """3DPW's bodies (von Marcard et al. 2018): the records' pose and beta on male and female SMPL.
+
+    The joints are those of each body's own keypoint regressor.
+    """
 
     flags: tuple[str, ...] = ("male", "female")
     required: tuple[str, ...] = flags
@@ -108,25 +112,25 @@ class GenderedBodies(Reference):
     def __init__(self, files: Mapping[str, str | None]):
         super().__init__(files)
         paths = {"m": files["male"], "f": files["female"]}
-        self.bodies = {gender: SMPL(open_body(str(path))) for gender, path in paths.items()}
+        self.layers = {gender: SMPL(open_body(str(path))) for gender, path in paths.items()}
 
     def complete(self, prediction: Prediction, truth: Truth, body: BodyModel | None) -> Completed:
         """See `Reference`."""
-        known = np.isin(truth.gender, list(self.bodies))
+        known = np.isin(truth.gender, list(self.layers))
         if not known.all():
             raise UserError(
                 f"gendered bodies need records with SMPL parameters and the gender m or f, but "
                 f"{(~known).sum()} of {len(truth)} lack them. Convert the dataset again: make "
                 "tfrecords PW3D=/path/to/3DPW"
             )
-        meshes = PosedBodies(self.bodies, truth.gender, truth.pose, truth.beta)
+        meshes = PosedBodies(self.layers, truth.gender, truth.pose, truth.beta)
         truth = replace(truth, meshes=meshes, has_joints3d=np.ones(len(truth), bool))
         return self.with_joints(prediction, truth, meshes)
 
     def with_joints(self, prediction: Prediction, truth: Truth, meshes: PosedBodies) -> Completed:
-        """The true joints, by each body's own keypoint regressor; the prediction's as they are."""
+        """Sets the true joints; here the prediction keeps its own."""
         joints = np.zeros((len(truth), len(LSP14), 3))
-        for gender, layer in self.bodies.items():
+        for gender, layer in self.layers.items():
             rows = np.flatnonzero(truth.gender == gender)
             if len(rows):
                 regressor = layer.body.cocoplus_regressor[: len(LSP14)]
@@ -139,7 +143,7 @@ class GenderedBodies(Reference):
 
 
 class GenderedBodiesH36M(GenderedBodies):
-    """The same with the joints of Human3.6M's regressor, on both sides."""
+    """3DPW's bodies, with the joints of Human3.6M's regressor on both sides (as in SPIN, 2019)."""
 
     flags = (*GenderedBodies.flags, "joint_regressor")
     required = flags
@@ -198,26 +202,27 @@ REFERENCES: dict[str, type[Reference]] = {
 FLAGS = tuple(dict.fromkeys(flag for kind in REFERENCES.values() for flag in kind.flags))
 
 
-def open_reference(name: str, protocol: str, files: Mapping[str, str | None]) -> Reference:
-    """The reference of a name.
+def open_reference(protocol: Protocol, files: Mapping[str, str | None]) -> Reference:
+    """Where a protocol's ground truth comes from.
 
     Args:
-        name: key of `REFERENCES`.
-        protocol: for messages.
+        protocol: names it.
         files: flag -> path, of all `FLAGS`; None where it was not given.
 
     Raises:
         UserError: a flag is missing, or given though the protocol does not read it, or its file
             does not fit.
     """
-    kind = REFERENCES[name]
+    kind = REFERENCES[protocol.reference]
     missing = [flag for flag in kind.required if not files[flag]]
     if missing:
         raise UserError(
-            f"{protocol} needs {', '.join(f'--{flag}' for flag in missing)}: see python -m "
+            f"{protocol.name} needs {', '.join(f'--{flag}' for flag in missing)}: see python -m "
             "src.evaluate --help."
         )
     unread = [flag for flag in FLAGS if files[flag] and flag not in kind.flags]
     if unread:
-        raise UserError(f"{protocol} does not read {', '.join(f'--{flag}' for flag in unread)}.")
+        raise UserError(
+            f"{protocol.name} does not read {', '.join(f'--{flag}' for flag in unread)}."
+        )
     return kind(files)

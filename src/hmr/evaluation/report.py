@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from hmr.evaluation.measures import MEASURES
-from hmr.evaluation.sample_views import Drawn
+from hmr.evaluation.sample_views import DrawnSample
 from hmr.evaluation.samples import Truth
 from hmr.evaluation.scoring import Scores, group_means
 from hmr.files.whole import write_text
@@ -151,7 +151,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def write_html(
-    path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[Drawn]]
+    path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[DrawnSample]]
 ) -> Path:
     """Writes the page, which needs no other file.
 
@@ -200,7 +200,7 @@ def _choice(key: str, text: str) -> str:
     return f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>"
 
 
-def _figure(sample: Drawn) -> str:
+def _figure(sample: DrawnSample) -> str:
     numbers = "".join(
         f"<span>{html.escape(MEASURES[name].label)} {value:.1f}</span>"
         for name, value in sample.numbers.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,58 +13,26 @@ from hmr.body.model_file import BodyModel
 from hmr.body.smpl import SMPL
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
-from hmr.evaluation.protocols import Protocol, choices, find_protocol, select_sequences
+from hmr.evaluation.protocols import (
+    Evaluation,
+    Protocol,
+    choices,
+    find_protocol,
+    select_sequences,
+)
 from hmr.evaluation.references import FLAGS, open_reference
 from hmr.evaluation.report import HTML_FILE, table, write_html, write_report
-from hmr.evaluation.sample_views import Drawn, draw_samples, find_extremes, write_extremes
+from hmr.evaluation.sample_views import DrawnSample, draw_samples, find_extremes, write_extremes
 from hmr.evaluation.samples import Prediction, Truth, predict_split, read_predictions, read_truth
 from hmr.evaluation.scoring import Scores, score
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What to evaluate. Exactly one of `checkpoint` and `predictions` is given.
+class EvaluationResult:
+    """Scores, and the samples that they come from.
 
     Attributes:
-        protocol: name in `hmr.evaluation.protocols.PROTOCOLS`.
-        data: folder of the records.
-        checkpoint: model folder or training folder.
-        predictions: .npz of any method, see `hmr.evaluation.samples.read_predictions`.
-        body: another body file than the checkpoint's.
-        batch_size: images at a time.
-        limit: how many records, from the first; None for all.
-        segmentation: UPi-S1h's folder, for `lsp_segmentation`.
-        parts: file with the part of every vertex; the skinning weights decide if None.
-        male, female: bodies of 3DPW's ground truth.
-        joint_regressor: Human3.6M's, for `3dpw_h36m_joints`.
-    """
-
-    protocol: str
-    data: str
-    checkpoint: str | None = None
-    predictions: str | None = None
-    body: str | None = None
-    batch_size: int = 64
-    limit: int | None = None
-    segmentation: str | None = None
-    parts: str | None = None
-    male: str | None = None
-    female: str | None = None
-    joint_regressor: str | None = None
-
-    def __post_init__(self) -> None:
-        if bool(self.checkpoint) == bool(self.predictions):
-            raise UserError(
-                "give a model (--checkpoint runs/demo) or predictions (--predictions FILE.npz), "
-                f"one of them. Received: {self.checkpoint!r} and {self.predictions!r}"
-            )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Scores, and what is behind them.
-
-    Attributes:
+        evaluation: what was asked for.
         scores: the protocol's numbers.
         prediction, truth: the samples.
         paths: the shards that these come from.
@@ -73,6 +40,7 @@ class Outcome:
         body: of the predicted meshes; None where only joints or keypoints were given.
     """
 
+    evaluation: Evaluation
     scores: Scores
     prediction: Prediction
     truth: Truth
@@ -84,47 +52,68 @@ class Outcome:
         """The protocol's choices and numbers, for people."""
         return table(self.scores, self.choices)
 
-    def draw(self, indices: Sequence[int]) -> list[Drawn]:
+    def draw(self, indices: Sequence[int]) -> list[DrawnSample]:
         """The samples of these indices, drawn."""
         faces = self.body.faces if self.body else None
         return draw_samples(indices, self.scores, self.prediction, self.truth, self.paths, faces)
 
+    def save(self, folder: Path) -> list[Path]:
+        """Writes metrics.json, sequences.csv, samples.csv, best.jpg, worst.jpg and index.html."""
+        source = asdict(self.evaluation)
+        files = write_report(folder, self.scores, self.truth, source, self.choices)
+        extremes = {name: self.draw(found) for name, found in find_extremes(self.scores).items()}
+        files += write_extremes(folder, extremes)
+        return [*files, write_html(folder / HTML_FILE, self.scores, self.choices, extremes)]
 
-def evaluate(evaluation: Evaluation) -> Outcome:
+
+def evaluate(evaluation: Evaluation) -> EvaluationResult:
     """Scores a model or a file of predictions.
 
     Raises:
         UserError: protocol, records, model, predictions or other files are missing or do not fit.
     """
     protocol = find_protocol(evaluation.protocol)
-    reference = open_reference(
-        protocol.reference, protocol.name, {flag: getattr(evaluation, flag) for flag in FLAGS}
-    )
+    reference = open_reference(protocol, {flag: getattr(evaluation, flag) for flag in FLAGS})
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
-    model = _model(evaluation)
-    if model is None:
-        smpl = SMPL(open_body(evaluation.body)) if evaluation.body else None
-        prediction, truth = _given(evaluation, protocol, paths, smpl)
-    else:
-        smpl = model.smpl
-        prediction, truth = predict_split(
-            model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
-        )
-    body = smpl.body if smpl else None
+    predict = _run_model if evaluation.checkpoint else _read_file
+    prediction, truth, body = predict(evaluation, protocol, paths)
     prediction, truth = reference.complete(prediction, truth, body)
-    train = _constant_source(protocol, evaluation.data)
-    scores = score(protocol, prediction, truth, train)
+    scores = score(protocol, prediction, truth, _constant_source(protocol, evaluation.data))
     notes = {**_source(evaluation), **reference.notes()}
-    return Outcome(scores, prediction, truth, paths, choices(protocol, len(truth), notes), body)
+    stated = choices(protocol, len(truth), notes)
+    return EvaluationResult(evaluation, scores, prediction, truth, paths, stated, body)
 
 
-def save_outcome(outcome: Outcome, evaluation: Evaluation, folder: str | Path) -> list[Path]:
-    """Writes metrics.json, sequences.csv, samples.csv, best.jpg, worst.jpg and index.html."""
-    folder = Path(folder)
-    files = write_report(folder, outcome.scores, outcome.truth, asdict(evaluation), outcome.choices)
-    extremes = {name: outcome.draw(found) for name, found in find_extremes(outcome.scores).items()}
-    files += write_extremes(folder, extremes)
-    return [*files, write_html(folder / HTML_FILE, outcome.scores, outcome.choices, extremes)]
+Samples = tuple[Prediction, Truth, BodyModel | None]
+
+
+def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
+    from hmr.network.checkpoint import load_model
+
+    model = load_model(str(evaluation.checkpoint), evaluation.body)
+    prediction, truth = predict_split(
+        model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
+    )
+    return prediction, truth, model.smpl.body
+
+
+def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
+    """A file of predictions has a row for every record, selected or not."""
+    smpl = SMPL(open_body(evaluation.body)) if evaluation.body else None
+    truth = read_truth(paths, evaluation.limit)
+    prediction = read_predictions(str(evaluation.predictions), truth, smpl)
+    chosen = np.flatnonzero(select_sequences(protocol.selection, truth.sequence))
+    if not len(chosen):
+        raise UserError(
+            f"{protocol.name} scores {protocol.selection}, and none of the {len(truth)} records is."
+        )
+    return prediction.take(chosen), truth.take(chosen), smpl.body if smpl else None
+
+
+def _constant_source(protocol: Protocol, data: str) -> Truth | None:
+    if not protocol.baseline_split:
+        return None
+    return read_truth(find_shards(data, protocol.dataset, protocol.baseline_split))
 
 
 def _source(evaluation: Evaluation) -> dict[str, str]:
@@ -133,31 +122,3 @@ def _source(evaluation: Evaluation) -> dict[str, str]:
     if evaluation.limit:
         texts["limit"] = f"the first {evaluation.limit} records only"
     return texts
-
-
-def _model(evaluation: Evaluation) -> Any:
-    if not evaluation.checkpoint:
-        return None
-    from hmr.network.checkpoint import load_model
-
-    return load_model(evaluation.checkpoint, evaluation.body)
-
-
-def _given(
-    evaluation: Evaluation, protocol: Protocol, paths: list[str], body: SMPL | None
-) -> tuple[Prediction, Truth]:
-    """Predictions of a file, which has a row for every record, selected or not."""
-    truth = read_truth(paths, evaluation.limit)
-    prediction = read_predictions(str(evaluation.predictions), truth, body)
-    chosen = np.flatnonzero(select_sequences(protocol.selection, truth.sequence))
-    if not len(chosen):
-        raise UserError(
-            f"{protocol.name} scores {protocol.selection}, and none of the {len(truth)} records is."
-        )
-    return prediction.take(chosen), truth.take(chosen)
-
-
-def _constant_source(protocol: Protocol, data: str) -> Truth | None:
-    if not protocol.baseline_split:
-        return None
-    return read_truth(find_shards(data, protocol.dataset, protocol.baseline_split))

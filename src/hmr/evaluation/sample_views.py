@@ -54,7 +54,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSample:
     """A sample with its numbers and pictures.
 
     Attributes:
@@ -87,7 +87,7 @@ def draw_samples(
     truth: Truth,
     paths: Sequence[str],
     faces: np.ndarray | None = None,
-) -> list[Drawn]:
+) -> list[DrawnSample]:
     """Draws samples.
 
     Args:
@@ -98,17 +98,17 @@ def draw_samples(
     """
     records = read_records(paths, {int(truth.record[index]) for index in indices})
 
-    def drawn(index: int) -> Drawn:
+    def drawn(index: int) -> DrawnSample:
         record = int(truth.record[index])
         case = _case(index, records[record], prediction, truth)
         numbers = {name: float(s.values[index]) for name, s in scores.measures.items()}
         name = " ".join(filter(None, (str(truth.filename[index]), str(truth.sequence[index]))))
-        return Drawn(record, name, numbers, draw_case(case, faces))
+        return DrawnSample(record, name, numbers, draw_case(case, faces))
 
     return [drawn(index) for index in indices]
 
 
-def write_extremes(folder: Path, extremes: dict[str, list[Drawn]]) -> list[Path]:
+def write_extremes(folder: Path, extremes: dict[str, list[DrawnSample]]) -> list[Path]:
     """Writes best.jpg and worst.jpg: a row of views for each sample."""
     files = []
     for name, samples in extremes.items():
@@ -117,7 +117,7 @@ def write_extremes(folder: Path, extremes: dict[str, list[Drawn]]) -> list[Path]
     return files
 
 
-def captioned_row(sample: Drawn) -> np.ndarray:
+def captioned_row(sample: DrawnSample) -> np.ndarray:
     """A sample's views side by side, (224, N * 224, 3) uint8 RGB, with number and errors."""
     numbers = ", ".join(f"{value:.1f}" for value in sample.numbers.values())
     first, *others = sample.views.values()

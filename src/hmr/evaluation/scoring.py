@@ -95,19 +95,13 @@ def group_means(
 def _mean_over(division: str, measured: dict[str, SampleScores], truth: Truth) -> dict[str, float]:
     """Every group counts alike, and within it every sequence."""
     of_sequence = group_means(measured, truth.sequence)
-    names = np.array(list(of_sequence))
-    labels = group_labels(division, names, np.full(len(names), ""))
-    return {
-        measure: float(
-            np.mean(
-                [
-                    np.mean([of_sequence[str(name)][measure] for name in names[labels == label]])
-                    for label in np.unique(labels)
-                ]
-            )
-        )
-        for measure in measured
-    }
+    labels = group_labels(division, np.array(list(of_sequence)), np.full(len(of_sequence), ""))
+
+    def mean(measure: str) -> float:
+        values = np.array([row[measure] for row in of_sequence.values()])
+        return float(np.mean([values[labels == label].mean() for label in np.unique(labels)]))
+
+    return {measure: mean(measure) for measure in measured}
 
 
 def _require_labels(protocol: Protocol, names: list[str], truth: Truth) -> None:

@@ -115,15 +115,16 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 def draw(workdir: Path, data: str, path: Path) -> None:
     """Held-out people, evenly from the split: each run's body over the crop and from the side."""
-    from hmr.evaluation.run import Evaluation, evaluate
+    from hmr.evaluation.protocols import Evaluation
+    from hmr.evaluation.run import evaluate
     from hmr.evaluation.sample_views import captioned
     from hmr.files.images import write_image
 
     columns: list[list[np.ndarray]] = []
     for run, title in RUNS.items():
-        outcome = evaluate(Evaluation("stand_in", data, checkpoint=str(workdir / run)))
-        chosen = np.linspace(0, len(outcome.truth) - 1, PEOPLE).astype(int).tolist()
-        people = outcome.draw(chosen)
+        result = evaluate(Evaluation("stand_in", data, checkpoint=str(workdir / run)))
+        chosen = np.linspace(0, len(result.truth) - 1, PEOPLE).astype(int).tolist()
+        people = result.draw(chosen)
         if not columns:
             columns.append([captioned(person.views["labels"], "labels") for person in people])
         for view in _VIEWS:
