@@ -2,11 +2,15 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import hmr
 from hmr.body.model_file import NO_FACES, save_body
 from hmr.cli import evaluate as verb
 from hmr.errors import UserError
@@ -111,6 +115,22 @@ def test_2d_protocol_on_records_without_3d(data, checkpoint, tmp_path):
         for prefix in ("", "median_")
         for name in ("pck2d_005", "pck2d_010", "keypoint_error_px")
     }
+
+
+def test_wrong_flags_are_answered_before_tensorflow_is_loaded():
+    script = (
+        "import sys\nfrom hmr.cli.evaluate import main\nfrom hmr.errors import UserError\n"
+        "for flags in (['--protocol', 'p3'], ['--protocol', 'stand_in']):\n"
+        "    try: main(flags)\n    except UserError as error: print(error)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    package = Path(hmr.__file__).parents[1]
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=package, capture_output=True, text=True
+    )
+    assert ended.returncode == 0
+    unknown, contradicting = ended.stdout.splitlines()
+    assert "Received: 'p3'" in unknown and "one of them" in contradicting
 
 
 def test_missing_records_and_contradicting_flags_are_named(data, checkpoint):

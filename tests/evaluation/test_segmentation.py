@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from hmr.errors import UserError
+from hmr.evaluation import segmentation
 from hmr.evaluation.measures import PooledF1
 from hmr.evaluation.meshes import GivenMeshes
 from hmr.evaluation.metrics import f1
@@ -156,7 +157,7 @@ def test_annotations_of_another_size_are_compared_at_theirs_of_another_shape_lef
         _count(tmp_path, [both], _truth(2).take(np.array([1])))
 
 
-def test_annotations_that_cannot_be_used_are_named(tmp_path):
+def test_annotations_that_cannot_be_used_are_named(tmp_path, monkeypatch):
     parts = np.zeros((HEIGHT, WIDTH))
     with pytest.raises(UserError, match=r"im1001_segmentation\.png\. Download upi-s1h\.zip"):
         read_annotation(tmp_path, "im1001.jpg")
@@ -167,6 +168,12 @@ def test_annotations_that_cannot_be_used_are_named(tmp_path):
         read_annotation(tmp_path, "im1001.jpg")
     write_annotation(tmp_path, "im1001", parts > 0, parts[1:])
     with pytest.raises(UserError, match=r"one size\. Received: \(60, 80\) and \(59, 80\)"):
+        read_annotation(tmp_path, "im1001.jpg")
+    monkeypatch.setattr(segmentation, "MAX_PIXELS", 100)
+    with pytest.raises(UserError, match=r"im1001_segmentation\.png is larger than 100 pixels"):
+        read_annotation(tmp_path, "im1001.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(UserError, match="cannot be read as a PNG"):
         read_annotation(tmp_path, "im1001.jpg")
     (tmp_path / "data" / "lsp" / "im1001_segmentation.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     with pytest.raises(UserError, match="cannot be read as a PNG"):

@@ -57,7 +57,7 @@ def generalised_procrustes_mean(
     its size. Centred, with the root mean square size of the samples.
     """
     joints = np.asarray(joints, np.float64)
-    centred = joints - joints.mean(axis=1, keepdims=True)
+    centred = joints - joints.mean(axis=1, keepdims=True)  # (N, J, 3)
     size = np.sqrt(np.mean(np.sum(centred**2, axis=(1, 2))))
     mean = _resize(centred[0], size)
     for _ in range(max_iterations):
@@ -79,11 +79,11 @@ def mean_keypoints(train_keypoints: np.ndarray, visible: np.ndarray) -> np.ndarr
         train_keypoints: (N, K, 2) in a frame shared by the samples, such as the crop's.
         visible: (N, K), counted where greater than 0.
     """
-    weights = (np.asarray(visible) > 0)[..., None].astype(np.float64)
+    weights = (np.asarray(visible) > 0)[..., None].astype(np.float64)  # (N, K, 1)
     if not weights.any():
         raise UserError("The mean keypoints need at least one visible keypoint. Received: none")
     keypoints = np.asarray(train_keypoints, np.float64)
-    counts = weights.sum(axis=0)
+    counts = weights.sum(axis=0)  # (K, 1)
     overall = (keypoints * weights).sum(axis=(0, 1)) / weights.sum()
     means = (keypoints * weights).sum(axis=0) / np.maximum(counts, 1)
     return np.where(counts > 0, means, overall)

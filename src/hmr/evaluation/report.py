@@ -85,7 +85,7 @@ def write_report(
         scores: of the protocol.
         truth: the samples that were scored.
         source: what was evaluated, such as checkpoint and data folder; goes into metrics.json.
-        choices: the same for people, and everything else that was decided.
+        choices: every choice behind the numbers, see `table`.
 
     Returns:
         the files.
@@ -153,7 +153,7 @@ def _write(path: Path, text: str) -> Path:
 def write_html(
     path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[DrawnSample]]
 ) -> Path:
-    """Writes the page, which needs no other file.
+    """Writes all of an evaluation as one page that needs no other file.
 
     Args:
         path: of the html file; it appears when it is complete.
@@ -183,8 +183,7 @@ def write_html(
         "columns": str(max((len(sample.views) for sample in samples), default=1)),
     }
     template = Template((files("hmr.evaluation") / "report.html").read_text(encoding="utf-8"))
-    page = template.substitute(parts)
-    return _write(path, page)
+    return _write(path, template.substitute(parts))
 
 
 def _table(rows: list[list[str]]) -> str:

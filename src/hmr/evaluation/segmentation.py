@@ -85,7 +85,7 @@ def _read_grey(path: Path) -> np.ndarray:
             if picture.width * picture.height > MAX_PIXELS:
                 raise UserError(f"{path} is larger than {MAX_PIXELS} pixels.")
             values = np.array(picture if picture.mode in ("L", "P") else picture.convert("L"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as a PNG ({error}).") from error
     return values.astype(np.uint8)
 
@@ -115,15 +115,15 @@ def label_map(
     """
     raster = rasterize(vertices_px, faces, height, width)
     shown = np.zeros((height, width), np.uint8)
-    covered = raster.covered
-    corner = raster.barycentric[covered].argmax(axis=1)
+    covered = raster.covered  # (H, W) bool
+    corner = raster.barycentric[covered].argmax(axis=1)  # (pixels,), 0 to 2
     shown[covered] = labels[faces[raster.face_id[covered], corner]]
     return shown
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What predictions are drawn with, and what they are compared with.
+    """What `count_pixels` draws predictions with, and where it finds their annotations.
 
     Attributes:
         root: UPi-S1h's folder, see `read_annotation`.
@@ -143,7 +143,7 @@ def count_pixels(meshes: Meshes, camera: np.ndarray, truth: Truth, drawing: Draw
         meshes: predictions.
         camera: (N, 3) s, tx, ty of the crops.
         truth: of the same samples: names, crops' centres and sizes of the pictures.
-        drawing: see there.
+        drawing: bodies' surface and parts, and where the annotations lie.
 
     Raises:
         UserError: an annotation is missing or unreadable, or none can be compared.
@@ -158,6 +158,7 @@ def count_pixels(meshes: Meshes, camera: np.ndarray, truth: Truth, drawing: Draw
             shown = np.zeros(size, np.uint8)
             if fit != OTHER_SHAPE:
                 placed = place_in_picture(vertices, camera[row], truth.center_px[row])
+                # (V, 2) x, y by (rows, columns) reversed; whole numbers are the pixels' centres.
                 placed[:, :2] = (placed[:, :2] + 0.5) * (size / picture)[::-1] - 0.5
                 shown = label_map(placed, drawing.faces, drawing.labels, *size)
             counts.append(_compare(annotation, shown, counted=fit != OTHER_SHAPE))
@@ -186,6 +187,7 @@ def _fit(size: np.ndarray, picture: np.ndarray) -> str:
 
 
 def _confusion(truth: np.ndarray, predicted: np.ndarray, kinds: int) -> np.ndarray:
+    """Pixels (kinds, kinds) by true and predicted label, of labels of any one shape."""
     flat = truth.astype(np.int64).ravel() * kinds + predicted.astype(np.int64).ravel()
     return np.bincount(flat, minlength=kinds * kinds).reshape(kinds, kinds)
 
