@@ -1,0 +1,107 @@
+"""The command `hmr`, `python -m src.NAME` of a checkout, and what a wheel holds."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hmr.cli import __main__ as hmr_command
+
+ROOT = Path(__file__).parents[2]
+CODE = ("src", "tfrecords_tools", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+# `python -m src.NAME` where it is not called as the verb is.
+MODULES = {
+    "train": "main",
+    "convert-smpl": "convert_smpl",
+    "convert-checkpoint": "convert_checkpoint",
+}
+
+
+def call(monkeypatch, capsys, *arguments):
+    """Exit code, output and errors of `hmr ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/hmr", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        hmr_command.main()
+    return stop.value.code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_it_lists_its_verbs(monkeypatch, capsys, arguments):
+    code, printed, _ = call(monkeypatch, capsys, *arguments)
+    assert code == 0 and printed.startswith("usage: hmr VERB")
+    listed = re.findall(r"^  ([a-z-]+) +\S", printed, re.MULTILINE)
+    assert listed == list(hmr_command.VERBS)
+    verbs = {path.stem for path in (ROOT / "src/hmr/cli").glob("[!_]*.py")}
+    assert {module for module, _ in hmr_command.VERBS.values()} == verbs
+
+
+def test_an_unknown_verb_is_an_error_that_lists_the_known_ones(monkeypatch, capsys):
+    code, printed, errors = call(monkeypatch, capsys, "predikt")
+    assert code == 2 and printed == ""
+    assert "error: hmr has no verb 'predikt'" in errors and "  predict " in errors
+
+
+@pytest.mark.parametrize("verb", [verb for verb in hmr_command.VERBS if verb != "train"])
+def test_a_verbs_help_says_how_it_was_called(monkeypatch, capsys, verb):
+    code, printed, _ = call(monkeypatch, capsys, verb, "--help")
+    assert code == 0 and printed.startswith(f"usage: hmr {verb} [-h]")
+
+
+@pytest.mark.parametrize("verb", hmr_command.VERBS)
+def test_every_verb_is_a_module_of_a_checkout(verb):
+    name = MODULES.get(verb, verb)
+    assert f'"python -m src.{name}"' in (ROOT / "src" / f"{name}.py").read_text()
+
+
+def test_the_help_of_a_checkouts_module_says_how_it_was_called():
+    command = [sys.executable, "-m", "src.predict", "--help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("usage: python -m src.predict [-h]")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The files of a wheel made from a copy of the code, unpacked."""
+    copy, made = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
+    for name in CODE:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, copy)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps"]
+    command += ["--disable-pip-version-check", "--wheel-dir", str(made), str(copy)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = made.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(made / "site")
+    return made / "site"
+
+
+def test_a_wheel_holds_all_of_both_packages_and_none_called_src(wheel):
+    tops = {path.name.partition(".")[0] for path in wheel.iterdir()}
+    assert tops == {"hmr", "tfrecords_tools", "hmr_tf2-0"}
+    for package in (ROOT / "src/hmr", ROOT / "tfrecords_tools"):
+        for file in package.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                assert (wheel / package.name / file.relative_to(package)).is_file(), file
+
+
+def test_a_wheel_runs_beside_a_folder_called_src(wheel, tmp_path):
+    decoy = tmp_path / "src" / "hmr"
+    decoy.mkdir(parents=True)
+    for folder in (decoy.parent, decoy):
+        (folder / "__init__.py").write_text("raise RuntimeError('the wrong one')")
+    probe = "import hmr.cli.train, tfrecords_tools.__main__, sys; print(hmr.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(wheel)}
+    for arguments in (["-c", probe], ["-m", "hmr.cli", "export", "--help"]):
+        command = [sys.executable, *arguments]
+        shown = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        assert shown.startswith((str(wheel), "usage: hmr export"))
