@@ -105,3 +105,20 @@ def test_a_wheel_runs_beside_a_folder_called_src(wheel, tmp_path):
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
         ).stdout
         assert shown.startswith((str(wheel), "usage: hmr export"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("export --format caffe", "--format knows"),
+        ("convert-checkpoint --input x --output docs", "docs exists already"),
+        ("convert-smpl x.pkl y.txt", "must end in .npz"),
+    ],
+)
+def test_what_is_cheap_to_check_is_checked_before_tensorflow_is_imported(arguments, message):
+    hide = "import sys; sys.modules['tensorflow'] = None"
+    program = f"{hide}; from hmr.cli.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *arguments.split()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.startswith("error: ") and message in ended.stderr

@@ -50,14 +50,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
-
-    from hmr.original.convert import Conversion, convert
-
-    conversion = Conversion(options.input, options.body, options.training)
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
+
+    from hmr.original.convert import Conversion, convert
+
     with whole_folder(output) as folder:
-        lines = convert(conversion, folder)
+        lines = convert(Conversion(options.input, options.body, options.training), folder)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0

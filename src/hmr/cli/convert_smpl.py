@@ -39,14 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _output_path(output: str | None, gender: str) -> Path:
-    if output is None:
-        return Path("models") / f"smpl_{'neutral' if gender == 'unknown' else gender}.npz"
-    if Path(output).suffix != ".npz":
-        raise UserError(f"the output must end in .npz. Received: {output}.")
-    return Path(output)
-
-
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -68,8 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
     source = Path(options.input)
+    if options.output and Path(options.output).suffix != ".npz":
+        raise UserError(f"the output must end in .npz. Received: {options.output}.")
     official = read_official(source, options.regressor_from)
-    output = _output_path(options.output, official.gender)
+    gender = "neutral" if official.gender == "unknown" else official.gender
+    output = Path(options.output or f"models/smpl_{gender}.npz")
     save_body(output, official.body)
     _report(official, source, output)
     return 0

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hmr.errors import UserError
-
-if TYPE_CHECKING:
-    from hmr.serving.report import ExportReport
+from hmr.serving.portable import FORMATS, check_installed, export_portable
+from hmr.serving.report import ExportReport
 
 EPILOG = """\
 examples:
@@ -53,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
 
-    from hmr.network.checkpoint import load_model
-    from hmr.serving.portable import FORMATS, check_installed, export_portable
-    from hmr.serving.saved_model import export_saved_model
-
     kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
     check_installed(portable)
+
+    from hmr.network.checkpoint import load_model
+    from hmr.serving.saved_model import export_saved_model
+
     model = load_model(options.checkpoint, options.body)
     if SAVED_MODEL in kinds:
         report = export_saved_model(model, options.output, source=options.checkpoint)

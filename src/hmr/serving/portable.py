@@ -2,6 +2,7 @@
 
 The files hold the `from_crops` signature of `hmr.serving.signatures`: `crops` (B, S, S, 3) in,
 outputs of the same names out. They trust their input: nothing in them refuses bad values.
+TensorFlow is imported where it is used, so that a format that cannot be made is refused before.
 """
 
 from __future__ import annotations
@@ -14,16 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import keras
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from hmr.errors import UserError
 from hmr.files.whole import scratch_folder, take_name
-from hmr.network.hmr import HMR
-from hmr.serving.report import ExportReport, check_export, write_report
-from hmr.serving.saved_model import MAX_ABS_DIFF
-from hmr.serving.signatures import FROM_CROPS, answers, crop_requests, run_model, signatures
+from hmr.serving.report import FROM_CROPS, MAX_ABS_DIFF, ExportReport, check_export, write_report
+
+if TYPE_CHECKING:
+    from hmr.network.hmr import HMR
 
 # The newest that ONNX Runtime has read since 1.14 (2023).
 ONNX_OPSET = 18
@@ -58,6 +57,8 @@ def write_tflite(saved_model: Path, file: Path, weights: str = "float32") -> Non
         weights: float32, float16, or int8 (per-channel, computed with in int8 and float32: TFLite's
             dynamic range).
     """
+    import tensorflow as tf
+
     converter = tf.lite.TFLiteConverter.from_saved_model(
         str(saved_model), signature_keys=[FROM_CROPS]
     )
@@ -143,6 +144,8 @@ def export_portable(
         UserError: a package is missing, or an output differs by more than the kind allows; that
             file is not kept.
     """
+    from hmr.serving.signatures import answers, crop_requests, signatures
+
     check_installed(kinds)
     folder = Path(folder)
     requests = crop_requests(model.input_size)
@@ -173,6 +176,11 @@ def export_portable(
 
 def _write_with_fixed_size(model: HMR, folder: Path) -> None:
     """A SavedModel whose crops have their size in the signature, for the converters to rely on."""
+    import keras
+    import tensorflow as tf
+
+    from hmr.serving.signatures import run_model
+
     size = model.input_size
     archive = keras.export.ExportArchive()
     archive.track(model)

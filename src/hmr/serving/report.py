@@ -22,6 +22,9 @@ from hmr.settings import read_settings
 
 # Of the files that `write_report` writes: raised when a field's meaning changes.
 REPORT_VERSION = 1
+# The signatures, see `hmr.serving.signatures`.
+FROM_IMAGES, FROM_CROPS = "from_images", "from_crops"
+MAX_ABS_DIFF = 1e-4
 _LINES_SAID = 5
 
 Differences = dict[str, dict[str, float]]

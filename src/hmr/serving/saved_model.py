@@ -13,10 +13,16 @@ from absl import logging
 
 from hmr.files.whole import scratch_folder, take_name
 from hmr.network.hmr import HMR
-from hmr.serving.report import ExportReport, Request, check_export, write_report
-from hmr.serving.signatures import (
+from hmr.serving.report import (
     FROM_CROPS,
     FROM_IMAGES,
+    MAX_ABS_DIFF,
+    ExportReport,
+    Request,
+    check_export,
+    write_report,
+)
+from hmr.serving.signatures import (
     answers,
     example_requests,
     run_on_crops,
@@ -24,7 +30,6 @@ from hmr.serving.signatures import (
     signatures,
 )
 
-MAX_ABS_DIFF = 1e-4
 EXTRA_FOLDER, REPORT_FILE = "assets.extra", "export.json"
 WARMUP_FILE = "tf_serving_warmup_requests"
 

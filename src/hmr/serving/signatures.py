@@ -20,9 +20,8 @@ import tensorflow as tf
 from hmr.geometry.crop import CROP_SIZE
 from hmr.geometry.crop_graph import decode_and_crop
 from hmr.network.hmr import HMR
-from hmr.serving.report import Outputs, Request
+from hmr.serving.report import FROM_CROPS, FROM_IMAGES, Outputs, Request
 
-FROM_IMAGES, FROM_CROPS = "from_images", "from_crops"
 OUTPUTS = {
     "theta": "(B, T, 85) every iteration's camera 3, pose 72, shape 10",
     "camera": "(B, 3) weak perspective s, tx, ty in the crop: x = s (X_xy + t)",
