@@ -17,7 +17,7 @@ DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500 --occluders 0.3
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)
 
-lower = $(shell echo $(1) | tr A-Z a-z)
+upper = $(shell echo $(1) | tr a-z A-Z)
 # $(call flag,name,value): --name "value", or nothing where the value is empty.
 flag = $(if $(2),--$(1) "$(2)")
 
@@ -116,12 +116,12 @@ standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/
 		--body models/standin_body.npz $(STANDIN_FLAGS)
 
 # A converter NAME of tfrecords_tools is given its folder as the variable NAME, in capitals.
-DATASETS := LSP LSP_EXT MPII COCO H36M MPI_INF_3DHP PW3D AMASS NEUTRMOSH
+CONVERTERS = $(shell PYTHONPATH=src $(PY) -c "from hmr.data import datasets; print(*datasets.CONVERTERS)")
 
 .PHONY: tfrecords
-tfrecords: $(INSTALLED)  ## convert datasets: LSP=/path LSP_EXT= MPII= COCO= H36M= MPI_INF_3DHP= PW3D= AMASS= NEUTRMOSH= [OUT=]
+tfrecords: $(INSTALLED)  ## convert datasets, NAME=/path for each of docs/datasets.md: LSP= COCO= AMASS= ... [OUT=]
 	$(PY) -m tfrecords_tools --output "$(or $(OUT),data/tfrecords)" \
-		$(foreach name,$(DATASETS),$(call flag,$(call lower,$(name)),$($(name)))) $(FLAGS)
+		$(foreach name,$(CONVERTERS),$(call flag,$(name),$($(call upper,$(name))))) $(FLAGS)
 
 # ---------------------------------------------------------------- the model
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,17 @@ def test_help_lists_every_verb():
 
 
 def test_make_tfrecords_knows_every_converter():
-    listed = re.search(r"^DATASETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    names = {converter.name for converter in CONVERTERS}
-    assert names <= set(listed[1].lower().split())
+    given = {converter.name: f"/data/{converter.name}" for converter in CONVERTERS}
+    variables = [f"{name.upper()}={folder}" for name, folder in given.items()]
+    command = ["make", "--dry-run", "tfrecords", f"PY={sys.executable}", *variables]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert dict(re.findall(r'--(\w+) "(/data/\w+)"', printed)) == given
+
+
+def test_every_converter_of_a_dataset_is_in_the_table():
+    modules = {path.stem for path in (ROOT / "tfrecords_tools").glob("*.py")
+               if re.search(r"^CONVERTER = ", path.read_text(), re.MULTILINE)}  # fmt: skip
+    assert modules - {"from_labels"} == {converter.name for converter in CONVERTERS}
 
 
 def test_every_verb_that_a_page_names_exists():

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
+from hmr.data import datasets
 from hmr.errors import EXIT_USER_ERROR, UserError, run_verb
-from tfrecords_tools import (
-    amass,
-    coco,
-    h36m,
-    lsp,
-    lsp_ext,
-    mpi_inf_3dhp,
-    mpii,
-    neutrmosh,
-    pw3d,
-)
 from tfrecords_tools.common.cli import (
     Converter,
     SummaryRow,
@@ -28,16 +19,8 @@ from tfrecords_tools.common.cli import (
     print_summary,
 )
 
-CONVERTERS = (
-    lsp.CONVERTER,
-    lsp_ext.CONVERTER,
-    mpii.CONVERTER,
-    coco.CONVERTER,
-    h36m.CONVERTER,
-    mpi_inf_3dhp.CONVERTER,
-    pw3d.CONVERTER,
-    amass.CONVERTER,
-    neutrmosh.CONVERTER,
+CONVERTERS: tuple[Converter, ...] = tuple(
+    import_module(f"tfrecords_tools.{name}").CONVERTER for name in datasets.CONVERTERS
 )
 
 

@@ -207,6 +207,29 @@ def test_an_older_converter_is_named():
         validate_record(wrong)
 
 
+def test_an_older_record_lacks_keys_that_have_a_default():
+    older = _originals_2d_record(**{"meta/schema_version": ("int64", [SCHEMA_VERSION - 1])})
+    validate_record(older)
+    assert parse_person(tf.constant(older))["has_smpl"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"meta/schema_version": [SCHEMA_VERSION + 1]}, f"schema {SCHEMA_VERSION + 1}, this one"),
+        ({"meta/schema_version": [SCHEMA_VERSION], "image/depth": [1]}, "unknown.*image/depth"),
+    ],
+)
+def test_a_future_record_is_refused(changes, named):
+    newer = _originals_2d_record(**{name: ("int64", value) for name, value in changes.items()})
+    with pytest.raises(UserError, match=f"the record was written by a newer.*{named}"):
+        validate_record(newer)
+
+
+def test_other_peoples_records_may_hold_more():
+    validate_record(_originals_2d_record(**{"image/depth": ("int64", [1])}))
+
+
 def test_a_bad_record_of_a_shard_is_named(tmp_path):
     path = tmp_path / "lsp" / "train_00000.tfrecord"
     path.parent.mkdir()

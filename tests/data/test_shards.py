@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from hmr.data.records import check_shard, read_shard
 from hmr.data.tfrecord import RecordWriter
-from hmr.data.schema import mocap_to_example
+from hmr.data.schema import SCHEMA_VERSION, mocap_to_example
 from hmr.data.shards import (
     Manifest,
     count_examples,
@@ -48,6 +50,36 @@ def test_a_damaged_manifest_is_named(tmp_path, text):
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(UserError, match="train_manifest"):
+        read_manifest(tmp_path, "lsp", "train")
+
+
+OLD_MANIFEST = """{
+  "dataset": "lsp", "split": "train", "examples": 3, "shards": {"train_00000.tfrecord": 3}
+}"""
+
+
+def _store(root, text):
+    path = manifest_path(root, "lsp", "train")
+    path.parent.mkdir()
+    path.write_text(text)
+
+
+def test_an_old_manifest_lacks_what_came_later(tmp_path):
+    _store(tmp_path, OLD_MANIFEST)
+    expected = Manifest("lsp", "train", 3, {"train_00000.tfrecord": 3}, schema_version=1)
+    assert read_manifest(tmp_path, "lsp", "train") == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"checksums": {}}, r"schema 1, .* unknown to it: checksums"),
+        ({"schema_version": SCHEMA_VERSION + 1}, rf"schema {SCHEMA_VERSION + 1}, this one reads"),
+    ],
+)
+def test_a_future_manifest_is_refused_by_name(tmp_path, changes, named):
+    _store(tmp_path, json.dumps(json.loads(OLD_MANIFEST) | changes))
+    with pytest.raises(UserError, match=rf"train_manifest.json was written by a newer.*{named}"):
         read_manifest(tmp_path, "lsp", "train")
 
 

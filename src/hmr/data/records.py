@@ -17,6 +17,7 @@ from hmr.data.schema import (
     SCHEMA_VERSION,
     STRING,
     Key,
+    refuse_newer,
 )
 from hmr.data.shards import count_records, is_mocap_path, truncated_message
 from hmr.errors import UserError
@@ -130,7 +131,9 @@ def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> None:
-    """Checks every key's presence, type and number of values.
+    """Checks every key's presence, type and number of values, and the record's version.
+
+    Records without a version, such as the authors' own, may hold further keys.
 
     Raises:
         UserError: naming the key, what was expected and what was received.
@@ -146,6 +149,11 @@ def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> N
             _validate_feature(features[key.name], key, _version_hint(features))
         elif key.default is None:
             raise UserError(f'key "{key.name}" is missing{_version_hint(features)}')
+    for version in _versions(features):
+        try:
+            refuse_newer(version, features, [key.name for key in keys])
+        except UserError as error:
+            raise UserError(f"the record {error}") from error
 
 
 _KIND_OF_DTYPE = {STRING: "bytes_list", INT64: "int64_list", FLOAT32: "float_list"}
@@ -161,13 +169,18 @@ def _validate_feature(feature: Any, key: Key, hint: str) -> None:
 
 
 def _version_hint(features: Any) -> str:
-    if "meta/schema_version" not in features:
-        return "."
-    stored = features["meta/schema_version"].int64_list.value[:1]
-    if stored == [SCHEMA_VERSION]:
+    stored = _versions(features)
+    if stored in ([], [SCHEMA_VERSION]):
         return "."
     age = "a newer" if stored and stored[0] > SCHEMA_VERSION else "an older"
     return f": written by {age} converter (schema {stored}, need {SCHEMA_VERSION})."
+
+
+def _versions(features: Any) -> list[int]:
+    """The record's version; empty if it carries none."""
+    if "meta/schema_version" not in features:
+        return []
+    return list(features["meta/schema_version"].int64_list.value[:1])
 
 
 def check_shard(path: str | Path, mocap: bool | None = None) -> int:

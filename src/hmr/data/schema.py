@@ -7,6 +7,7 @@ can be read and trained on directly. `PERSON_KEYS` and `MOCAP_KEYS` are the sche
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS, LSP14
 from hmr.data.tfrecord import encode_example
+from hmr.errors import UserError
 
 SCHEMA_VERSION = 1
 JPEG = b"JPEG"
@@ -232,6 +234,26 @@ def _serialize(values: dict[str, Any], keys: tuple[Key, ...]) -> bytes:
 
 def _as_list(key: Key, value: Any) -> Any:
     return value if key.dtype == STRING else np.atleast_1d(value)
+
+
+def refuse_newer(version: int, stored: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses what this version of the project would misread; older versions lack fields only.
+
+    Args:
+        version: `SCHEMA_VERSION` of whoever wrote it.
+        stored: names of the fields that are there.
+        known: names that this version knows.
+
+    Raises:
+        UserError: the version is newer, or a field unknown.
+    """
+    unknown = sorted(set(stored) - set(known))
+    if version > SCHEMA_VERSION or unknown:
+        raise UserError(
+            f"was written by a newer version of this project: schema {version}, this one reads up "
+            f"to {SCHEMA_VERSION}; unknown to it: {', '.join(unknown) or 'nothing'}. Update the "
+            "project, or delete the file and run make tfrecords again."
+        )
 
 
 def schema_table(keys: tuple[Key, ...] = PERSON_KEYS) -> str:

@@ -9,27 +9,16 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hmr.data.schema import SCHEMA_VERSION
+from hmr.data.datasets import DATASETS
+from hmr.data.schema import SCHEMA_VERSION, refuse_newer
 from hmr.errors import UserError
 from hmr.files.whole import write_text
 
-IMAGE_DATASETS = ("lsp", "lsp_ext", "mpii", "coco", "mpi_inf_3dhp", "h36m", "3dpw")
-MOCAP_DATASETS = ("mocap_cmu", "mocap_h36m_mosh", "mocap_posePrior")
 MOCAP_PREFIX = "mocap_"
-
-# What the authors' release calls the same data, relative to the root.
-_ORIGINAL_PATTERNS = {
-    "h36m": "tf_records_human36m_wjoints/{split}/*.tfrecord",
-    "mocap_cmu": "mocap_neutrMosh/neutrSMPL_CMU_*.tfrecord",
-    "mocap_h36m_mosh": "mocap_neutrMosh/neutrSMPL_H3.6_*.tfrecord",
-    "mocap_posePrior": "mocap_neutrMosh/neutrSMPL_jointLim_*.tfrecord",
-}
-_CONVERTER_FLAGS = {"3dpw": "PW3D", "mocap_cmu": "AMASS", "mocap_h36m_mosh": "NEUTRMOSH",
-                    "mocap_posePrior": "AMASS"}  # fmt: skip
 
 
 @dataclass
@@ -84,13 +73,18 @@ def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None
     """Reads a manifest; None if there is none.
 
     Raises:
-        UserError: if the file is not a manifest.
+        UserError: if the file is not a manifest, or holds what this version does not know.
     """
     path = manifest_path(root, dataset, split)
     if not path.is_file():
         return None
     try:
-        return Manifest(**json.loads(path.read_text()))
+        # The first manifests are of version 1; an absent field has the default of its attribute.
+        stored = {"schema_version": 1, **json.loads(path.read_text())}
+        refuse_newer(stored["schema_version"], stored, {f.name for f in fields(Manifest)})
+        return Manifest(**stored)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not a manifest of this project ({error}). Delete it and run make tfrecords."
@@ -112,16 +106,14 @@ def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
     manifest = read_manifest(root, dataset, split)
     if manifest is not None:
         return _listed_shards(Path(root) / dataset, manifest)
-    for pattern in _patterns(dataset):
+    patterns = ["{dataset}/{split}_*.tfrecord", "{dataset}/{split}/*.tfrecord"]
+    if dataset in DATASETS and DATASETS[dataset].original:
+        patterns.append(DATASETS[dataset].original)
+    for pattern in patterns:
         paths = sorted(Path(root).glob(pattern.format(dataset=dataset, split=split)))
         if paths:
             return [str(path) for path in paths]
     raise UserError(_missing_message(root, dataset, split))
-
-
-def _patterns(dataset: str) -> list[str]:
-    ours = ["{dataset}/{split}_*.tfrecord", "{dataset}/{split}/*.tfrecord"]
-    return ours + ([_ORIGINAL_PATTERNS[dataset]] if dataset in _ORIGINAL_PATTERNS else [])
 
 
 def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
@@ -137,14 +129,14 @@ def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _missing_message(root: str | Path, dataset: str, split: str) -> str:
-    known = ", ".join(IMAGE_DATASETS + MOCAP_DATASETS)
-    command = f"make tfrecords {_CONVERTER_FLAGS.get(dataset, dataset.upper())}=/path/to/it"
-    if dataset not in IMAGE_DATASETS + MOCAP_DATASETS:
+    if dataset in DATASETS:
+        command = f"make tfrecords {DATASETS[dataset].converter.upper()}=/path/to/it"
+    else:
         command = f"python -m tfrecords_tools.from_labels --name {dataset} --input /path/to/it"
     return (
         f'"{dataset}" ({split}) is asked for, but no file matches '
         f"{Path(root) / dataset / split}_*.tfrecord. Build it: {command}. "
-        f"Known sets: {known}."
+        f"Known sets: {', '.join(DATASETS)}."
     )
 
 
