@@ -222,7 +222,7 @@ def test_an_older_record_lacks_keys_that_have_a_default():
 )
 def test_a_future_record_is_refused(changes, named):
     newer = _originals_2d_record(**{name: ("int64", value) for name, value in changes.items()})
-    with pytest.raises(UserError, match=f"the record was written by a newer.*{named}"):
+    with pytest.raises(UserError, match=f"the record was written by another.*{named}"):
         validate_record(newer)
 
 

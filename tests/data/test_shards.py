@@ -79,7 +79,7 @@ def test_an_old_manifest_lacks_what_came_later(tmp_path):
 )
 def test_a_future_manifest_is_refused_by_name(tmp_path, changes, named):
     _store(tmp_path, json.dumps(json.loads(OLD_MANIFEST) | changes))
-    with pytest.raises(UserError, match=rf"train_manifest.json was written by a newer.*{named}"):
+    with pytest.raises(UserError, match=rf"train_manifest.json was written by another.*{named}"):
         read_manifest(tmp_path, "lsp", "train")
 
 

@@ -250,7 +250,7 @@ def refuse_newer(version: int, stored: Iterable[str], known: Iterable[str]) -> N
     unknown = sorted(set(stored) - set(known))
     if version > SCHEMA_VERSION or unknown:
         raise UserError(
-            f"was written by a newer version of this project: schema {version}, this one reads up "
+            f"was written by another version of this project: schema {version}, this one reads up "
             f"to {SCHEMA_VERSION}; unknown to it: {', '.join(unknown) or 'nothing'}. Update the "
             "project, or delete the file and run make tfrecords again."
         )
