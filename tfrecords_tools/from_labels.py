@@ -55,24 +55,24 @@ class PeopleByPicture:
 
     def __init__(self, images: Path, dataset: str, min_visible: int):
         self._images, self._dataset, self._min_visible = images, dataset, min_visible
-        self._by_picture: dict[str, list[tuple[Labels, dict[str, Any]]]] = {}
+        self._by_picture: dict[str, list[Labels]] = {}
         self.dropped = DropLog()
 
     def add(self, file_name: str, keypoints: np.ndarray, extras: dict[str, Any], row: str) -> None:
         """Adds a person: keypoints (K, 3) as x, y, visibility, with K one of `POINT_SETS`."""
-        labels = reorder(keypoints, POINT_SETS[len(keypoints)], f"{file_name}, {row}")
+        names = POINT_SETS[len(keypoints)]
+        labels = reorder(keypoints, names, f"{file_name}, {row}", **extras)
         if (labels.visibility > 0).sum() < self._min_visible:
             self.dropped.add(f"fewer than {self._min_visible} labelled keypoints", labels.name)
         else:
-            self._by_picture.setdefault(file_name, []).append((labels, extras))
+            self._by_picture.setdefault(file_name, []).append(labels)
 
     def pictures(self) -> list[PicturePeople]:
         """The pictures with their people, sorted by name."""
-        return [self._picture(name) for name in sorted(self._by_picture)]
-
-    def _picture(self, name: str) -> PicturePeople:
-        labels, extras = zip(*self._by_picture[name], strict=True)
-        return PicturePeople(self._images / name, self._dataset, labels, WINDOW, extras)
+        return [
+            PicturePeople(self._images / name, self._dataset, tuple(people), WINDOW)
+            for name, people in sorted(self._by_picture.items())
+        ]
 
 
 def read_npz(path: Path, people: PeopleByPicture) -> None:

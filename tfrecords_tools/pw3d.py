@@ -144,29 +144,30 @@ class BodyJoints:
 
 def select_people(
     sequence: LabelledSequence, joints: BodyJoints | None, dropped: DropLog
-) -> Iterator[tuple[int, Labels, dict[str, Any]]]:
-    """Yields frame, labels and further fields of `Person`, for each usable person and frame."""
+) -> Iterator[tuple[int, Labels]]:
+    """Yields the frame and the labels of each usable person in each frame."""
     for actor in sequence.actors:
         extrinsics = np.where(actor.valid[:, None, None], sequence.extrinsics, np.eye(4))
         poses = to_camera(actor.poses, extrinsics)
         joints3d_lsp_m = joints.of(actor, extrinsics) if joints else None
         for frame in range(len(poses)):
-            labels = reorder(_flagged(actor.keypoints[frame]), OPENPOSE18, f"{actor.name}, {frame}")
-            reason = _rejection(actor, frame, labels)
-            if reason:
+            keypoints = actor.keypoints[frame]
+            labels = reorder(
+                np.column_stack([keypoints[:, :2], keypoints[:, 2] > 0]),
+                OPENPOSE18,
+                f"{actor.name}, {frame}",
+                pose=poses[frame],
+                beta=actor.beta,
+                gender=actor.gender,
+                joints3d_lsp_m=None if joints3d_lsp_m is None else joints3d_lsp_m[frame],
+                intrinsics_px=sequence.intrinsics_px,
+                sequence=actor.name,
+                frame=frame,
+            )
+            if reason := _rejection(actor, frame, labels):
                 dropped.add(reason, labels.name)
-                continue
-            more: dict[str, Any] = {
-                "pose": poses[frame], "beta": actor.beta, "gender": actor.gender,
-                "intrinsics_px": sequence.intrinsics_px, "sequence": actor.name, "frame": frame,
-            }  # fmt: skip
-            if joints3d_lsp_m is not None:
-                more["joints3d_lsp_m"] = joints3d_lsp_m[frame]
-            yield frame, labels, more
-
-
-def _flagged(keypoints: np.ndarray) -> np.ndarray:
-    return np.column_stack([keypoints[:, :2], keypoints[:, 2] > 0])
+            else:
+                yield frame, labels
 
 
 def _rejection(actor: Actor, frame: int, labels: Labels) -> str | None:
@@ -184,13 +185,12 @@ def _pictures(args: argparse.Namespace, paths: list[Path], dropped: DropLog) -> 
     pictures = []
     for path in paths:
         sequence = read_sequence(path)
-        people: dict[int, list[tuple[Labels, dict[str, Any]]]] = {}
-        for frame, labels, more in select_people(sequence, joints, dropped):
-            people.setdefault(frame, []).append((labels, more))
+        people: dict[int, list[Labels]] = {}
+        for frame, labels in select_people(sequence, joints, dropped):
+            people.setdefault(frame, []).append(labels)
         for frame in sorted(people):
             picture = args.input / "imageFiles" / sequence.name / f"image_{frame:05d}.jpg"
-            everyone, extras = zip(*people[frame], strict=True)
-            pictures.append(PicturePeople(picture, DATASET, everyone, WINDOW, extras))
+            pictures.append(PicturePeople(picture, DATASET, tuple(people[frame]), WINDOW))
     return pictures
 
 

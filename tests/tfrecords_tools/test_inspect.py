@@ -1,12 +1,18 @@
-"""What is drawn lies where the record says."""
+"""The command that looks at records: what it prints, checks and draws."""
 
 from __future__ import annotations
 
+import sys
+
+import cv2
 import numpy as np
 import pytest
 
 from hmr.body.library import open_body
 from hmr.body.smpl import SMPL
+from hmr.errors import UserError
+from tests.conftest import write_bodies, write_people
+from tfrecords_tools import inspect
 from tfrecords_tools.inspect import (
     contact_sheet,
     draw_body,
@@ -53,3 +59,37 @@ def test_3d_joints_are_seen_from_the_persons_side():
 def test_cells_fill_rows():
     cells = [np.zeros((10, 20, 3), np.uint8)] * 5
     assert contact_sheet(cells, columns=2).shape == (30, 40, 3)
+
+
+def _main(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["inspect", *map(str, arguments)])
+    return inspect.main()
+
+
+def test_records_are_printed_checked_and_drawn(monkeypatch, capsys, tmp_path, body_path):
+    write_people(tmp_path / "lsp" / "train_00000.tfrecord", "lsp", False, 3)
+    write_people(tmp_path / "mpi_inf_3dhp" / "train_00000.tfrecord", "mpi_inf_3dhp", True, 3)
+    write_bodies(tmp_path / "mocap_cmu" / "train_00000.tfrecord", 3)
+    sheet = tmp_path / "sheet.png"
+    options = ("--draw", sheet, "--num", 4, "--check", "--body", body_path)
+    assert _main(monkeypatch, tmp_path, *options) == 0
+    printed = capsys.readouterr().out
+    assert "3 records in 1 shards" in printed and "follows the schema" in printed
+    assert "mocap_cmu/train_00000.tfrecord, record 2: joints turned by" in printed
+    image = cv2.imread(str(sheet))
+    assert image.shape[0] == 2 * 322 and image.std() > 5
+
+
+def test_damage_is_found(monkeypatch, tmp_path):
+    path = tmp_path / "lsp" / "train_00000.tfrecord"
+    write_people(path, "lsp", False, 3)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="record 2"):
+        _main(monkeypatch, tmp_path, "--check", "--num", 1)
+
+
+def test_an_empty_folder_is_named(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match=r"no \.tfrecord"):
+        _main(monkeypatch, tmp_path)

@@ -1,4 +1,4 @@
-"""The command over all datasets, and the command that looks at records."""
+"""The command over all datasets, and what all converters share."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from hmr.errors import UserError
-from tests.conftest import write_bodies, write_people
 from tests.helpers.converting import write_picture
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools import __main__ as command
-from tfrecords_tools import inspect
 from tfrecords_tools.common.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -34,13 +31,13 @@ def lsp(tmp_path):
     return root
 
 
-def _main(monkeypatch, module, *arguments) -> int:
+def _main(monkeypatch, *arguments) -> int:
     monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-    return module.main()
+    return command.main()
 
 
 def test_what_is_given_is_converted_and_the_rest_listed(monkeypatch, capsys, lsp, tmp_path):
-    code = _main(monkeypatch, command, "--lsp", lsp, "--output", tmp_path / "out", "--workers", 0)
+    code = _main(monkeypatch, "--lsp", lsp, "--output", tmp_path / "out", "--workers", 0)
     printed = capsys.readouterr().out
     assert code == 0
     lines = {tuple(line.split()[:3]) for line in printed.splitlines()}
@@ -50,7 +47,7 @@ def test_what_is_given_is_converted_and_the_rest_listed(monkeypatch, capsys, lsp
 
 def test_what_is_broken_fails_and_the_others_go_on(monkeypatch, capsys, lsp, tmp_path):
     arguments = ("--lsp", lsp, "--coco", tmp_path / "nowhere", "--output", tmp_path / "out")
-    code = _main(monkeypatch, command, *arguments, "--workers", 0)
+    code = _main(monkeypatch, *arguments, "--workers", 0)
     printed = capsys.readouterr()
     assert code == 2
     assert "nowhere" in printed.err
@@ -66,14 +63,14 @@ def test_two_sources_of_one_record_set_are_refused(monkeypatch, capsys, tmp_path
     take.parent.mkdir(parents=True)
     np.savez(take, poses=np.zeros((24, 156)), betas=np.zeros(16), mocap_framerate=12.0)
     sources = ("--amass", tmp_path / "amass", "--neutrmosh", tmp_path / "mosh", "--overwrite")
-    code = _main(monkeypatch, command, *sources, "--output", tmp_path / "out", "--workers", 0)
+    code = _main(monkeypatch, *sources, "--output", tmp_path / "out", "--workers", 0)
     assert code == 2
     assert "mocap_cmu/train has just been made" in capsys.readouterr().err
 
 
 def test_nothing_given_is_an_error(monkeypatch):
     with pytest.raises(UserError, match="--lsp"):
-        _main(monkeypatch, command)
+        _main(monkeypatch)
 
 
 @pytest.mark.parametrize("converter", command.CONVERTERS, ids=lambda converter: converter.name)
@@ -94,35 +91,6 @@ def test_every_converter_explains_itself(converter):
 def test_help_and_rendering_need_no_tensorflow(module):
     code = f"import sys, tfrecords_tools.{module}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_records_are_printed_checked_and_drawn(monkeypatch, capsys, tmp_path, body_path):
-    write_people(tmp_path / "lsp" / "train_00000.tfrecord", "lsp", False, 3)
-    write_people(tmp_path / "mpi_inf_3dhp" / "train_00000.tfrecord", "mpi_inf_3dhp", True, 3)
-    write_bodies(tmp_path / "mocap_cmu" / "train_00000.tfrecord", 3)
-    sheet = tmp_path / "sheet.png"
-    options = ("--draw", sheet, "--num", 4, "--check", "--body", body_path)
-    assert _main(monkeypatch, inspect, tmp_path, *options) == 0
-    printed = capsys.readouterr().out
-    assert "3 records in 1 shards" in printed and "follows the schema" in printed
-    assert "mocap_cmu/train_00000.tfrecord, record 2: joints turned by" in printed
-    image = cv2.imread(str(sheet))
-    assert image.shape[0] == 2 * 322 and image.std() > 5
-
-
-def test_damage_is_found(monkeypatch, tmp_path):
-    path = tmp_path / "lsp" / "train_00000.tfrecord"
-    write_people(path, "lsp", False, 3)
-    content = bytearray(path.read_bytes())
-    content[-100] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="record 2"):
-        _main(monkeypatch, inspect, tmp_path, "--check", "--num", 1)
-
-
-def test_an_empty_folder_is_named(monkeypatch, tmp_path):
-    with pytest.raises(UserError, match=r"no \.tfrecord"):
-        _main(monkeypatch, inspect, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ DEFAULT_OUTPUT = "data/tfrecords"
 
 @dataclass(frozen=True)
 class Converter:
-    """One dataset's way into records.
+    """How one dataset is converted.
 
     Attributes:
-        name: the flag's and the module's name.
+        name: of the module, and of the flag of `python -m tfrecords_tools`.
         about: what the dataset is, which files to download, which layout is read.
         plan: parsed options -> jobs.
         splits: what is converted unless `--splits` says otherwise.

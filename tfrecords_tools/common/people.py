@@ -78,16 +78,14 @@ class PicturePeople:
     Attributes:
         path: the picture.
         dataset: name of the record set.
-        people: their 2D labels.
+        people: their labels.
         window: how they are scaled and cut.
-        extras: per person, what else `schema.Person` takes (pose, beta, ...), if anything.
     """
 
     path: Path
     dataset: str
     people: tuple[Labels, ...]
     window: WindowRule
-    extras: tuple[dict[str, Any], ...] = ()
 
 
 def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
@@ -97,21 +95,18 @@ def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
     except SampleError as error:
         yield from (SampleError(error.reason, labels.name) for labels in picture.people)
         return
-    extras = picture.extras or ({},) * len(picture.people)
-    for labels, more in zip(picture.people, extras, strict=True):
+    for labels in picture.people:
         try:
-            yield _record(image, labels, picture, more)
+            yield _record(image, labels, picture)
         except SampleError as error:
             yield error
 
 
-def _record(
-    image: np.ndarray, labels: Labels, picture: PicturePeople, more: dict[str, Any]
-) -> bytes:
+def _record(image: np.ndarray, labels: Labels, picture: PicturePeople) -> bytes:
     scale = picture.window.scale(labels)
     if scale is None:
         raise SampleError("neither ankle nor torso labelled", labels.name)
-    fields = {"filename": picture.path.name, "dataset": picture.dataset, **more}
+    fields = {"filename": picture.path.name, "dataset": picture.dataset, **labels.extras}
     return person_to_example(cut_person(image, labels, scale, picture.window.margin_px, **fields))
 
 

@@ -9,7 +9,7 @@ the two, by less than a pixel).
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +86,19 @@ def encode(image: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class Labels:
-    """2D labels of one person.
+    """2D labels of one person in a picture.
 
     Attributes:
         keypoints2d_px: (19, 2) cocoplus joints in the picture.
         visibility: (19,) int; 0 where unlabelled.
         name: what to call the person in messages.
+        extras: what else a record holds of the person: further arguments of `Person`.
     """
 
     keypoints2d_px: np.ndarray
     visibility: np.ndarray
     name: str
+    extras: dict[str, Any] = field(default_factory=dict)
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Corners (2,) of the box around the labelled keypoints: least and greatest x, y.
@@ -121,10 +123,10 @@ class Labels:
             return crop_rule(*self.box())[0]
 
 
-def reorder(keypoints: np.ndarray, names: tuple[str, ...], person: str) -> Labels:
+def reorder(keypoints: np.ndarray, names: tuple[str, ...], person: str, **extras: Any) -> Labels:
     """Labels in cocoplus order of keypoints (K, 3): x, y in px and visibility, called `names`."""
     ordered = take_joints(keypoints, names, COCOPLUS)
-    return Labels(ordered[:, :2], ordered[:, 2].astype(int), person)
+    return Labels(ordered[:, :2], ordered[:, 2].astype(int), person, extras)
 
 
 def full_body_scale(labels: Labels) -> float:

@@ -1,7 +1,7 @@
 """Writes jobs as shards, on all cores, so that an interrupted conversion can be taken up again.
 
-A unit becomes a shard whatever process converts it, and a shard gets its name only when it is
-complete: the result is the same, byte for byte, for any number of workers and after any
+Each unit becomes one shard, whichever process converts it, and a shard gets its name only when it
+is complete: the result is the same, byte for byte, for any number of workers and after any
 interruption.
 """
 

@@ -33,12 +33,12 @@ class MotionSet:
 
 
 SETS = (MotionSet("CMU", 0.7, (60.0, 120.0, 59.99)), MotionSet("MPI_Limits", 0.3, (30.0,)))
-"""Real files hold rates such as 59.99, and gender as text or as bytes: readers have to cope."""
 GENDERS = ("male", "female", b"male", b"female")
+"""Real files hold rates such as 59.99, and genders as text or as bytes: readers have to cope."""
 
 
 def write_amass(root: Path, count: int, seed: int, smpl: SMPL) -> None:
-    """Writes at least `count` frames of motion; training people and poses only."""
+    """Writes at least `count` frames of motion, built on the key poses of training only."""
     with tqdm(total=count, desc="amass", unit="frame") as bar:
         for number, motions in enumerate(SETS):
             rng = np.random.default_rng([seed, DATASET_SEED, number])
@@ -85,7 +85,7 @@ def _write_subject(
 
 
 def _move(rng: np.random.Generator, frame_rate: float) -> np.ndarray:
-    """A motion: poses (N, 156) in a world whose z points up."""
+    """A motion: SMPL+H poses (N, 156), rad, in a world whose z axis points up."""
     num_frames = round(SECONDS_PER_SEQUENCE * frame_rate)
     pose = dofs_to_pose(sample_sequence(rng, num_frames, frame_rate))
     turn = np.cumsum(rng.normal(0.0, 40.0 / frame_rate, size=num_frames)) + rng.uniform(0, 360)
@@ -97,7 +97,7 @@ def _move(rng: np.random.Generator, frame_rate: float) -> np.ndarray:
 
 
 def _pelvis_heights(poses: list[np.ndarray], betas: np.ndarray, smpl: SMPL) -> Sequence[np.ndarray]:
-    """The z of `trans` (N,) that keeps the lowest joint on the floor, for each motion."""
+    """For each motion the z of `trans` (N,), metres, that puts the lowest joint on the floor."""
     stacked = np.concatenate(poses)[:, : 3 * SHARED_JOINTS]
     hands = np.zeros((len(stacked), 3 * (len(SMPL_JOINTS) - SHARED_JOINTS)))
     posed = smpl.keypoints(

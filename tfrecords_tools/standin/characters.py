@@ -1,4 +1,4 @@
-"""Who the stand-in people are: shape, skin, hair and clothes, drawn at random."""
+"""The characters of the stand-in pictures: shape, skin, hair and clothes, drawn at random."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Colour = np.ndarray
 
 @dataclass(frozen=True)
 class Character:
-    """What stays the same from picture to picture.
+    """What stays the same of a person from picture to picture.
 
     Attributes:
         beta: (10,) SMPL shape.
@@ -54,7 +54,7 @@ class Character:
 
 @dataclass(frozen=True)
 class Cloth:
-    """A colour, a second one, and the pattern that they make: a name of `PATTERNS`."""
+    """Two colours, the pattern that they make (a name of `PATTERNS`), and its period."""
 
     colour: Colour
     second: Colour
@@ -64,7 +64,7 @@ class Cloth:
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a person wears in one picture.
+    """What a character wears in one picture.
 
     Attributes:
         sleeve: how far the shirt covers the arm, 0 at the shoulder to 1 at the wrist.
@@ -81,12 +81,12 @@ class Outfit:
 
 
 def sample_characters(rng: np.random.Generator, count: int) -> list[Character]:
-    """A cast of `count` people; betas are standard normal, clipped to +-2.2."""
+    """Characters with standard normal betas, clipped to +-2.2."""
     return [_sample_character(rng) for _ in range(count)]
 
 
 def sample_betas(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count, 10) shapes."""
+    """SMPL shapes (count, 10)."""
     return np.clip(rng.normal(size=(count, NUM_BETAS)), -BETA_LIMIT, BETA_LIMIT)
 
 
@@ -117,7 +117,7 @@ def _sample_character(rng: np.random.Generator) -> Character:
 
 
 def _between(rng: np.random.Generator, tones: np.ndarray) -> Colour:
-    """A colour between two neighbours of a ladder of tones."""
+    """A random colour between two neighbouring tones."""
     place = rng.uniform(0, len(tones) - 1)
     below = int(place)
     return tones[below] + (place - below) * (tones[below + 1] - tones[below])

@@ -61,7 +61,7 @@ def _shot(
 
 
 def _joints(truth: GroundTruth) -> np.ndarray:
-    """(3, 14) of the only person; LSP's joints are the first 14 of cocoplus, in its order."""
+    """x, y, flag (3, 14) of the only person; LSP's joints are the first 14 of cocoplus."""
     count = len(LSP14)
     flag = np.where(truth.visible[0, :count], VISIBLE, OCCLUDED)
     return np.concatenate([truth.joints_px[0, :count].T, flag[None]]).astype(np.float64)

@@ -1,10 +1,10 @@
 """Poses of the stand-in people: blends of key poses within human joint ranges.
 
-A pose is drawn as a vector of degrees of freedom (DOFs, see `keyposes`): legs, trunk and each arm
-are blends of two key poses, drawn by some share towards standing at ease; limbs are mirrored at
-random, and correlated noise is added. Blends of blends fill a connected set that a prior can learn.
-Certain pairs of legs and arms are reserved for held-out people, so that no training picture or
-mocap frame is built on them.
+A pose is sampled as a vector of degrees of freedom (DOFs, see `keyposes`): legs, trunk and each arm
+are blends of two key poses, moved by a random share towards standing at ease; limbs are mirrored at
+random, and correlated noise is added. The blends fill a connected set, which a prior can learn.
+Certain pairs of legs and arms are reserved for held-out people: no training picture and no mocap
+frame is built on them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def reserved_pairs() -> np.ndarray:
 
 
 def _ranks(keys: Iterable[str]) -> np.ndarray:
-    """The place of each key when the common ones are put first."""
+    """The rank of each key when the common ones come first."""
     return np.argsort(np.argsort([key not in COMMON for key in keys], kind="stable"))
 
 
@@ -169,7 +169,7 @@ def _dof_row(named: Mapping[str, float]) -> np.ndarray:
 
 
 def _calm_row() -> np.ndarray:
-    """A person standing at ease, towards whom each pose is drawn by its own share."""
+    """DOFs (30,) of standing at ease; each pose is moved towards it by a random share."""
     row = _leg_table()[list(LEGS).index(CALM_LEGS)]
     for side in SIDES:
         first = _COLUMN[f"{side}_{ARM_DOFS[0]}"]

@@ -1,4 +1,4 @@
-"""Cameras, placement of people in front of them, and what lies between: occluders, lens, sensor.
+"""Cameras, where people stand in front of them, and what comes between: occluders, lens, sensor.
 
 Camera frame: x right, y down, z forwards, metres. World frame: y up. Pixel centres are integers.
 """
@@ -28,11 +28,11 @@ class Lens:
     height: int
 
     def project(self, points_m: np.ndarray) -> np.ndarray:
-        """(..., 3) points of the camera frame -> (..., 2) pixels."""
+        """Pixels (..., 2) of points (..., 3) in the camera frame, metres."""
         return self.focal_px * points_m[..., :2] / points_m[..., 2:] + np.array(self.center_px)
 
     def unproject(self, point_px: np.ndarray, depth_m: float) -> np.ndarray:
-        """(2,) pixel at a depth -> (3,) point of the camera frame."""
+        """The point (3,), metres, camera frame, at a pixel (2,) and a depth."""
         ray = (np.asarray(point_px) - np.array(self.center_px)) / self.focal_px
         return depth_m * np.array([*ray, 1.0])
 
@@ -88,21 +88,21 @@ class View:
     azimuth_deg: float = 0.0
 
     def rotation(self) -> Rotation:
-        """World -> camera."""
+        """Rotation from the world to the camera frame."""
         tilt = Rotation.from_euler("ZX", [self.roll_deg, self.pitch_deg], degrees=True)
         turn = Rotation.from_euler("Y", -self.azimuth_deg, degrees=True)
         return tilt * WORLD_TO_CAMERA_AXES * turn
 
 
 def face_camera(pose: np.ndarray, yaw_deg: float, view: View) -> np.ndarray:
-    """Carries a pose (72,) into the camera frame; at yaw 0 the body faces the camera."""
+    """Turns a pose (72,) from the world into the camera frame; at yaw 0 it faces the camera."""
     heading = Rotation.from_euler("Y", view.azimuth_deg + yaw_deg, degrees=True)
     turned = view.rotation() * heading
     return np.concatenate([(turned * Rotation.from_rotvec(pose[:3])).as_rotvec(), pose[3:]])
 
 
 def sample_pelvis(rng: np.random.Generator, lens: Lens, style: SceneStyle) -> np.ndarray:
-    """Where the pelvis is, (3,) metres in the camera frame, so that the person is mostly seen."""
+    """A place for the pelvis (3,), metres, camera frame, from which most of the person is seen."""
     size_px = rng.uniform(*style.person_px)
     frame = np.array([lens.width, lens.height], np.float64)
     slack = np.maximum(frame - (0.7 * size_px, 1.05 * size_px), 0.0) / 2
@@ -138,7 +138,7 @@ def draw_occluders(
 
 
 def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """What lens and sensor add: blur, brightness, contrast, noise. uint8 in and out."""
+    """A picture (H, W, 3), uint8, with blur, brightness, contrast and noise of lens and sensor."""
     blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.45, 0.9))
     gain, lift = rng.uniform(0.8, 1.2), rng.uniform(-15, 15)
     exposed = cv2.addWeighted(blurred, gain, blurred, 0.0, lift)
