@@ -1,8 +1,10 @@
 """What the repository promises about itself: verbs, packages, licences, no machine's traces."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,24 @@ LICENSED = re.compile(
     r"(?i)(.*(basicmodel|smpl_?(neutral|male|female|h_|x_)|with_cocoplus).*|.*\.(pkl|cdf)"
     r"|.*_poses\.npz|annot\.mat|joints\.mat)"
 )
+
+# Imports run down this list, and never between two rooms of a line: what a room is made of can be
+# read without knowing what is made of it. A module that stands apart from its room is named.
+LAYERS = (
+    "tfrecords_tools",
+    "hmr.cli",
+    "hmr.original hmr.studies hmr.web",
+    "hmr.training",
+    "hmr.prediction hmr.evaluation hmr.serving",
+    "hmr.finding hmr.fitting hmr.motion hmr.rendering",
+    "hmr.network hmr.data hmr.original.mean_params",
+    "hmr.geometry",
+    "hmr.body",
+    "hmr.files hmr.configs",
+    "hmr.settings",
+    "hmr.errors hmr.tensor hmr.compiled",
+)
+LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +106,42 @@ def test_lock_names_versions_and_no_host():
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert all(re.match(r"[a-z0-9.-]+==[\w.+]+( ; .+)?$", line) for line in lines)
     assert any(line.startswith("tensorflow==") for line in lines)
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Every module's path, relative to src or the root, and what is in it."""
+    for root, package in ((ROOT / "src", "hmr"), (ROOT, "tfrecords_tools")):
+        for path in sorted((root / package).rglob("*.py")):
+            yield path.relative_to(root).as_posix(), ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Names that a module imports from the project, anywhere in it; `from a import b` as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where a name comes from"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name for name in names if name.split(".")[0] in ("hmr", "tfrecords_tools"))
+
+
+def room_of(name: str) -> str:
+    """The longest beginning of a dotted name that is a line of `LAYERS`."""
+    parts = name.split(".")
+    beginnings = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((room for room in beginnings if room in LEVELS), name)
+
+
+def test_imports_run_one_way():
+    wrong = []
+    for path, tree in modules():
+        if path == "hmr/__init__.py":
+            continue  # the public names, imported when they are asked for
+        room = room_of(path.removesuffix(".py").replace("/", "."))
+        assert room in LEVELS, f"{path} is in no room of LAYERS"
+        for name in imported(tree):
+            there = room_of(name)
+            if there != room and LEVELS.get(there, -1) <= LEVELS[room]:
+                wrong.append(f"{path} imports {name}")
+    assert wrong == []
