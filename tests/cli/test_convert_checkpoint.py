@@ -9,7 +9,8 @@ from hmr.errors import UserError
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
 from hmr.original import tf1_names
-from hmr.original.tf1_checkpoint import TRAINING, Network, adam_steps
+from hmr.original.convert import NetworkParts, adam_steps
+from hmr.original.tf1_checkpoint import TRAINING
 from hmr.training.start import load_start
 from tests.helpers import tf1_files
 from tests.helpers.golden_inputs import made_body
@@ -39,7 +40,7 @@ def _run(*flags):
 def test_the_rules_give_the_released_checkpoints_names(values):
     """283 for inference, 832 in training, 840 with the scalars of the authors' run."""
     assert len(values) == 283
-    training = tf1_names.expected_shapes(Network.of(TRAINING).sources, with_adam=True)
+    training = tf1_names.expected_shapes(NetworkParts.of(TRAINING).mappings, with_adam=True)
     scalars = 5  # the step and two powers for each Adam
     assert len(training) + len(tf1_names.BODY_SHAPES) + scalars == 832
     assert 832 + len(tf1_names.RUN_SETTINGS) == 840
@@ -60,8 +61,8 @@ def test_the_rules_give_the_released_checkpoints_names(values):
 def test_weights_and_body_arrive(converted, values):
     model = load_model(converted)
     for source in [
-        *tf1_names.encoder_sources(model.encoder),
-        *tf1_names.regressor_sources(model.regressor),
+        *tf1_names.map_encoder(model.encoder),
+        *tf1_names.map_regressor(model.regressor),
     ]:
         np.testing.assert_array_equal(source.variable, values[source.names[0]])
     body, expected = load_body(converted / "body.npz"), made_body()
@@ -151,9 +152,9 @@ def test_imagenet_weights_of_slim(values, tmp_path):
     chosen["global_step"] = np.int64(0)
     prefix = tf1_files.write_checkpoint(tmp_path / "resnet_v2_50.ckpt", chosen)
     _run("--input", prefix, "--output", tmp_path / "imagenet")
-    encoder = Network.of(TRAINING).encoder
+    encoder = NetworkParts.of(TRAINING).encoder
     encoder.load_weights(tmp_path / "imagenet" / "encoder.weights.h5")
-    for source in tf1_names.encoder_sources(encoder):
+    for source in tf1_names.map_encoder(encoder):
         np.testing.assert_array_equal(source.variable, values[source.names[0]])
 
 
@@ -178,14 +179,14 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert start.step == 41
     assert [int(adam.iterations) for adam in adams] == [41, 41]
     _check_moments(adams[0], model.encoder_variables, values, _network(model).encoder_side)
-    critic = tf1_names.discriminator_sources(model.discriminator)
+    critic = tf1_names.map_discriminator(model.discriminator)
     _check_moments(adams[1], model.discriminator.trainable_variables, values, critic)
     for source in critic:
         np.testing.assert_array_equal(source.variable, source.value(values))
 
 
-def _network(model: HMR) -> Network:
-    return Network(model.encoder, model.regressor, model.discriminator)
+def _network(model: HMR) -> NetworkParts:
+    return NetworkParts(model.encoder, model.regressor, model.discriminator)
 
 
 def _check_moments(adam, variables, values, sources):

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from hmr.network.encoders import build_encoder, set_batch_variance
-from hmr.original.convert import ENCODER_FILE, Conversion, convert
+from hmr.original.convert import ENCODER_FILE, convert_checkpoint
 from hmr.original.keras_imagenet import copy_applications_weights
-from hmr.original.tf1_names import encoder_sources
+from hmr.original.tf1_names import map_encoder
 from tests.helpers.golden_inputs import golden, made_weight
 
 FIGURES = golden("encoder")
@@ -18,7 +18,7 @@ MOVING = [name for name in FIGURES if "moving" in name]
 @pytest.fixture
 def encoder():
     encoder = build_encoder("resnet50_v2", 224)
-    for source in encoder_sources(encoder):
+    for source in map_encoder(encoder):
         source.variable.assign(made_weight(source.names[0], source.shape))
     return encoder
 
@@ -34,7 +34,7 @@ def test_features_and_statistics_in_training(encoder, variance, tolerance):
     set_batch_variance(encoder, variance)
     features = encoder(IMAGES, training=True)
     np.testing.assert_allclose(features, FIGURES["features_training"], rtol=2e-5, atol=2e-5)
-    variables = {source.names[0]: source.variable for source in encoder_sources(encoder)}
+    variables = {source.names[0]: source.variable for source in map_encoder(encoder)}
     for name in MOVING:
         statistic = variables[name.replace("resnet_v2_50.", "resnet_v2_50/").replace(".", "/")]
         np.testing.assert_allclose(statistic, FIGURES[name], rtol=tolerance, atol=1e-6)
@@ -78,7 +78,7 @@ def test_the_published_file_of_keras_converts(tmp_path):
     theirs = keras.applications.ResNet50V2(include_top=False, weights=None)
     file = tmp_path / "resnet50v2.weights.h5"
     theirs.save_weights(file)
-    convert(Conversion(str(file)), tmp_path)
+    convert_checkpoint(str(file), tmp_path)
     encoder = build_encoder("resnet50_v2", 224)
     encoder.load_weights(tmp_path / ENCODER_FILE)
     expected = theirs.get_layer("conv4_block6_2_conv").get_weights()[0]

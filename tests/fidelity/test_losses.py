@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
-from hmr.original.tf1_names import discriminator_sources
+from hmr.original.tf1_names import map_discriminator
 from hmr.training import losses
 from tests.helpers.golden_inputs import golden, made_weight
 
@@ -59,7 +59,7 @@ def test_centring_on_the_hips():
 @pytest.fixture(scope="module")
 def discriminator():
     layer = Discriminator()
-    for source in discriminator_sources(layer):
+    for source in map_discriminator(layer):
         tensors = {name: made_weight(name, source.shape) for name in source.names}
         source.variable.assign(source.value(tensors))
     return layer
@@ -93,7 +93,7 @@ def test_gradients_of_every_discriminator_weight(discriminator):
     with tf.GradientTape() as tape:
         scores = _scores(discriminator, SCORES["poses"], SCORES["shapes"])
         total = sum(losses.adversarial_discriminator_losses(scores[:6], scores[6:]))
-    sources = discriminator_sources(discriminator)
+    sources = map_discriminator(discriminator)
     gradients = tape.gradient(total, [source.variable.value for source in sources])
     for source, gradient in zip(sources, gradients, strict=True):
         _check_gradient(source, gradient.numpy())

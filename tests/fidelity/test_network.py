@@ -9,7 +9,7 @@ from hmr.geometry.projection import project
 from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
-from hmr.original.tf1_names import encoder_sources, regressor_sources
+from hmr.original.tf1_names import map_encoder, map_regressor
 from hmr.training.adam import Adam
 from hmr.training.assemble import ADAM_EPSILON
 from tests.helpers.golden_inputs import golden, made_body, made_weight
@@ -19,7 +19,7 @@ from tests.helpers.golden_inputs import golden, made_body, made_weight
 def weights():
     """TF1 name -> value of the regression module and the mean parameters."""
     regressor = Regressor(2048, np.zeros(85))
-    return {s.names[0]: made_weight(s.names[0], s.shape) for s in regressor_sources(regressor)}
+    return {s.names[0]: made_weight(s.names[0], s.shape) for s in map_regressor(regressor)}
 
 
 def _regress(features, weights, iterations=3):
@@ -42,7 +42,7 @@ def _dense(inputs, weights, layer):
 def test_the_three_thetas(weights):
     features = np.random.default_rng(4).normal(size=(5, 2048)).astype(np.float32)
     regressor = Regressor(2048, np.zeros(85))
-    for source in regressor_sources(regressor):
+    for source in map_regressor(regressor):
         source.variable.assign(weights[source.names[0]])
     np.testing.assert_allclose(regressor(features), _regress(features, weights), atol=1e-5)
 
@@ -55,7 +55,7 @@ def test_theta_0_faces_the_camera_upright():
 
 def test_the_model_is_encoder_regressor_body_and_camera(weights):
     regressor = Regressor(2048, np.zeros(85))
-    for source in regressor_sources(regressor):
+    for source in map_regressor(regressor):
         source.variable.assign(weights[source.names[0]])
     features = np.random.default_rng(5).normal(size=(2, 2048)).astype(np.float32)
     inputs = keras.Input((2048,))
@@ -72,7 +72,7 @@ def test_the_model_is_encoder_regressor_body_and_camera(weights):
 def test_the_whole_network_gives_the_originals_figures():
     """The authors' RunModel with the same weights, 2 images."""
     encoder, regressor = build_encoder("resnet50_v2", 224), Regressor(2048, np.zeros(85))
-    for source in [*encoder_sources(encoder), *regressor_sources(regressor)]:
+    for source in [*map_encoder(encoder), *map_regressor(regressor)]:
         source.variable.assign(made_weight(source.names[0], source.shape))
     rng, figures = np.random.default_rng(0), golden("network")
     images = np.array([rng.uniform(-1, 1, (224, 224, 3)) for _ in range(2)], np.float32)

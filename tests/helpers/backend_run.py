@@ -16,7 +16,7 @@ from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor
-from hmr.original.tf1_names import discriminator_sources, encoder_sources, regressor_sources
+from hmr.original.tf1_names import map_discriminator, map_encoder, map_regressor
 from tests.helpers.golden_inputs import golden, made_body, made_weight
 
 
@@ -29,7 +29,7 @@ def main(path: str) -> None:
 
     encoder = build_encoder("resnet50_v2", 64)
     regressor, critic = Regressor(2048, np.zeros(85)), Discriminator()
-    _fill(encoder_sources(encoder) + regressor_sources(regressor) + discriminator_sources(critic))
+    _fill(map_encoder(encoder) + map_regressor(regressor) + map_discriminator(critic))
     poses, shapes = _tensors("discriminator", "poses", "shapes")
     results["discriminator"] = critic(ops.reshape(poses, (-1, 23, 3, 3)), shapes)
 

@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from hmr.original import tf1_names
-from hmr.original.tf1_checkpoint import INFERENCE, TRAINING, Network, expected_variables
+from hmr.original.convert import NetworkParts, expected_variables
+from hmr.original.tf1_checkpoint import INFERENCE, TRAINING
 from tests.helpers.golden_inputs import made_body, made_weight
 
 
 def inference_values() -> dict[str, np.ndarray]:
     """The 283 variables of the inference graph."""
-    network = Network.of(INFERENCE)
+    network = NetworkParts.of(INFERENCE)
     shapes = expected_variables(network, INFERENCE, with_body=False)
     return {name: made_weight(name, shape) for name, shape in shapes.items()} | body_values()
 
@@ -22,7 +23,7 @@ def inference_values() -> dict[str, np.ndarray]:
 def training_values(step: int = 0) -> dict[str, np.ndarray]:
     """The 832 variables of the training graph; Adam's moments are constants of each variable."""
     values = inference_values()
-    shapes = expected_variables(Network.of(TRAINING), TRAINING, with_body=False)
+    shapes = expected_variables(NetworkParts.of(TRAINING), TRAINING, with_body=False)
     for index, (name, shape) in enumerate(shapes.items()):
         if name.endswith(tf1_names.VELOCITY_SLOT):
             values[name] = np.full(shape, 1e-6 * (index + 1), np.float32)

@@ -16,7 +16,7 @@ from hmr.geometry.crop import CropBox, crop_image
 from hmr.geometry.crop_train import crop_lines, sample_in_graph
 from hmr.network.encoders import build_encoder
 from hmr.original.smpl_file import read_official
-from hmr.original.tf1_names import encoder_sources
+from hmr.original.tf1_names import map_encoder
 from tests.helpers.golden_inputs import golden, made_weight
 
 FOLDER = os.environ.get("LEGACY_REFERENCE")
@@ -112,7 +112,7 @@ def _cut(scaled: np.ndarray, center_px: np.ndarray, shape: tuple, size: int) -> 
 def test_encoder_equals_slims():
     figures = _figures("encoder")
     encoder = build_encoder("resnet50_v2", 224)
-    for source in encoder_sources(encoder):
+    for source in map_encoder(encoder):
         source.variable.assign(made_weight(source.names[0], source.shape))
     images = np.random.default_rng(20).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     features = np.asarray(encoder(images))

@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
 
-    from hmr.original.convert import Conversion, convert
+    from hmr.original.convert import convert_checkpoint
 
     with whole_folder(output) as folder:
-        lines = convert(Conversion(options.input, options.body, options.training), folder)
+        lines = convert_checkpoint(options.input, folder, options.body, options.training)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0

@@ -1,11 +1,12 @@
-"""From a TF1 checkpoint of the authors' to a model folder of this project."""
+"""From a TF1 checkpoint of the authors', or Keras's ImageNet weights, to files of this project."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from hmr.body.joints import SMPL_PARENTS
@@ -13,47 +14,39 @@ from hmr.body.model_file import NO_FACES, BodyModel, body_from_arrays, load_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.network.checkpoint import save_model
+from hmr.network.discriminator import Discriminator
+from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
+from hmr.network.regressor import NUM_THETA, Regressor
+from hmr.original import tf1_names
 from hmr.original.keras_imagenet import (
     DIFFERENCE,
     DOWNLOAD,
     copy_applications_weights,
     load_applications,
 )
-from hmr.original.tf1_checkpoint import (
-    IMAGENET,
-    Network,
-    Tf1Checkpoint,
-    expected_variables,
-    training_start,
-)
-from hmr.original.tf1_names import body_arrays
+from hmr.original.tf1_checkpoint import IMAGENET, CheckpointKind, Tf1Checkpoint
+from hmr.original.tf1_names import Tf1Mapping
 from hmr.settings import ModelSpec
-from hmr.training.start import save_start
+from hmr.training.start import AdamState, TrainingStart, save_start
 
 BODY_FILE, ENCODER_FILE = "body.npz", "encoder.weights.h5"
+# Adam's beta_2; its power over the steps tells how many there were, until float32 underflows.
+_BETA_2, _SMALLEST_POWER = 0.999, 1e-30
 
 
-@dataclass(frozen=True)
-class Conversion:
-    """What to convert.
+def convert_checkpoint(
+    prefix: str, folder: Path, body: str | None = None, training: bool = False
+) -> list[str]:
+    """Writes a model folder, or of an ImageNet checkpoint `encoder.weights.h5` alone.
 
-    Attributes:
+    Args:
         prefix: the checkpoint, with or without suffix; or "keras" or an .h5 file, for the
             ImageNet weights of `keras.applications`.
+        folder: to write to.
         body: path of a body file: it gives the faces, which no checkpoint holds, and all of the
             body if the checkpoint holds none.
         training: also both Adams' moments and the step.
-    """
-
-    prefix: str
-    body: str | None = None
-    training: bool = False
-
-
-def convert(conversion: Conversion, folder: Path) -> list[str]:
-    """Writes a model folder, or of an ImageNet checkpoint `encoder.weights.h5` alone.
-
     Returns:
         what was found, line by line.
 
@@ -61,54 +54,163 @@ def convert(conversion: Conversion, folder: Path) -> list[str]:
         UserError: the checkpoint does not hold exactly what its kind holds, or lacks what was
             asked for.
     """
-    if conversion.prefix == DOWNLOAD or conversion.prefix.endswith(".h5"):
-        return _convert_applications(conversion.prefix, folder)
-    checkpoint = Tf1Checkpoint(conversion.prefix)
-    layout = checkpoint.layout
-    if conversion.training and not layout.with_discriminator:
+    if prefix == DOWNLOAD or prefix.endswith(".h5"):
+        return _convert_applications(prefix, folder)
+    checkpoint = Tf1Checkpoint(prefix)
+    kind = checkpoint.kind
+    if training and not kind.with_discriminator:
         raise UserError(
             "--training needs a checkpoint of HMR in training. "
-            f"Received: {checkpoint.path}, {layout.title}."
+            f"Received: {checkpoint.path}, {kind.title}."
         )
-    network = Network.of(layout)
-    with_body = layout.with_regressor and (checkpoint.has_body or not conversion.body)
-    expected = expected_variables(network, layout, with_body)
-    checkpoint.require(expected, layout.ignored)
+    parts = NetworkParts.of(kind)
+    with_body = kind.with_regressor and (checkpoint.has_body or not body)
+    expected = expected_variables(parts, kind, with_body)
+    checkpoint.require(expected, kind.ignored)
     tensors = checkpoint.read(expected)
-    network.load(tensors)
-    lines = [f"{checkpoint.path}: {layout.title}, {len(expected)} variables, all by name"]
-    if network.regressor is None:
-        network.encoder.save_weights(folder / ENCODER_FILE)
+    parts.load(tensors)
+    lines = [f"{checkpoint.path}: {kind.title}, {len(expected)} variables, all by name"]
+    if parts.regressor is None:
+        parts.encoder.save_weights(folder / ENCODER_FILE)
         return lines
-    body = _body(tensors if with_body else None, conversion)
-    save_body(folder / BODY_FILE, body)
-    model = HMR(network.encoder, network.regressor, SMPL(body))
+    given = load_body(body) if body else None
+    arrays = _body(tensors, given, checkpoint) if with_body else given
+    assert arrays is not None
+    save_body(folder / BODY_FILE, arrays)
+    model = HMR(parts.encoder, parts.regressor, SMPL(arrays))
     save_model(model, ModelSpec(body=BODY_FILE), folder)
-    lines.append(
-        f"body: {body.source}" if len(body.faces) else f"body without faces: {body.source}"
-    )
-    if layout.with_discriminator:
-        start = training_start(network, tensors, conversion.training)
+    lines.append(f"body{'' if len(arrays.faces) else ' without faces'}: {arrays.source}")
+    if kind.with_discriminator:
+        start = training_start(parts, tensors, training)
         save_start(folder, start)
-        adam = f", both Adams, step {start.step}" if conversion.training else ""
+        adam = f", both Adams, step {start.step}" if training else ""
         lines.append(f"discriminators{adam}")
     return lines
 
 
 def _convert_applications(source: str, folder: Path) -> list[str]:
-    encoder = Network.of(IMAGENET).encoder
+    encoder = NetworkParts.of(IMAGENET).encoder
     copy_applications_weights(load_applications(source), encoder)
     encoder.save_weights(folder / ENCODER_FILE)
     return [DIFFERENCE]
 
 
-def _body(tensors: Mapping[str, np.ndarray] | None, conversion: Conversion) -> BodyModel:
-    given = load_body(conversion.body) if conversion.body else None
-    if tensors is None:
-        assert given is not None
-        return given
+def _body(
+    tensors: Mapping[str, np.ndarray], given: BodyModel | None, checkpoint: Tf1Checkpoint
+) -> BodyModel:
+    """The checkpoint's body, with the faces of the one that was given."""
     tree = {"parents": np.array(SMPL_PARENTS), "faces": given.faces if given else NO_FACES}
-    source = f"checkpoint {Path(conversion.prefix).name}"
+    source = f"checkpoint {Path(checkpoint.path).name}"
     if given:
         source += f", faces of {given.source}"
-    return body_from_arrays({**body_arrays(tensors), **tree}, source)
+    return body_from_arrays({**tf1_names.body_arrays(tensors), **tree}, source)
+
+
+@dataclass(frozen=True)
+class NetworkParts:
+    """What a kind of checkpoint fills, built with the original's structure and fresh weights.
+
+    Attributes:
+        encoder: the ResNet-50 v2.
+        regressor, discriminator: None where the kind lacks them.
+    """
+
+    encoder: keras.Model
+    regressor: Regressor | None
+    discriminator: Discriminator | None
+
+    @classmethod
+    def of(cls, kind: CheckpointKind) -> NetworkParts:
+        """Builds the parts that a kind fills."""
+        spec = ModelSpec()
+        encoder, theta0 = build_encoder(spec.encoder, spec.input_size), np.zeros(NUM_THETA)
+        return cls(
+            encoder,
+            Regressor(encoder.output_shape[-1], theta0) if kind.with_regressor else None,
+            Discriminator() if kind.with_discriminator else None,
+        )
+
+    @property
+    def mappings(self) -> list[Tf1Mapping]:
+        """Of every variable."""
+        return self.encoder_mappings + tf1_names.map_discriminator(self.discriminator)
+
+    @property
+    def encoder_mappings(self) -> list[Tf1Mapping]:
+        """Those of encoder and regressor, which one Adam trains."""
+        mappings = tf1_names.map_encoder(self.encoder)
+        return mappings + (tf1_names.map_regressor(self.regressor) if self.regressor else [])
+
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Assigns every variable."""
+        for mapping in self.mappings:
+            mapping.variable.assign(mapping.value(tensors))
+
+
+def expected_variables(
+    parts: NetworkParts, kind: CheckpointKind, with_body: bool
+) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of everything that a kind's checkpoint must hold.
+
+    Args:
+        parts: of the kind.
+        kind: which set of variables.
+        with_body: whether the SMPL tensors must be there.
+    """
+    training = kind.with_discriminator
+    expected = tf1_names.expected_shapes(parts.mappings, with_adam=training)
+    if with_body:
+        expected |= tf1_names.BODY_SHAPES
+    if training:
+        scalars = (*tf1_names.ENCODER_POWERS, *tf1_names.DISCRIMINATOR_POWERS, tf1_names.STEP)
+        expected |= dict.fromkeys(scalars, ())
+    return expected
+
+
+def training_start(
+    parts: NetworkParts, tensors: Mapping[str, np.ndarray], with_adam: bool
+) -> TrainingStart:
+    """What a training goes on from, besides the weights of encoder and regressor.
+
+    Args:
+        parts: of the training kind.
+        tensors: of a training checkpoint.
+        with_adam: also both optimisers' moments and the step.
+    """
+    critic = tf1_names.map_discriminator(parts.discriminator)
+    weights = {mapping.variable.path: mapping.value(tensors) for mapping in critic}
+    if not with_adam:
+        return TrainingStart(weights)
+    return TrainingStart(
+        weights,
+        step=int(tensors[tf1_names.STEP]),
+        encoder_adam=_adam_state(parts.encoder_mappings, tensors, tf1_names.ENCODER_POWERS),
+        discriminator_adam=_adam_state(critic, tensors, tf1_names.DISCRIMINATOR_POWERS),
+    )
+
+
+def adam_steps(tensors: Mapping[str, np.ndarray], powers: tuple[str, str]) -> int:
+    """How many updates an Adam of TF1 has made.
+
+    TF1 keeps beta^(t + 1) instead of t. Once float32 has rounded that power away the bias
+    correction is 1 for any t, and the global step stands in.
+
+    Args:
+        tensors: of a training checkpoint.
+        powers: names of beta_1's and beta_2's powers of this optimiser.
+    """
+    power = float(tensors[powers[1]])
+    if power < _SMALLEST_POWER:
+        return int(tensors[tf1_names.STEP])
+    return round(np.log(power) / np.log(_BETA_2)) - 1
+
+
+def _adam_state(
+    mappings: Iterable[Tf1Mapping], tensors: Mapping[str, np.ndarray], powers: tuple[str, str]
+) -> AdamState:
+    trained = [mapping for mapping in mappings if mapping.variable.trainable]
+    momentum, velocity = (
+        {mapping.variable.path: mapping.value(tensors, slot) for mapping in trained}
+        for slot in (tf1_names.MOMENTUM_SLOT, tf1_names.VELOCITY_SLOT)
+    )
+    return AdamState(adam_steps(tensors, powers), momentum, velocity)

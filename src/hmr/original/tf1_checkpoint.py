@@ -1,4 +1,4 @@
-"""Reads the authors' TF1 checkpoints by variable name, into models and optimisers of ours."""
+"""Reads the authors' TF1 checkpoints, of which there are three kinds."""
 
 from __future__ import annotations
 
@@ -6,30 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from hmr.errors import UserError
-from hmr.network.discriminator import Discriminator
-from hmr.network.encoders import build_encoder
-from hmr.network.regressor import NUM_THETA, Regressor
 from hmr.original import tf1_names
-from hmr.original.tf1_names import Tf1Source
-from hmr.settings import ModelSpec
-from hmr.training.start import AdamState, TrainingStart
 
 _SUFFIXES = (".index", ".data-00000-of-00001", ".meta")
 _SHOWN = 5
 # What TensorFlow's reader raises on damaged files.
 _DAMAGE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
-# Adam's beta_2; its power over the steps tells how many there were, until float32 underflows.
-_BETA_2, _SMALLEST_POWER = 0.999, 1e-30
 
 
 @dataclass(frozen=True)
-class Layout:
+class CheckpointKind:
     """One set of variables that the original's code writes.
 
     Attributes:
@@ -44,9 +35,13 @@ class Layout:
     ignored: frozenset[str] = field(default_factory=frozenset)
 
 
-IMAGENET = Layout("TF-Slim's ImageNet ResNet-50 v2", False, False, tf1_names.IMAGENET_EXTRAS)
-INFERENCE = Layout("HMR for inference", ignored=tf1_names.RUN_SETTINGS)
-TRAINING = Layout("HMR in training", with_discriminator=True, ignored=tf1_names.RUN_SETTINGS)
+IMAGENET = CheckpointKind(
+    "TF-Slim's ImageNet ResNet-50 v2", False, False, tf1_names.IMAGENET_EXTRAS
+)
+INFERENCE = CheckpointKind("HMR for inference", ignored=tf1_names.RUN_SETTINGS)
+TRAINING = CheckpointKind(
+    "HMR in training", with_discriminator=True, ignored=tf1_names.RUN_SETTINGS
+)
 
 
 class Tf1Checkpoint:
@@ -83,7 +78,7 @@ class Tf1Checkpoint:
         self.shapes = {name: tuple(shape) for name, shape in sorted(shapes.items())}
 
     @property
-    def layout(self) -> Layout:
+    def kind(self) -> CheckpointKind:
         """Which set of variables this is, by the scopes that occur."""
         scopes = {name.split("/")[0] + "/" for name in self.shapes}
         if tf1_names.DISCRIMINATOR_SCOPE in scopes:
@@ -119,7 +114,7 @@ class Tf1Checkpoint:
         ]
         if problems:
             raise UserError(
-                f"{self.path} does not hold the variables of {self.layout.title} "
+                f"{self.path} does not hold the variables of {self.kind.title} "
                 f"({len(expected)} expected, {len(self.shapes)} found). {'; '.join(problems)}."
             )
 
@@ -141,116 +136,6 @@ class Tf1Checkpoint:
             if not np.isfinite(tensors[name]).all():
                 raise UserError(f"{self.path}: {name} holds values that are not finite.")
         return tensors
-
-
-@dataclass(frozen=True)
-class Network:
-    """Our counterparts of a layout's parts, with the original's structure and fresh weights.
-
-    Attributes:
-        encoder: the ResNet-50 v2.
-        regressor, discriminator: None where the layout lacks them.
-    """
-
-    encoder: keras.Model
-    regressor: Regressor | None
-    discriminator: Discriminator | None
-
-    @classmethod
-    def of(cls, layout: Layout) -> Network:
-        """Builds the parts of a layout."""
-        spec = ModelSpec()
-        encoder, theta0 = build_encoder(spec.encoder, spec.input_size), np.zeros(NUM_THETA)
-        return cls(
-            encoder,
-            Regressor(encoder.output_shape[-1], theta0) if layout.with_regressor else None,
-            Discriminator() if layout.with_discriminator else None,
-        )
-
-    @property
-    def sources(self) -> list[Tf1Source]:
-        """Where every variable comes from."""
-        return self.encoder_side + tf1_names.discriminator_sources(self.discriminator)
-
-    @property
-    def encoder_side(self) -> list[Tf1Source]:
-        """Those of encoder and regressor, which one Adam trains."""
-        sources = tf1_names.encoder_sources(self.encoder)
-        return sources + (tf1_names.regressor_sources(self.regressor) if self.regressor else [])
-
-    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Assigns every variable."""
-        for source in self.sources:
-            source.variable.assign(source.value(tensors))
-
-
-def expected_variables(
-    network: Network, layout: Layout, with_body: bool
-) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of everything that a layout's checkpoint must hold.
-
-    Args:
-        network: of the layout.
-        layout: which set of variables.
-        with_body: whether the SMPL tensors must be there.
-    """
-    training = layout.with_discriminator
-    expected = tf1_names.expected_shapes(network.sources, with_adam=training)
-    if with_body:
-        expected |= tf1_names.BODY_SHAPES
-    if training:
-        scalars = (*tf1_names.ENCODER_POWERS, *tf1_names.DISCRIMINATOR_POWERS, tf1_names.STEP)
-        expected |= dict.fromkeys(scalars, ())
-    return expected
-
-
-def training_start(
-    network: Network, tensors: Mapping[str, np.ndarray], with_adam: bool
-) -> TrainingStart:
-    """What a training goes on from, besides the weights of encoder and regressor.
-
-    Args:
-        network: of the training layout.
-        tensors: of a training checkpoint.
-        with_adam: also both optimisers' moments and the step.
-    """
-    critic = tf1_names.discriminator_sources(network.discriminator)
-    weights = {source.variable.path: source.value(tensors) for source in critic}
-    if not with_adam:
-        return TrainingStart(weights)
-    return TrainingStart(
-        weights,
-        step=int(tensors[tf1_names.STEP]),
-        encoder_adam=_adam_state(network.encoder_side, tensors, tf1_names.ENCODER_POWERS),
-        discriminator_adam=_adam_state(critic, tensors, tf1_names.DISCRIMINATOR_POWERS),
-    )
-
-
-def adam_steps(tensors: Mapping[str, np.ndarray], powers: tuple[str, str]) -> int:
-    """How many updates an Adam of TF1 has made.
-
-    TF1 keeps beta^(t + 1) instead of t. Once float32 has rounded that power away the bias
-    correction is 1 for any t, and the global step stands in.
-
-    Args:
-        tensors: of a training checkpoint.
-        powers: names of beta_1's and beta_2's powers of this optimiser.
-    """
-    power = float(tensors[powers[1]])
-    if power < _SMALLEST_POWER:
-        return int(tensors[tf1_names.STEP])
-    return round(np.log(power) / np.log(_BETA_2)) - 1
-
-
-def _adam_state(
-    sources: Iterable[Tf1Source], tensors: Mapping[str, np.ndarray], powers: tuple[str, str]
-) -> AdamState:
-    trained = [source for source in sources if source.variable.trainable]
-    momentum, velocity = (
-        {source.variable.path: source.value(tensors, slot) for source in trained}
-        for slot in (tf1_names.MOMENTUM_SLOT, tf1_names.VELOCITY_SLOT)
-    )
-    return AdamState(adam_steps(tensors, powers), momentum, velocity)
 
 
 def _strip_suffix(prefix: str) -> str:

@@ -58,7 +58,7 @@ IMAGENET_EXTRAS = frozenset(
 )
 """What TF-Slim's ImageNet checkpoint holds besides the encoder."""
 
-_KINDS = {"kernel": "weights", "bias": "biases"}
+_TF1_NAMES = {"kernel": "weights", "bias": "biases"}
 _DISCRIMINATOR = {
     "conv1": "D/D_conv1",
     "conv2": "D/D_conv2",
@@ -74,8 +74,8 @@ _UNIT_LAYER = re.compile(r"block(\d)_unit_(\d)_(preact|shortcut|conv\d)(_norm)?"
 
 
 @dataclass(frozen=True)
-class Tf1Source:
-    """Where one variable of ours comes from.
+class Tf1Mapping:
+    """One variable of ours and the TF1 variables that hold it.
 
     Attributes:
         variable: ours, a `keras.Variable`.
@@ -97,24 +97,24 @@ class Tf1Source:
         return stacked.reshape(self.variable.shape)
 
 
-def encoder_sources(encoder: keras.Model) -> list[Tf1Source]:
+def map_encoder(encoder: keras.Model) -> list[Tf1Mapping]:
     """The ResNet-50 v2, batch-norm statistics included: 270 variables."""
     return [
-        _single(variable, f"{_encoder_scope(layer.name)}/{_kind(variable)}")
+        _single(variable, f"{_encoder_scope(layer.name)}/{_tf1_name(variable)}")
         for layer in encoder.layers
         for variable in layer.weights
     ]
 
 
-def regressor_sources(regressor: Regressor) -> list[Tf1Source]:
+def map_regressor(regressor: Regressor) -> list[Tf1Mapping]:
     """The three dense layers and the mean theta: 7 variables."""
     return [_single(variable, _regressor_name(variable)) for variable in regressor.weights]
 
 
-def discriminator_sources(discriminator: Discriminator | None) -> list[Tf1Source]:
+def map_discriminator(discriminator: Discriminator | None) -> list[Tf1Mapping]:
     """All discriminators: 62 TF1 variables, of which 46 are single joints' classifiers."""
     variables = discriminator.weights if discriminator else []
-    return [_discriminator_source(variable) for variable in variables]
+    return [_map_discriminator_variable(variable) for variable in variables]
 
 
 def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -129,18 +129,18 @@ def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def expected_shapes(sources: Iterable[Tf1Source], with_adam: bool) -> dict[str, tuple[int, ...]]:
-    """TF1 name -> shape of everything that `sources` are made of.
+def expected_shapes(mappings: Iterable[Tf1Mapping], with_adam: bool) -> dict[str, tuple[int, ...]]:
+    """TF1 name -> shape of everything that `mappings` are made of.
 
     Args:
-        sources: of the functions above.
+        mappings: of the functions above.
         with_adam: also both Adam slots of every trainable variable.
     """
     expected: dict[str, tuple[int, ...]] = {}
-    for source in sources:
-        expected |= source.shapes()
-        if with_adam and source.variable.trainable:
-            expected |= source.shapes(MOMENTUM_SLOT) | source.shapes(VELOCITY_SLOT)
+    for mapping in mappings:
+        expected |= mapping.shapes()
+        if with_adam and mapping.variable.trainable:
+            expected |= mapping.shapes(MOMENTUM_SLOT) | mapping.shapes(VELOCITY_SLOT)
     return expected
 
 
@@ -156,28 +156,28 @@ def _encoder_scope(layer: str) -> str:
 def _regressor_name(variable: Any) -> str:
     if variable.name == "mean_theta":
         return MEAN_THETA
-    return f"{REGRESSOR_SCOPE}{_layer(variable)}/{_kind(variable)}"
+    return f"{REGRESSOR_SCOPE}{_layer(variable)}/{_tf1_name(variable)}"
 
 
-def _discriminator_source(variable: Any) -> Tf1Source:
+def _map_discriminator_variable(variable: Any) -> Tf1Mapping:
     if variable.name in _JOINT_CLASSIFIERS:
-        kind, shape = _JOINT_CLASSIFIERS[variable.name]
-        names = tuple(f"D/pose_out_j{joint}/{kind}" for joint in range(NUM_POSE_JOINTS))
-        return Tf1Source(variable, names, shape)
+        name, shape = _JOINT_CLASSIFIERS[variable.name]
+        names = tuple(f"D/pose_out_j{joint}/{name}" for joint in range(NUM_POSE_JOINTS))
+        return Tf1Mapping(variable, names, shape)
     layer = _layer(variable)
-    source = _single(variable, f"{_DISCRIMINATOR[layer]}/{_kind(variable)}")
+    mapping = _single(variable, f"{_DISCRIMINATOR[layer]}/{_tf1_name(variable)}")
     if layer.startswith("conv") and variable.name == "kernel":  # 1x1 convolutions in TF1
-        return Tf1Source(variable, source.names, (1, 1, *source.shape))
-    return source
+        return Tf1Mapping(variable, mapping.names, (1, 1, *mapping.shape))
+    return mapping
 
 
-def _single(variable: Any, name: str) -> Tf1Source:
-    return Tf1Source(variable, (name,), tuple(variable.shape))
+def _single(variable: Any, name: str) -> Tf1Mapping:
+    return Tf1Mapping(variable, (name,), tuple(variable.shape))
 
 
 def _layer(variable: Any) -> str:
     return variable.path.split("/")[-2]
 
 
-def _kind(variable: Any) -> str:
-    return _KINDS.get(variable.name, variable.name)
+def _tf1_name(variable: Any) -> str:
+    return _TF1_NAMES.get(variable.name, variable.name)
