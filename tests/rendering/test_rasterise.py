@@ -5,7 +5,8 @@ import pytest
 
 from hmr.rendering.rasterise import BACKGROUND, interpolate, rasterize, vertex_normals
 from hmr.rendering.shade import render_mesh
-from tests.helpers.shapes import CUBE_FACES, ball, cube
+from tests.helpers import numpy_rasterise
+from tests.helpers.shapes import CUBE_FACES, ball, cube, round_body
 
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
 
@@ -19,6 +20,20 @@ def inside_by_edges(corners, height, width):
         edges.append((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0))
     edges = np.stack(edges)
     return (edges > 1e-9).all(0) | (edges < -1e-9).all(0), (abs(edges) <= 1e-9).any(0)
+
+
+@pytest.mark.parametrize("cull", [False, True])
+def test_loops_give_what_whole_array_numpy_gives(rng, cull):
+    body = round_body()
+    egg = body.v_template * [1, -1, -1] * 60 + [48, 30, 0], body.faces
+    soup = rng.uniform(-20, 120, (90, 3)), rng.integers(0, 90, (300, 3))
+    soup[0][7] = np.nan
+    for vertices, faces in (egg, soup):
+        found = rasterize(vertices, faces, 90, 100, cull)
+        expected = numpy_rasterise.rasterize(vertices, faces, 90, 100, cull)
+        assert found.covered.any()
+        for values, same in zip((found.face_id, found.barycentric, found.depth), expected):
+            np.testing.assert_array_equal(values, same)
 
 
 def test_triangles_cover_the_pixel_centres_inside(rng):

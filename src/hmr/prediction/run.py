@@ -272,10 +272,11 @@ class PictureRun:
     def _with_image(self, task: PictureTask) -> Result:
         """The result with its pixels, which a resumed one lacks until they are needed."""
         assert task.result is not None
-        if task.result.image is None:
-            with self._watch("read"):
-                task.result = dataclasses.replace(task.result, image=task.source.load())
-        return task.result
+        if task.result.image is not None:
+            return task.result
+        # Not kept in the task: finished pictures wait in memory for the rest of their batch.
+        with self._watch("read"):
+            return dataclasses.replace(task.result, image=task.source.load())
 
     def _problem(self, line: str) -> None:
         if len(self.summary.problems) < _MOST_LINES_KEPT:

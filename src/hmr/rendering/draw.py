@@ -216,6 +216,15 @@ def side_by_side(
     return np.concatenate(views, axis=1) if views else np.full((size, size, 3), 255, np.uint8)
 
 
+def shrink_to_fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The picture, made smaller if it is wider or higher than so many pixels."""
+    ratio = min(width / image.shape[1], height / image.shape[0])
+    if ratio >= 1:
+        return image
+    size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Rows of one width under each other."""
     return np.concatenate(list(rows), axis=0)

@@ -1,6 +1,9 @@
-"""Loops over the faces of a mesh, and over their rows and pixels.
+"""Loops over the faces of a mesh, and over their rows and pixels, compiled by numba.
 
-Compiled code does not check indices: its callers in `hmr.rendering.rasterise` do.
+Whole-array NumPy gives the same bits (tests/helpers/numpy_rasterise.py) in 14 ms instead of 0.9 for
+a body in a picture of 224 px, and 115 ms instead of 14 at 1080 px; the loops make a whole shaded
+picture take three fifths of the time. Compiled code does not check indices: its caller,
+`hmr.rendering.rasterise.rasterize`, does.
 """
 
 from __future__ import annotations
@@ -55,19 +58,6 @@ def weigh_corners(
                 weights[y, x, 1] = at_b
                 weights[y, x, 2] = min(max(at_c, 0.0), 1.0 - at_b)
                 weights[y, x, 0] = np.float32(1.0) - weights[y, x, 1] - weights[y, x, 2]
-
-
-@compiled()
-def add_face_normals(vertices: np.ndarray, faces: np.ndarray, totals: np.ndarray) -> None:
-    """Adds each face's normal, as long as twice its area, to its corners' totals (V, 3) float64."""
-    for index in range(len(faces)):
-        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = _corners(vertices, faces, index)
-        bx, by, bz, cx, cy, cz = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
-        for corner in range(3):
-            vertex = faces[index, corner]
-            totals[vertex, 0] += by * cz - bz * cy
-            totals[vertex, 1] += bz * cx - bx * cz
-            totals[vertex, 2] += bx * cy - by * cx
 
 
 @compiled()

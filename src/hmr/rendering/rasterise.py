@@ -2,8 +2,8 @@
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
 
-The compiled loops are imported where they are called: numba takes a second, and most commands that
-end early end before anything is drawn.
+The loops over faces and pixels are compiled (`hmr.rendering.mesh_loops`) and imported where they are
+called: numba takes a second to import, and a command that only writes numbers never draws.
 """
 
 from __future__ import annotations
@@ -92,10 +92,11 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     They point outwards where faces run counter-clockwise seen from outside in a right-handed frame.
     Vertices without a face get (0, 0, 0).
     """
-    from hmr.rendering.mesh_loops import add_face_normals
-
     vertices, faces = _checked(vertices, faces)
-    total = np.zeros_like(vertices)
-    add_face_normals(vertices, faces, total)
+    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+    # Twice a face's area long, once for each of its corners: (F, 3) -> (3 F, 3).
+    normals = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+    sums = [np.bincount(faces.reshape(-1), axis, len(vertices)) for axis in normals.T]
+    total = np.stack(sums, axis=1)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return (total / np.where(length == 0, 1.0, length)).astype(np.float32)

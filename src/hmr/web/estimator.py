@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hmr.errors import UserError
@@ -16,6 +15,7 @@ from hmr.files.images import read_image
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import Result
 from hmr.prediction.writers.save import save_result
+from hmr.rendering.draw import shrink_to_fit
 
 Box = tuple[float, float, float, float]
 
@@ -78,7 +78,7 @@ def open_photo(path: str | Path) -> Photo:
     except UserError as error:
         # The name is the user's, the folder is not.
         raise UserError(str(error).replace(str(path), path.name)) from error
-    return Photo(path.name, image, _shrink(image))
+    return Photo(path.name, image, shrink_to_fit(image, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX))
 
 
 def box_of_drawing(drawn: Sequence[Mapping[str, float]], photo: Photo) -> Box | None:
@@ -132,18 +132,10 @@ class Estimator:
         files = save_result(base, result, self._predictor.body, KINDS)
         by_ending = {file.name.removeprefix(base.name): file for file in files}
         overlay = read_image(by_ending["_overlay.png"])
-        return PageResult(_shrink(overlay), by_ending["_0.glb"], files)
+        shown = shrink_to_fit(overlay, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX)
+        return PageResult(shown, by_ending["_0.glb"], files)
 
     def discard(self, made: PageResult | None) -> None:
         """Removes the files of a result that nobody looks at any more."""
         if made is not None:
             shutil.rmtree(made.glb.parent, ignore_errors=True)
-
-
-def _shrink(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    ratio = min(SHOWN_WIDTH_PX / width, SHOWN_HEIGHT_PX / height)
-    if ratio >= 1:
-        return image
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

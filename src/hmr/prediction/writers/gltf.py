@@ -1,4 +1,8 @@
-"""Skinned bodies as binary glTF 2.0 (.glb): mesh, 24 joints, weights, posed."""
+"""Skinned bodies as binary glTF 2.0 (.glb): mesh, 24 joints, weights, posed.
+
+Written without a library: pygltflib would save 24 lines of 125 and bring seven packages, and trimesh
+writes no skins. Khronos's validator has nothing to say about the files.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import json
 import os
 from importlib.resources import files
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,7 +16,7 @@ from hmr.body.model_file import BodyModel, require_faces
 from hmr.files.whole import write_text
 from hmr.prediction.result import Body
 from hmr.prediction.writers.obj import to_y_up
-from hmr.rendering.draw import overlay, person_color, side_color
+from hmr.rendering.draw import overlay, person_color, shrink_to_fit, side_color
 
 _TEMPLATE = "page.html"
 _PLACE = "__DATA__"
@@ -41,7 +40,7 @@ def write_page(
         UserError: the body has no faces.
     """
     faces = require_faces(body)
-    photo = _shown(image)
+    photo = shrink_to_fit(image, _LONGEST_SIDE_PX, _LONGEST_SIDE_PX)
     shrink = np.divide(photo.shape[1::-1], image.shape[1::-1])
     drawn = overlay(photo, [_moved(person.vertices_px, shrink) for person in bodies], faces)
     content = {
@@ -79,15 +78,6 @@ def _css(*names: str) -> str:
 
 def _base64(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
-
-
-def _shown(image: np.ndarray) -> np.ndarray:
-    """The picture, made smaller if it is larger than the page needs."""
-    ratio = _LONGEST_SIDE_PX / max(image.shape[:2])
-    if ratio >= 1:
-        return image
-    size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _moved(vertices_px: np.ndarray, shrink: np.ndarray) -> np.ndarray:
