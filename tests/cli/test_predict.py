@@ -16,7 +16,7 @@ import pytest
 from hmr.body.joints import COCOPLUS
 from hmr.body.measurements import DEFINITIONS
 from hmr.body.model_file import NO_FACES, save_body
-from hmr.cli.predict import main
+from hmr.cli.predict import EPILOG, main
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
 from hmr.files.video import Video, VideoWriter
@@ -98,6 +98,7 @@ def test_page_of_the_docs_tells_every_kind_quantity_and_figure():
     missing = [name for name in described if f"| `{name}` | {described[name]} |" not in text]
     assert not missing
     assert not [kind for kind in KINDS if f"| {kind} | `" not in text]
+    assert not [kind for kind in KINDS if not re.search(rf"^  .*\b{kind}\b.*  ", EPILOG, re.M)]
 
 
 def test_measurements_of_a_body(predictor, image):

@@ -1,4 +1,4 @@
-"""Reads pictures of any kind safely, as RGB bytes; writes pictures and text whole or not at all."""
+"""Reads image files of unknown origin safely as RGB bytes, and writes images atomically."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _BEHIND_TRANSPARENT = (255, 255, 255, 255)
 
 @dataclass(frozen=True)
 class LazyImage:
-    """A picture file, or a frame of a video, that is read when asked.
+    """An image file, or a frame of a video, that is read when `load` is called.
 
     Attributes:
         name: under which boxes and keypoints name it: the path, or `<video>_<frame, 12 digits>`.
         target: relative path, without suffix, that its results take.
-        load: gives (H, W, 3) uint8 RGB, or raises UserError.
-        origin: the file it comes from, None for a camera.
+        load: returns (H, W, 3) uint8 RGB, or raises UserError.
+        origin: the file it comes from; None for a camera.
     """
 
     name: str
@@ -52,11 +52,11 @@ class LazyImage:
 
 
 def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Reads a picture as the eye sees it.
+    """Reads an image file as it is meant to be seen.
 
-    Turned as its EXIF orientation says; 16-bit depths (and decimals from 0 to 1) scaled to 8 bits;
-    grey, palette and CMYK converted; transparent parts laid on white; of several frames the first
-    (a warning in the log says so).
+    The EXIF orientation is applied; 16-bit values (and decimals from 0 to 1) are scaled to 8 bits;
+    grey, palette and CMYK are converted; transparent parts become white; of several frames the
+    first is taken, with a warning in the log.
 
     Args:
         source: a file, or the file's bytes.
@@ -84,8 +84,6 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too large to read safely: {error}") from error
     except _DECODER_ERRORS as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{name} is damaged or cut short: {error}") from error
 
 
@@ -141,7 +139,7 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    """Grey pictures of 16 bits (or 32, if they hold 16-bit values or decimals up to 1) to 8."""
+    """Scales grey values of 16 bits, or of 32 that hold 16-bit values or 0 to 1, to 8 bits."""
     values = np.asarray(picture, np.float64)
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
         raise UserError(

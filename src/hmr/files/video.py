@@ -1,4 +1,4 @@
-"""Videos and cameras frame by frame, and mp4 files out of frames."""
+"""Reads videos and cameras frame by frame, and writes frames as mp4."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Video:
         if read == 0:
             return f"{self.source}: no frame can be read"
         expected = len(self)
-        # Headers count one or two frames too many in sound files: only a real gap is worth a word.
+        # Headers of intact files may count a frame or two too many: only a larger gap is reported.
         if self._announced and read < 0.98 * expected - 1:
             return f"{self.source} ended early: {read} frames of {expected} announced"
         return None
@@ -109,7 +109,7 @@ class VideoWriter:
         self._size = (0, 0)
 
     def add(self, image: np.ndarray) -> None:
-        """Appends (H, W, 3) uint8 RGB; frames of another size are fitted into the first's."""
+        """Appends (H, W, 3) uint8 RGB; a frame of another size is fitted into the first one's."""
         if self._writer is None:
             # The codec halves the colour's resolution: sides must be even.
             self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
@@ -136,7 +136,7 @@ class VideoWriter:
 
 
 def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture cut by at most a pixel, or shrunk and laid on white, to exactly this size."""
+    """The picture at exactly this size: cut by a pixel at most, else resized onto white."""
     if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
         return np.ascontiguousarray(image[:height, :width])
     ratio = min(width / image.shape[1], height / image.shape[0])

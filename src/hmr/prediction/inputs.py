@@ -36,7 +36,7 @@ class ImageFiles:
 
 
 def _targets(paths: list[Path]) -> list[Path]:
-    """Names for results: the path below the common folder; the suffix stays where stems clash."""
+    """Names for results: paths below the common folder; suffixes stay where stems are equal."""
     if not paths:
         return []
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]))

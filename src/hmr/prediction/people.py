@@ -23,7 +23,7 @@ _TRAILING_NUMBER = re.compile(r"(\d+)$")
 
 @dataclass(frozen=True)
 class Detection:
-    """One person to look at.
+    """One person whose body is to be estimated.
 
     Attributes:
         box: the square that the network sees.
@@ -43,9 +43,9 @@ class Detections:
     """The people of one picture.
 
     Attributes:
-        people: those that can be looked at.
-        problems: one line for each that is left out, with the reason.
-        notes: what is worth knowing, though nothing is left out.
+        people: the usable ones.
+        problems: one line for each person left out, with the reason.
+        notes: warnings about people who are kept, or why there are none.
     """
 
     people: list[Detection] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Detections:
 
 
 class PeopleSource(Protocol):
-    """Anything that knows the people of a picture."""
+    """Finds the people of a picture by its name."""
 
     def find(self, name: str, height: int, width: int) -> Detections:
         """The people of the picture `name` (its path, or `<video>_<frame, 12 digits>`)."""
@@ -113,7 +113,7 @@ def select(people: list[Detection], which: str) -> list[Detection]:
 
 
 def check_against_picture(found: Detections, height: int, width: int) -> Detections:
-    """Drops boxes that do not touch the picture; says of others that they leave it far."""
+    """Drops boxes outside the picture, and notes those that are far (over 30 %) outside it."""
     kept = Detections(problems=list(found.problems), notes=list(found.notes))
     for person in found.people:
         outside = _part_outside(person.rectangle_px, height, width)
@@ -134,7 +134,7 @@ def check_against_picture(found: Detections, height: int, width: int) -> Detecti
 
 
 def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
-    """The part of a rectangle that is outside the picture, by area (by length if it has none)."""
+    """The share of a rectangle's area outside the picture; of its length if it has no area."""
     low, extent = rectangle[:2], rectangle[2:]
     inside = np.minimum(low + extent, (width, height)) - np.maximum(low, 0)
     if (inside < 0).any() or ((inside == 0) & (extent > 0)).any():
@@ -153,7 +153,7 @@ class WholePicture:
 
 
 class SamePeople:
-    """The same boxes for every picture, as given on the command line or by a fixed camera."""
+    """The same boxes for every picture: given on the command line, or of a fixed camera."""
 
     def __init__(self, found: Detections):
         self._found = found

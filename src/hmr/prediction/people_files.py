@@ -109,7 +109,7 @@ def parse_boxes(text: str) -> Detections:
 
 
 def is_single_openpose_file(keypoints: str | None) -> bool:
-    """Whether the flag names one OpenPose file, which speaks of one picture only."""
+    """Whether the flag names one OpenPose file, which describes one picture only."""
     if not keypoints or not Path(keypoints).is_file():
         return False
     content = _read_json(Path(keypoints))

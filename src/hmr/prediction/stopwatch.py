@@ -28,7 +28,7 @@ class Stopwatch:
             self.seconds[stage] += time.perf_counter() - start
 
     def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """The items; the time that it takes to get them counts, what is done with them does not."""
+        """Yields the items; counts the time to get them, not what is done with them."""
         waiting = iter(items)
         while True:
             with self(stage):

@@ -12,7 +12,7 @@ from hmr.geometry.camera import WeakCamera
 from hmr.geometry.crop import CROP_SIZE, CropBox, crop_image
 from hmr.rendering.shade import SKIN_BLUE, render_mesh
 
-# One per person, told apart by the colour-blind too; repeated after the last.
+# One per person, repeated after the last; the colour-blind can tell them apart.
 PERSON_COLORS = (
     SKIN_BLUE, (235, 178, 140), (160, 205, 160), (215, 165, 205), (230, 210, 140), (140, 205, 205),
 )  # fmt: skip
@@ -161,7 +161,7 @@ def turned_view(
 
 
 def zoomed(image: np.ndarray, box: CropBox, size: int) -> tuple[np.ndarray, CropBox]:
-    """The person's square at another resolution: the picture (size, size, 3), and its box."""
+    """Cuts out the person's square at another resolution: (size, size, 3), and its box."""
     return crop_image(image, CropBox(box.center_px, box.scale * size / CROP_SIZE), size)
 
 

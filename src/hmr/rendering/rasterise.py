@@ -1,9 +1,9 @@
-"""Rasterise triangle meshes without display or OpenGL: one result on every machine.
+"""Rasterises triangle meshes without display or OpenGL: one result on every machine.
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
 
-The loops over faces and pixels are compiled (`hmr.rendering.mesh_loops`) and imported where they are
-called: numba takes a second to import, and a command that only writes numbers never draws.
+The compiled loops (`hmr.rendering.mesh_loops`) are imported where they are called: numba takes most
+of a second to import, and a command that only writes numbers never draws.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Raster:
 def rasterize(
     vertices_px: np.ndarray, faces: np.ndarray, height: int, width: int, cull: bool = False
 ) -> Raster:
-    """Find the nearest face at every pixel centre.
+    """Finds the nearest face at every pixel centre.
 
     Every face is cut into horizontal spans by the half-open ("top-left") rule, so that two faces
     that share an edge never both own, and never both miss, a pixel. Attributes and depth are
@@ -52,6 +52,7 @@ def rasterize(
         width: columns of the picture.
         cull: skip faces turned away from the viewer; right for closed surfaces whose faces run
             counter-clockwise seen from outside, and faster.
+
     Raises:
         IndexError: a face has a corner that is no vertex.
     """
@@ -77,7 +78,7 @@ def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def interpolate(raster: Raster, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Carry per-vertex values (V, C) to pixels: (H, W, C) float32, 0 on background."""
+    """Carries per-vertex values (V, C) to pixels: (H, W, C) float32, 0 on background."""
     values = np.asarray(values, np.float32)
     picture = np.zeros((*raster.face_id.shape, values.shape[1]), np.float32)
     covered = raster.covered

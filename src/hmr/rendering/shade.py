@@ -18,7 +18,7 @@ _LIGHTS = (
 )
 _SKY, _GROUND = 0.24, 0.10
 _SHINE, _SHININESS = 0.12, 20.0
-# Surfaces that turn away from the viewer darken by this much, which draws limbs before the trunk.
+# Surfaces that turn away from the viewer darken by this much: limbs stand out from the trunk.
 _EDGE_DARKENING = 0.35
 _EXPOSURE = 1.35
 _VIEWER = np.array([0.0, 0.0, -1.0], np.float32)
@@ -73,7 +73,7 @@ def render_bands(
     width: int,
     color: tuple[int, int, int] = SKIN_BLUE,
 ) -> Iterator[Band]:
-    """A closed mesh as transparent bands, so that memory stays bounded in large pictures.
+    """A closed mesh drawn a few rows at a time, so that memory stays bounded in large pictures.
 
     Args:
         vertices_px: (V, 3) x right, y down, z away, all in pixels of the picture.

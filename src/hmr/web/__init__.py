@@ -1,1 +1,1 @@
-"""The local web page: a photo in, a body to look at and to download out."""
+"""The local web page: upload a photo, look at the body, download its files."""

@@ -66,7 +66,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
     """The page.
 
     Args:
-        estimator: does the work.
+        estimator: estimates the bodies and keeps their files.
         about: a line on the model, shown below the title.
     """
     with gr.Blocks(
@@ -178,6 +178,6 @@ def _opened(path: str | None, box: Box | None) -> Shown:
 
 
 def _error(error: UserError) -> str:
-    """Text from outside is shown as text: nothing in it is markup."""
+    """The message as HTML; markup in it, which may come from outside, is shown as text."""
     text = str(error).replace("&", "&amp;").replace("<", "&lt;")
     return f'<span class="error">{text}</span>'

@@ -15,7 +15,7 @@ from hmr.files.whole import write_text
 from hmr.prediction.result import Body
 from hmr.prediction.writers.obj import Y_UP, rest_body, to_y_up
 
-# R = Rz Rx Ry, the order most programs write.
+# R = Rz Rx Ry, the order that most programs write.
 _EULER_ORDER = "ZXY"
 _ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
 _ROOT_CHANNELS = "Xposition Yposition Zposition " + _ROTATION_CHANNELS
@@ -110,7 +110,7 @@ def _joint_lines(joint: int, rest: np.ndarray, indent: str) -> Iterator[str]:
     for child in _children(joint):
         yield from _joint_lines(child, rest, indent + "  ")
     if not _children(joint):
-        # The format wants the tip of every last bone; half the bone before it stands in.
+        # The format requires a tip for each last bone: half the length of the bone before it.
         yield f"{indent}  End Site"
         yield f"{indent}  {{"
         yield f"{indent}    OFFSET {_numbers(offset / 2)}"

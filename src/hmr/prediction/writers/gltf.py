@@ -1,7 +1,7 @@
 """Skinned bodies as binary glTF 2.0 (.glb): mesh, 24 joints, weights, posed.
 
-Written without a library: pygltflib would save 24 lines of 125 and bring seven packages, and trimesh
-writes no skins. Khronos's validator has nothing to say about the files.
+Written without a library: pygltflib would save 24 of 125 lines for seven more packages, and trimesh
+writes no skins. The files pass Khronos's glTF validator without a message.
 """
 
 from __future__ import annotations

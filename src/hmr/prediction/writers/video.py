@@ -1,4 +1,4 @@
-"""What grows over the frames of a video: drawn videos, and each person's motion."""
+"""The files of a whole video: its drawn copies, and one motion file per person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAM_KINDS = (*DRAWINGS, "bvh")
 
 
 class VideoStreams:
-    """The files of a whole video; they take their names when `close` is called.
+    """Writes a video's files frame by frame; they take their names when `close` is called.
 
     Args:
         base: path without suffix that their names begin with.
@@ -42,7 +42,7 @@ class VideoStreams:
 
     @property
     def draws(self) -> bool:
-        """Whether pictures are drawn on, so that `add` needs their pixels."""
+        """Whether `add` needs the pictures' pixels."""
         return bool(self._writers)
 
     def add(self, result: Result, frame: int) -> None:
