@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,33 +17,20 @@ MM_PER_M = 1000.0
 JOINTS = len(LSP14)
 
 
-class SampleScores(typing.Protocol):
-    """One number for each sample, and their average."""
+class SampleScores:
+    """One number for each sample, and their average.
 
-    @property
-    def values(self) -> np.ndarray:
-        """(N,), NaN where a sample does not count."""
+    Args:
+        values: (N,), NaN where a sample does not count.
+        weights: (N,) how much each counts, 0 where it does not.
+    """
 
-    @property
-    def weights(self) -> np.ndarray:
-        """(N,) how much each counts, 0 where it does not."""
-
-    def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """The average over the chosen samples; NaN if none of them counts."""
-
-    def median(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """Median over the chosen samples that count; NaN if none does."""
-
-
-@dataclass(frozen=True)
-class WeightedMean:
-    """`SampleScores` whose average is weighted: values (N,), and how much each counts (N,)."""
-
-    values: np.ndarray
-    weights: np.ndarray
+    def __init__(self, values: np.ndarray, weights: np.ndarray) -> None:
+        self.values = values
+        self.weights = weights.astype(np.float64)
 
     def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """See `SampleScores`."""
+        """The weighted mean of the chosen samples; NaN if none of them counts."""
         weights, values = self.weights[chosen], self.values[chosen]
         counted = weights > 0
         if not counted.any():
@@ -52,38 +38,25 @@ class WeightedMean:
         return float(np.average(values[counted], weights=weights[counted]))
 
     def median(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """See `SampleScores`."""
+        """Median over the chosen samples that count; NaN if none does."""
         counted = self.values[chosen][self.weights[chosen] > 0]
         return float(np.median(counted)) if len(counted) else float("nan")
 
 
-@dataclass(frozen=True)
-class PooledF1:
-    """`SampleScores` whose average is the F1 of all pixels pooled, see `metrics.f1`.
+class PooledF1(SampleScores):
+    """F1 of each sample; its average is the F1 of all pixels pooled, see `metrics.f1`.
 
-    Attributes:
+    Args:
         confusions: (N, C, C) pixels by annotation and prediction.
     """
 
-    confusions: np.ndarray
-
-    @property
-    def values(self) -> np.ndarray:
-        """(N,) of each sample alone; NaN where it does not count."""
-        return metrics.f1(self.confusions)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """(N,) 1 where the sample counts, else 0."""
-        return (self.confusions.sum(axis=(1, 2)) > 0).astype(np.float64)
+    def __init__(self, confusions: np.ndarray) -> None:
+        super().__init__(metrics.f1(confusions), confusions.sum(axis=(1, 2)) > 0)
+        self._confusions = confusions
 
     def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
         """Of the chosen samples' pooled pixels; NaN if there are none."""
-        return float(metrics.f1(self.confusions[chosen].sum(axis=0)))
-
-    def median(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """Median over the single samples that count."""
-        return float(np.nanmedian(self.values[chosen]))
+        return float(metrics.f1(self._confusions[chosen].sum(axis=0)))
 
 
 Compute = Callable[[Prediction, Truth, str], SampleScores]
@@ -114,21 +87,21 @@ def _of_joints(
 ) -> Measure:
     """A measure of 3D joints: `metric` takes both sides in mm, and the root, and gives (N,)."""
 
-    def compute(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
+    def compute(prediction: Prediction, truth: Truth, root: str) -> SampleScores:
         values = metric(*_joints_mm(prediction, truth), root)
-        return _counted(values, JOINTS * truth.has_joints3d)
+        return _of_labelled(values, truth, JOINTS)
 
     return Measure(label, compute, ("joints3d_lsp_m",), higher_is_better)
 
 
 def _of_keypoints(
     label: str,
-    metric: Callable[..., WeightedMean],
+    metric: Callable[..., SampleScores],
     higher_is_better: bool = False,
 ) -> Measure:
     """A measure of keypoints: `metric` takes both sides in px of 224, and the true visibility."""
 
-    def compute(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
+    def compute(prediction: Prediction, truth: Truth, root: str) -> SampleScores:
         sides = (np.asarray(prediction.keypoints2d), truth.keypoints2d)
         return metric(*(from_normalized(side, CROP_SIZE) for side in sides), truth.visibility)
 
@@ -149,15 +122,16 @@ def _joints_mm(prediction: Prediction, truth: Truth) -> tuple[np.ndarray, np.nda
     return MM_PER_M * np.asarray(prediction.joints3d_lsp_m), MM_PER_M * truth.joints3d_lsp_m
 
 
-def _counted(values: np.ndarray, weights: np.ndarray) -> WeightedMean:
-    return WeightedMean(np.where(weights > 0, values, np.nan), weights.astype(np.float64))
+def _of_labelled(values: np.ndarray, truth: Truth, points: int = 1) -> SampleScores:
+    """Values (N,), each the mean of so many points; samples without 3D labels do not count."""
+    return SampleScores(np.where(truth.has_joints3d, values, np.nan), points * truth.has_joints3d)
 
 
 def _aligned_errors(predicted_mm: np.ndarray, true_mm: np.ndarray) -> np.ndarray:
     return metrics.aligned_errors(predicted_mm[:, :JOINTS], true_mm[:, :JOINTS])
 
 
-def _vertex_error_mm(prediction: Prediction, truth: Truth, root: str) -> WeightedMean:
+def _vertex_error_mm(prediction: Prediction, truth: Truth, root: str) -> SampleScores:
     """Mean over the vertices, each side about its own root."""
     assert prediction.meshes is not None and truth.meshes is not None
     roots_mm = [metrics.root_points(side, root) for side in _joints_mm(prediction, truth)]
@@ -165,31 +139,31 @@ def _vertex_error_mm(prediction: Prediction, truth: Truth, root: str) -> Weighte
     for chosen, predicted_m in in_batches(prediction.meshes, "comparing vertices"):
         sides_mm = (MM_PER_M * predicted_m, MM_PER_M * truth.meshes.vertices_m(chosen))
         errors_mm[chosen] = metrics.pve(*sides_mm, *(points[chosen] for points in roots_mm))
-    return _counted(errors_mm, truth.has_joints3d)
+    return _of_labelled(errors_mm, truth)
 
 
 def _keypoint_error_px(
     predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray
-) -> WeightedMean:
+) -> SampleScores:
     errors_px = metrics.joint_errors(predicted_px, true_px)
-    return _counted(metrics.mean_error(errors_px, 1, visible), visible.sum(axis=1))
+    return SampleScores(metrics.mean_error(errors_px, 1, visible), visible.sum(axis=1))
 
 
-def _keypoint_pck(share_of_box: float) -> Callable[..., WeightedMean]:
+def _keypoint_pck(share_of_box: float) -> Callable[..., SampleScores]:
     """PCK of keypoints: the threshold is a share of the longer side of the visible ones' box."""
 
-    def metric(predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray) -> WeightedMean:
+    def metric(predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray) -> SampleScores:
         errors_px = metrics.joint_errors(predicted_px, true_px)  # (N, 19)
         sides_px = metrics.box_sides(true_px, visible)  # (N, 1)
         counted = visible & (sides_px > 0)
         shares = np.divide(errors_px, sides_px, out=np.zeros_like(errors_px), where=counted)
-        return _counted(metrics.pck(shares, share_of_box, 1, counted), counted.sum(axis=1))
+        return SampleScores(metrics.pck(shares, share_of_box, 1, counted), counted.sum(axis=1))
 
     return metric
 
 
-def _pixel_accuracy(right: np.ndarray, pixels: np.ndarray) -> WeightedMean:
-    return WeightedMean(metrics.accuracy(right, pixels), pixels.astype(np.float64))
+def _pixel_accuracy(right: np.ndarray, pixels: np.ndarray) -> SampleScores:
+    return SampleScores(metrics.accuracy(right, pixels), pixels)
 
 
 MEASURES: dict[str, Measure] = {
