@@ -16,8 +16,7 @@ def metrics_row(poses: int, repeats: int) -> Row:
     products = np.einsum("nji,njk->nik", predicted_mm, truth_mm)
 
     def measure() -> None:
-        sides = (metrics.centre(predicted_mm), metrics.centre(truth_mm))
-        errors_mm = metrics.joint_errors(*sides)
+        errors_mm = metrics.root_errors(predicted_mm, truth_mm)
         metrics.pa_mpjpe(predicted_mm, truth_mm)
         metrics.pck(errors_mm)
         metrics.auc(errors_mm)
