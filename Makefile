@@ -97,7 +97,7 @@ ablation: $(INSTALLED)  ## section 4.3 again, under an hour: with and without 3D
 			COCO=data/standin_raw/coco MPI_INF_3DHP=data/standin_raw/mpi_inf_3dhp \
 			AMASS=data/standin_raw/amass; }
 	@for run in $(RUNS_OF_ABLATION); do \
-		$(PY) -m src.main --config src/configs/ablation_$$run.py --workdir runs/ablation/$$run; \
+		$(PY) -m src.main --config ablation_$$run --workdir runs/ablation/$$run; \
 		$(PY) -m src.evaluate --protocol stand_in --checkpoint runs/ablation/$$run \
 			--data data/standin --output runs/ablation/$$run/evaluation; \
 	done

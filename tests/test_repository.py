@@ -71,6 +71,15 @@ def test_every_converter_of_a_dataset_is_in_the_table():
     assert modules - {"from_labels"} == {converter.name for converter in CONVERTERS}
 
 
+def test_every_experiment_that_make_names_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    experiments = {path.stem for path in (ROOT / "src/hmr/configs").glob("*.py")}
+    runs = re.search(r"^RUNS_OF_ABLATION := (.*)$", makefile, re.MULTILINE)[1].split()
+    named = {f"ablation_{run}" for run in runs} | {"demo", "demo_long", "hmr"}
+    assert named <= experiments
+    assert set(re.findall(r"--config (\S+)", makefile)) == {"$(3)", "ablation_$$run", "$(CONFIG)"}
+
+
 def test_every_verb_that_a_page_names_exists():
     makefile = (ROOT / "Makefile").read_text()
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"]

@@ -21,7 +21,7 @@ from hmr.evaluation.measures import MEASURES
 from hmr.evaluation.sample_views import DrawnSample
 from hmr.evaluation.samples import Truth
 from hmr.evaluation.scoring import Scores, group_means
-from hmr.files.whole import write_text
+from hmr.files.whole import make_folder, write_text
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
 HTML_FILE = "index.html"
@@ -90,7 +90,7 @@ def write_report(
     Returns:
         the files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sequences = np.where(truth.sequence == "", _NO_SEQUENCE, truth.sequence)
     numbers = {
         "protocol": asdict(scores.protocol),

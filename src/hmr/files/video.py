@@ -11,7 +11,7 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.images import LazyImage
-from hmr.files.whole import partial_path, take_name
+from hmr.files.whole import make_folder, partial_path, take_name
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _USUAL_RATE = 25.0
@@ -113,7 +113,7 @@ class VideoWriter:
         if self._writer is None:
             # The codec halves the colour's resolution: sides must be even.
             self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._partial), code, self.rate, self._size)
             if not self._writer.isOpened():
