@@ -23,7 +23,7 @@ def slow(*args):
     time.sleep(0.5)
     return sample(*args)
 BatchSampler.sample = slow
-people, bodies = find_record_sets({root!r}, {{"lsp": 1.0}}), find_record_sets({root!r}, {{{mocap!r}: 1.0}})
+people, bodies = (find_record_sets({root!r}, {{name: 1.0}}) for name in ("lsp", {mocap!r}))
 with open_batches(training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0))) as batches:
     next(batches)
     raise RuntimeError('end')
@@ -49,7 +49,9 @@ def test_closing_ends_the_sampling(records_root, monkeypatch):
         return images
 
     monkeypatch.setattr(BatchSampler, "sample", noted)
-    people, bodies = (find_record_sets(records_root, {name: 1.0}) for name in ("lsp", MOCAP_SETS[0]))
+    people, bodies = (
+        find_record_sets(records_root, {name: 1.0}) for name in ("lsp", MOCAP_SETS[0])
+    )
     dataset = training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0))
     with open_batches(dataset) as batches:
         next(batches)

@@ -16,7 +16,6 @@ from hmr.data.records import (
     parse_person_for_evaluation,
     validate_record,
 )
-from hmr.data.tfrecord import encode_example
 from hmr.data.schema import (
     MOCAP_KEYS,
     PERSON_KEYS,
@@ -26,6 +25,7 @@ from hmr.data.schema import (
     person_to_example,
     schema_table,
 )
+from hmr.data.tfrecord import encode_example
 from hmr.errors import UserError
 
 RNG = np.random.default_rng(3)
@@ -76,7 +76,14 @@ def test_a_person_with_everything():
         gender="f",
     )
     parsed = _parsed(person, parse_person_for_evaluation)
-    for key in ("joints3d_lsp_m", "pose", "beta", "intrinsics_px", "scale_factors", "crop_origin_px"):
+    for key in (
+        "joints3d_lsp_m",
+        "pose",
+        "beta",
+        "intrinsics_px",
+        "scale_factors",
+        "crop_origin_px",
+    ):
         np.testing.assert_allclose(parsed[key], getattr(person, key), rtol=1e-6)
     texts = {key: parsed[key].decode() for key in ("sequence", "activity", "gender", "dataset")}
     assert texts == {

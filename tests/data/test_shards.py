@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hmr.data.records import check_shard, read_shard
-from hmr.data.tfrecord import RecordWriter
 from hmr.data.schema import SCHEMA_VERSION, mocap_to_example
 from hmr.data.shards import (
     Manifest,
@@ -20,6 +19,7 @@ from hmr.data.shards import (
     read_manifest,
     write_manifest,
 )
+from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
 
 

@@ -52,7 +52,8 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
 def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Batches (B, ...) of records and their `crop_pictures` to batches of `prepare_person`."""
     flip, visibility = cropped["flip"], cropped["visibility"]
-    crop_px = cropped["keypoints2d_px"] * cropped["factor"][:, None] - cropped["origin_px"][:, None]
+    factor, origin_px = cropped["factor"][:, None], cropped["origin_px"][:, None]  # (B, 1, 2)
+    crop_px = cropped["keypoints2d_px"] * factor - origin_px  # (B, 19, 2)
     labels = {
         "keypoints2d": to_normalized(crop_px) * visibility[..., None],
         "visibility": visibility,
@@ -88,7 +89,7 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     mirrored_x = -keypoints[..., :1] - 2.0 / CROP_SIZE
     keypoints = tf.concat([mirrored_x, keypoints[..., 1:]], -1) * visibility[..., None]
     pose = labels["pose"]
-    axes = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], (24, 3)], 0))
+    axes = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], (24, 3)], 0))  # (..., 24, 3)
     axes = tf.gather(axes, SMPL_FLIP, axis=-2) * AXIS_ANGLE_FLIP_SIGN
     joints = tf.gather(labels["joints3d_lsp_m"], LSP14_FLIP, axis=-2)
     return {

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from hmr.tensor import Tensor
 from hmr.data.augment import draw_jitters, finish_samples, prepare_person
 from hmr.data.records import (
     check_record,
@@ -38,6 +37,7 @@ from hmr.geometry.crop_train import (
     sample_in_graph,
 )
 from hmr.settings import Augmentation
+from hmr.tensor import Tensor
 
 _OPEN_SHARDS = 4
 _TRIED_RECORDS = 100
@@ -105,7 +105,9 @@ class PipelineSettings:
         return None if self.service else self.seed
 
 
-def find_record_sets(root: str, weights: Mapping[str, float], split: str = "train") -> list[RecordSet]:
+def find_record_sets(
+    root: str, weights: Mapping[str, float], split: str = "train"
+) -> list[RecordSet]:
     """Looks up the configured datasets.
 
     Args:
@@ -139,9 +141,9 @@ def training_dataset(
         settings: what a batch looks like.
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
-        visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72); beta (B, 10);
-        has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the `unreadable_key` of both
-        streams, which names the records that could not be read and were left out.
+        visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72);
+        beta (B, 10); has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the `unreadable_key`
+        of both streams, which names the records that could not be read and were left out.
     """
     kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
@@ -152,7 +154,10 @@ def training_dataset(
 
     def people_batch(serialized: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
         raw = parse_training_raw(serialized)
-        encoded, center_px = raw.pop("image/encoded")[:, 0], tf.cast(raw["image/center"], tf.float32)
+        encoded, center_px = (
+            raw.pop("image/encoded")[:, 0],
+            tf.cast(raw["image/center"], tf.float32),
+        )
         crops = crop_pictures(encoded, center_px, Jitter(*draws), settings.input_size, sample)
         return finish_samples({**person_labels(raw), **crops})
 
@@ -176,8 +181,8 @@ def evaluation_dataset(
 
     Returns:
         dataset of dicts: the images and labels of `training_dataset`, and every key of
-        `hmr.data.records.parse_person_for_evaluation` but the encoded picture. The last batch may be
-        smaller.
+        `hmr.data.records.parse_person_for_evaluation` but the encoded picture. The last batch may
+        be smaller.
     """
 
     def prepare(serialized: Tensor) -> dict[str, Tensor]:
@@ -364,4 +369,3 @@ def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) 
     with_3d = np.diff(np.round(places + 1e-9).astype(int)) == 1
     turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(list(streams), turns)
-

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hmr.body.joints import FACE5, LSP14
+from hmr.body.joints import LSP14
 from hmr.data.schema import (
     FLOAT32,
     INT64,
@@ -21,7 +21,6 @@ from hmr.data.schema import (
 )
 from hmr.data.shards import count_records, is_mocap_path, truncated_message
 from hmr.errors import UserError
-
 
 _LABELS = (
     *("image/center", "image/x", "image/y", "image/visibility", "image/face_pts"),
@@ -75,7 +74,7 @@ def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Returns:
         the keys of `parse_person`, and
-        intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN where unknown.
+        intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN if unknown.
         size_px: (2,) int64, rows and columns of the stored image.
         scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
         crop_origin_px: (2,) float32.
@@ -106,7 +105,7 @@ def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """What `parse_person` returns, but the picture's bytes and name, of any leading dimensions."""
     visibility, has_3d, gt3d = raw["image/visibility"], raw["meta/has_3d"], raw["mosh/gt3d"]
     face_x, face_y, face_visibility = tf.split(raw["image/face_pts"], 3, axis=-1)
-    x = tf.concat([raw["image/x"], face_x], -1)
+    x = tf.concat([raw["image/x"], face_x], -1)  # (..., 14) and (..., 5) -> (..., 19)
     y = tf.concat([raw["image/y"], face_y], -1)
     labelled = tf.concat([visibility > 0, face_visibility > 0], -1)
     has_joints3d = tf.reduce_all(tf.math.is_finite(gt3d), -1)
@@ -114,9 +113,11 @@ def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     joints3d_lsp_m = tf.where(has_joints3d[..., None], gt3d, tf.zeros_like(gt3d))
     return {
         "center_px": tf.cast(raw["image/center"], tf.float32),
-        "keypoints2d_px": tf.stack([x, y], axis=-1),
+        "keypoints2d_px": tf.stack([x, y], axis=-1),  # (..., 19, 2)
         "visibility": tf.cast(labelled, tf.float32),
-        "joints3d_lsp_m": tf.reshape(joints3d_lsp_m, tf.concat([tf.shape(gt3d)[:-1], (len(LSP14), 3)], 0)),
+        "joints3d_lsp_m": tf.reshape(  # (..., 42) -> (..., 14, 3)
+            joints3d_lsp_m, tf.concat([tf.shape(gt3d)[:-1], (len(LSP14), 3)], 0)
+        ),
         "pose": raw["mosh/pose"] * has_smpl,
         "beta": raw["mosh/shape"] * has_smpl,
         "has_joints3d": tf.cast(has_joints3d, tf.float32),

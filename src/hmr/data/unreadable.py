@@ -1,7 +1,7 @@
 """Records that cannot be read: left out and named, instead of ending a training of days.
 
-`tf.data` can drop what fails (`ignore_errors`), but not say what it was. So each record travels with
-its shard and its place there, and the names of those that failed with the next readable sample.
+`tf.data` can drop what fails (`ignore_errors`), but not say what it was. So each record travels
+with its shard and its place there, and the names of those that failed with the next sample.
 """
 
 from __future__ import annotations

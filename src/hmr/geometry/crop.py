@@ -205,12 +205,12 @@ def _interpolate_bytes(
     columns: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> np.ndarray:
     left, right, across = columns
-    across = across[None, :, None]
+    across = across[None, :, None]  # (1, S, 1)
     top, bottom = (
         image[np.ix_(row, left)] * (WEIGHT_ONE - across) + image[np.ix_(row, right)] * across
         for row in rows[:2]
     )
-    down = rows[2][:, None, None]
+    down = rows[2][:, None, None]  # (S, 1, 1)
     upper = ((WEIGHT_ONE - down) * (top >> 4)) >> 16
     lower = (down * (bottom >> 4)) >> 16
     return ((upper + lower + 2) >> 2).astype(np.uint8)

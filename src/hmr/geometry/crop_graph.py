@@ -157,18 +157,18 @@ def _interpolate(
     """Bilinear, with the integer weights and shifts of `cv2.resize`."""
     left, right, across = columns
     # Flat lines of colours: TensorFlow is slow where a factor repeats along the last dimension.
-    across = tf.repeat(across, _CHANNELS)[None]
+    across = tf.repeat(across, _CHANNELS)[None]  # (1, 3 S)
 
     def line(row: tf.Tensor) -> tf.Tensor:
         pixels = tf.gather(image, row)
         near, far = (
             tf.reshape(tf.cast(tf.gather(pixels, each, axis=1), tf.int32), (CROP_SIZE, -1))
             for each in (left, right)
-        )
+        )  # (S, 3 S)
         return tf.bitwise.right_shift(near * (WEIGHT_ONE - across) + far * across, 4)
 
     down = rows[2][:, None]
     upper = tf.bitwise.right_shift((WEIGHT_ONE - down) * line(rows[0]), 16)
     lower = tf.bitwise.right_shift(down * line(rows[1]), 16)
     crop = tf.cast(tf.bitwise.right_shift(upper + lower + 2, 2), tf.uint8)
-    return tf.reshape(crop, (CROP_SIZE, CROP_SIZE, _CHANNELS))
+    return tf.reshape(crop, (CROP_SIZE, CROP_SIZE, _CHANNELS))  # (S, 3 S) -> (S, S, 3)

@@ -80,7 +80,7 @@ def crop_pictures(
         tf.image.decode_and_crop_jpeg(picture, window, channels=3, ratio=ratio)
         for picture, window in zip(pictures, tf.unstack(windows), strict=True)
     ]
-    rows, columns = tf.unstack(lines - tf.cast(windows[:, :2, None], tf.float32), axis=1)
+    rows, columns = tf.unstack(lines - tf.cast(windows[:, :2, None], tf.float32), axis=1)  # (B, S)
     columns = tf.where(jitter.flip[:, None], columns[:, ::-1], columns)
     images = sample(decoded, rows, columns)
     return {"images": images, "flip": jitter.flip, "factor": factor, "origin_px": origin_px}
@@ -166,10 +166,10 @@ def _windows(lines: Tensor, height_width: Tensor, ratio: int) -> Tensor:
 
 
 def _sample(window: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    image = _between_lines(window, rows) * (2.0 / 255.0) - 1.0
+    image = _between_lines(window, rows) * (2.0 / 255.0) - 1.0  # (S, W, 3)
     # TensorFlow moves whole rows far faster than it picks pixels out of each.
-    image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)
-    return tf.transpose(image, (1, 0, 2))
+    image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)  # (S columns, S rows, 3)
+    return tf.transpose(image, (1, 0, 2))  # (S rows, S columns, 3)
 
 
 def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def _sample_window(
     window: np.ndarray, rows: np.ndarray, columns: np.ndarray, image: np.ndarray
 ) -> None:
     height, width, _ = window.shape
-    pixels = window.reshape(height, 3 * width)
+    pixels = window.reshape(height, 3 * width)  # (H, W, 3) -> (H, 3 W)
     line = np.empty(3 * width + 3, np.float32)  # the last column twice
     left = np.empty(len(columns), np.uint32)
     across = np.empty(len(columns), np.float32)

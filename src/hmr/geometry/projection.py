@@ -16,6 +16,6 @@ def project(points3d: Tensor, camera: Tensor) -> Tensor:
     Returns:
         (B, N, 2) in the crop's normalised coordinates, [-1, 1] inside it, y down.
     """
-    scale = ops.reshape(camera[:, 0], (-1, 1, 1))
-    translation = ops.expand_dims(camera[:, 1:], 1)
+    scale = ops.reshape(camera[:, 0], (-1, 1, 1))  # (B, 1, 1)
+    translation = ops.expand_dims(camera[:, 1:], 1)  # (B, 1, 2)
     return scale * (points3d[..., :2] + translation)
