@@ -70,7 +70,7 @@ def _stride(path: Path, rate: float | None, fps: float | None) -> int:
 
 
 def to_smpl(poses: np.ndarray) -> np.ndarray:
-    """SMPL+H or SMPL-X poses (N, 156 or 165) -> SMPL's (N, 72): body as it is, hands at rest."""
+    """SMPL poses (N, 72) of SMPL+H or SMPL-X poses (N, 156 or 165); hands are put in rest pose."""
     smpl = np.zeros((len(poses), POSE_SIZE), np.float32)
     width = POSE_SIZE if poses.shape[1] == POSE_SIZE else _BODY_NUMBERS
     smpl[:, :width] = poses[:, :width]
@@ -98,7 +98,7 @@ def find_sets(root: Path) -> dict[str, list[Path]]:
 
 
 def record_name(set_name: str) -> str:
-    """What the records of a set are called behind `mocap_`."""
+    """Name of a set's record set, without the prefix `mocap_`."""
     return _RECORD_NAMES.get(set_name, re.sub(r"\W+", "_", set_name).lower())
 
 
@@ -119,7 +119,7 @@ def _job(name: str, paths: list[Path], args: argparse.Namespace) -> Job:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which sets, and how dense."""
+    """Adds options: which sets, and how many frames a second."""
     parser.add_argument("--sets", help="comma-separated set folders (default: all that are there)")
     parser.add_argument(
         "--fps",

@@ -65,7 +65,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
 
 
 def _compact(item: dict[str, Any]) -> dict[str, Any]:
-    """What is needed of an object, numbers as arrays: all of it would take gigabytes of memory."""
+    """An object's `_KEYS`, with numbers as arrays: everything would take gigabytes of memory."""
     needed = {key: item[key] for key in _KEYS if key in item}
     if isinstance(needed.get("keypoints"), list) and "image_id" in needed:
         needed["keypoints"] = np.array(needed["keypoints"], np.float64)
@@ -104,7 +104,7 @@ def _mask_rejection(segmentation: Any, height: int, width: int) -> str | None:
 
 
 def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
-    """The greater of (last - first column) and (last - first row) of a mask; None if it is empty.
+    """Extent of a mask: the greater of last - first column and last - first row; None if empty.
 
     Args:
         segmentation: polygons, or run lengths (compressed or not).
@@ -200,7 +200,7 @@ def _job(split: str, annotations: Path, images: Path) -> Job:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options for files that lie or are called otherwise than COCO's own."""
+    """Adds options for files that have other names or places than COCO's own."""
     parser.add_argument(
         "--annotations",
         type=Path,

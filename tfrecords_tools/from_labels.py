@@ -164,7 +164,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which files, and what the records are called."""
+    """Adds options: which files to read, and the name of the record set."""
     parser.add_argument(
         "--labels", type=Path, default=Path("labels.npz"), help="in --input (default: %(default)s)"
     )

@@ -123,7 +123,7 @@ def _element(root: ElementTree.Element, name: str) -> ElementTree.Element:
 
 
 def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
-    """The table's first row names the subjects; each take's: action, subaction, a name for each."""
+    """Rows of the table: first the subjects; then action, subaction and a name for each subject."""
     subjects = [int(name.removeprefix("S")) for name in rows[0][2:]]
     return {
         (subject, int(action), int(subaction)): prefix
@@ -134,7 +134,7 @@ def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
 
 @contextlib.contextmanager
 def _open_poses(path: Path) -> Iterator[Any]:
-    """Opens a pose file; errors of it, here or in the block, leave its frames out."""
+    """Opens a pose file (CDF); an error here or in the block becomes a `SampleError`."""
     cdflib = need_library("cdflib", "reading Human3.6M's poses")
     try:
         yield cdflib.CDF(path)
@@ -363,7 +363,7 @@ def _job(split: str, args: argparse.Namespace, metadata: Metadata, metadata_path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Where metadata and fits lie, and what to do with misaligned takes."""
+    """Adds options: where metadata and fits are, and what becomes of misaligned takes."""
     parser.add_argument("--metadata", type=Path, help="metadata.xml, if it lies elsewhere")
     parser.add_argument("--fits", type=Path, help="folder neutrSMPL_H3.6 of the authors' SMPL fits")
     parser.add_argument("--misaligned", choices=("keep", "drop"), default="keep")

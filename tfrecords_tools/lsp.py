@@ -105,7 +105,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which of the two releases it is."""
+    """Adds the option for the release with pictures of original size."""
     parser.add_argument(
         "--original_size",
         action="store_true",

@@ -79,7 +79,7 @@ class Session:
         return [folder for folder in found if folder.is_dir()]
 
     def frame(self, camera: int, row: int) -> LabelledFrame:
-        """One row of one camera; copied, so that it does not keep the session in memory."""
+        """One row of one camera; arrays are copied, else they would keep the session in memory."""
         number = int(self.frames[row])
         folder = self.folder / "imageFrames" / f"video_{camera}"
         return LabelledFrame(
@@ -353,7 +353,7 @@ def plan(args: argparse.Namespace) -> Plan:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which of the two 3D annotations the test records hold."""
+    """Adds the option which of the two 3D annotations the test records hold."""
     parser.add_argument(
         "--test_joints",
         choices=GROUND_TRUTHS,

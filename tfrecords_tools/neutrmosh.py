@@ -97,7 +97,7 @@ def find_takes(folder: Path) -> tuple[list[Path], DropLog]:
 
 
 def find_sets(args: argparse.Namespace) -> dict[str, Path]:
-    """Record name -> folder of pickles."""
+    """Name of the record set, without `mocap_` -> folder of pickles."""
     if args.name:
         return {args.name: args.input}
     sets = {name: args.input / folder for folder, name in FOLDERS.items()}
@@ -123,7 +123,7 @@ def _job(name: str, folder: Path, args: argparse.Namespace) -> Job:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How dense, and what to call a folder of another name."""
+    """Adds options: how many frames to keep, and the name of the record set."""
     parser.add_argument(
         "--keep_every", type=above_zero(int), default=1, help="keep every n-th frame"
     )

@@ -221,7 +221,7 @@ def _job(args: argparse.Namespace, split: str) -> Job:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The gendered body files."""
+    """Adds options for the gendered body files."""
     parser.add_argument("--male", type=Path, help="body file of the male SMPL model")
     parser.add_argument("--female", type=Path, help="body file of the female SMPL model")
 

@@ -104,7 +104,7 @@ def _count_of_processes(text: str) -> int:
 
 
 def above_zero(kind: type[int] | type[float]) -> Callable[[str], float]:
-    """What argparse takes as the type of an option that has to be greater than zero."""
+    """The `type` that makes argparse refuse numbers that are not greater than zero."""
 
     def parse(text: str) -> float:
         value = kind(text)

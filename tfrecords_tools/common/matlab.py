@@ -1,4 +1,4 @@
-"""Reads MATLAB files up to version 7, with errors that name the file."""
+"""Reads MATLAB files up to version 7, with errors that name the file, and writes them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ TEXT_BYTES = 116
 
 
 def save_mat(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes a Matlab v5 file; its free text does not tell the hour, as scipy's does."""
+    """A MATLAB v5 file without the time in scipy's header: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, arrays, do_compression=True)
     text = b"MATLAB 5.0 MAT-file, written by tfrecords_tools.standin".ljust(TEXT_BYTES)

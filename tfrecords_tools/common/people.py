@@ -140,7 +140,7 @@ def people_job(
 
 
 def group_by_people(pictures: list[PicturePeople]) -> list[list[PicturePeople]]:
-    """Consecutive pictures, each group closed once it holds a shard's number of people."""
+    """Groups consecutive pictures, each of at least `PEOPLE_PER_SHARD` people but the last."""
     groups: list[list[PicturePeople]] = []
     room = 0
     for picture in pictures:

@@ -54,7 +54,7 @@ class ShardResult:
 
 
 class UnitWriter(Protocol):
-    """Whoever converts units of a job into shards: processes here, or a Beam runner."""
+    """Converts units of a job into shards: `Workers` in processes, `BeamWorkers` on a runner."""
 
     def write(self, job: Job, indices: list[int], folder: Path, bar: tqdm) -> None:
         """Converts the units with these indices into shards in `folder`, and moves the bar."""
@@ -206,7 +206,7 @@ def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False
     existing = read_manifest(root, job.dataset, job.split)
     try:
         if existing is not None and _same(existing, job):
-            # The manifest comes last: what else is there was left by a run killed while it tidied.
+            # The manifest is written last: a progress folder beside it was left by a killed run.
             shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
             find_shards(root, job.dataset, job.split)
             return existing

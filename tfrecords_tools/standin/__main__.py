@@ -11,6 +11,7 @@ from typing import Any
 from hmr.body.library import open_body
 from hmr.errors import UserError, run_verb
 from hmr.files.whole import whole_folder
+from tfrecords_tools.standin.backgrounds import STYLES
 from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
@@ -32,7 +33,15 @@ of the second half of lsp appear nowhere else.
 """
 MANIFEST = "standin.json"
 VERSION = 1
-COUNTS = ("images_3d", "test_3d", "lsp", "coco", "held_out", "mocap")
+COUNTS = {
+    "images_3d": (7000, "MPI-INF-3DHP pictures"),
+    "test_3d": (240, "its test pictures"),
+    "lsp": (700, "LSP pictures, half of them for training"),
+    "coco": (800, "COCO pictures"),
+    "held_out": (24, "pictures to try prediction on"),
+    "mocap": (40000, "AMASS frames"),
+}
+RANGES = {"views": (0, 180, " degrees"), "occluders": (0, 1, ""), "frame_px": (128, 2048, "")}
 SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "occluders", "frame_px", "seed")
 
 
@@ -54,21 +63,8 @@ def parse_arguments() -> argparse.Namespace:
         help="body file of the people; the stand-in body is made if there is none (%(default)s)",
     )
     counts = parser.add_argument_group("how many; 0 leaves a dataset out")
-    counts.add_argument(
-        "--images_3d", type=int, default=7000, help="MPI-INF-3DHP pictures (%(default)s)"
-    )
-    counts.add_argument("--test_3d", type=int, default=240, help="its test pictures (%(default)s)")
-    counts.add_argument(
-        "--lsp",
-        type=int,
-        default=700,
-        help="LSP pictures, half of them for training (%(default)s)",
-    )
-    counts.add_argument("--coco", type=int, default=800, help="COCO pictures (%(default)s)")
-    counts.add_argument(
-        "--held_out", type=int, default=24, help="pictures to try prediction on (%(default)s)"
-    )
-    counts.add_argument("--mocap", type=int, default=40000, help="AMASS frames (%(default)s)")
+    for name, (default, what) in COUNTS.items():
+        counts.add_argument(f"--{name}", type=int, default=default, help=f"{what} (%(default)s)")
     looks = parser.add_argument_group("how hard")
     looks.add_argument(
         "--views",
@@ -76,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
         default=75.0,
         help="people turn away by at most this, degrees (%(default)s)",
     )
-    looks.add_argument("--backgrounds", choices=("plain", "loud"), default="plain")
+    looks.add_argument("--backgrounds", choices=STYLES, default=STYLES[0])
     looks.add_argument(
         "--occluders",
         type=float,
@@ -117,12 +113,10 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name} must not be negative. Received: {getattr(arguments, name)}.")
     if arguments.lsp == 1:
         raise UserError("--lsp must be 0 or at least 2: half is for training, half for testing.")
-    if not 0 <= arguments.views <= 180:
-        raise UserError(f"--views must lie in 0..180 degrees. Received: {arguments.views:g}.")
-    if not 0 <= arguments.occluders <= 1:
-        raise UserError(f"--occluders must lie in 0..1. Received: {arguments.occluders:g}.")
-    if not 128 <= arguments.frame_px <= 2048:
-        raise UserError(f"--frame_px must lie in 128..2048. Received: {arguments.frame_px}.")
+    for name, (low, high, unit) in RANGES.items():
+        value = getattr(arguments, name)
+        if not low <= value <= high:
+            raise UserError(f"--{name} must lie in {low}..{high}{unit}. Received: {value:.10g}.")
     if arguments.workers < 1:
         raise UserError(f"--workers must be at least 1. Received: {arguments.workers}.")
 
