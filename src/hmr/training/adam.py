@@ -12,7 +12,9 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam with TensorFlow's own kernel, which TF1's optimiser and so the original called.
 
     Keras updates a variable by a dozen operations, each of which passes over it; the kernel passes
-    once. Arguments are those of Keras; variables are float32.
+    once: 39 instead of 93 ms for the 27 million variables of the paper's network (2 CPU cores).
+    Arguments are those of Keras; variables are float32. The moments are the ones that Keras makes
+    and saves, for which it has no public name.
     """
 
     def build(self, variables: list) -> None:
