@@ -37,8 +37,9 @@ class Discriminator(keras.layers.Layer):
         self.shape_fc1 = layers.Dense(10, "relu", name="shape_fc1")
         self.shape_fc2 = layers.Dense(5, "relu", name="shape_fc2")
         self.shape_out = layers.Dense(1, name="shape_out")
-        # One xavier draw for each joint's (32, 1) classifier: fan_in 32, fan_out 1.
-        per_joint = keras.initializers.RandomUniform(*_xavier_limits(32, 1))
+        # Each joint's (32, 1) classifier is drawn as Glorot and Bengio's, with fans of 32 and 1.
+        limit = (6.0 / (32 + 1)) ** 0.5
+        per_joint = keras.initializers.RandomUniform(-limit, limit)
         self.joint_kernel = self.add_weight(
             shape=(NUM_POSE_JOINTS, 32), initializer=per_joint, name="joint_kernel"
         )
@@ -80,8 +81,3 @@ class Discriminator(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, of which Keras saves and copies the layer."""
         return super().get_config() | {"hidden_units": self.hidden_units}
-
-
-def _xavier_limits(fan_in: int, fan_out: int) -> tuple[float, float]:
-    limit = (6.0 / (fan_in + fan_out)) ** 0.5
-    return -limit, limit

@@ -41,7 +41,7 @@ def resnet_v2(
         F is expansion * width * 2^(number of blocks - 1): 2048 for ResNet-50.
     """
     images = keras.Input((input_size, input_size, 3), name="images")
-    net = _conv_same(images, stem, 7, 2, "conv1", use_bias=True)  # (B, S/2, S/2, stem)
+    net = _conv(images, stem, 7, 2, "conv1", use_bias=True)  # (B, S/2, S/2, stem)
     net = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(net)  # (B, S/4, S/4, stem)
     for index, num_units in enumerate(units):  # (B, S/8, ...), (B, S/16, ...), (B, S/32, ...) twice
         last_block = index == len(units) - 1
@@ -145,7 +145,7 @@ def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: s
         shortcut = inputs
     net = _conv(preact, depth, 1, 1, f"{name}_conv1")
     net = _norm_relu(net, f"{name}_conv1_norm")
-    net = _conv_same(net, depth, 3, stride, f"{name}_conv2")
+    net = _conv(net, depth, 3, stride, f"{name}_conv2")
     net = _norm_relu(net, f"{name}_conv2_norm")
     net = _conv(net, depth_out, 1, 1, f"{name}_conv3", use_bias=True)
     return layers.Add(name=f"{name}_add")([shortcut, net])
@@ -159,31 +159,17 @@ def _norm_relu(inputs: Tensor, name: str) -> Tensor:
 
 
 def _conv(
-    inputs: Tensor,
-    filters: int,
-    kernel: int,
-    stride: int,
-    name: str,
-    use_bias: bool = False,
-    padding: str = "same",
+    inputs: Tensor, filters: int, kernel: int, stride: int, name: str, use_bias: bool = False
 ) -> Tensor:
-    initializer = keras.initializers.VarianceScaling(_CONV_INIT_SCALE, "fan_in")
+    """TF-Slim's: if strided, both sides are padded alike, whatever the input's size."""
+    if stride > 1 and kernel > 1:
+        inputs = layers.ZeroPadding2D((kernel - 1) // 2, name=f"{name}_pad")(inputs)
     return layers.Conv2D(
         filters,
         kernel,
         stride,
-        padding=padding,
+        padding="same" if stride == 1 else "valid",
         use_bias=use_bias,
-        kernel_initializer=initializer,
+        kernel_initializer=keras.initializers.VarianceScaling(_CONV_INIT_SCALE, "fan_in"),
         name=name,
     )(inputs)
-
-
-def _conv_same(
-    inputs: Tensor, filters: int, kernel: int, stride: int, name: str, use_bias: bool = False
-) -> Tensor:
-    """Strided convolutions pad both sides alike, whatever the input's size (TF-Slim)."""
-    if stride == 1:
-        return _conv(inputs, filters, kernel, stride, name, use_bias)
-    padded = layers.ZeroPadding2D((kernel - 1) // 2, name=f"{name}_pad")(inputs)
-    return _conv(padded, filters, kernel, stride, name, use_bias, padding="valid")
