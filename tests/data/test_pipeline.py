@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hmr.settings import DataSettings
 from hmr.data.pipeline import (
     PipelineSettings,
     evaluation_dataset,
@@ -19,7 +20,7 @@ from hmr.data.shards import find_shards
 from hmr.errors import UserError
 from tests.conftest import IMAGE_SETS, MOCAP_SETS, RECORDS_PER_SET, make_person, write_people
 
-SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
+SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def test_half_of_each_batch_carries_3d_labels(sources):
 
 
 def test_the_share_of_3d_labels_is_spread_over_the_batch(sources):
-    settings = dataclasses.replace(SETTINGS, batch_size=5, share_3d=0.8)
+    settings = dataclasses.replace(
+        SETTINGS, batch_size=5, data=dataclasses.replace(SETTINGS.data, share_3d=0.8)
+    )
     for batch in _take(training_dataset(*sources, settings), 3):
         assert batch["has_joints3d"].sum() == 4
 
@@ -122,7 +125,9 @@ def test_a_service_prepares_the_same_kind_of_batches(sources):
     address = dispatcher.target.partition("://")[2]
     # It serves as long as it is referred to.
     _worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=address))
-    settings = dataclasses.replace(SETTINGS, service=dispatcher.target)
+    settings = dataclasses.replace(
+        SETTINGS, data=dataclasses.replace(SETTINGS.data, service=dispatcher.target)
+    )
     served = _take(training_dataset(*sources, settings), 3)
     (own,) = _take(training_dataset(*sources, SETTINGS), 1)
     for batch in served:

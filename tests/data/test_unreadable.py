@@ -10,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hmr.settings import DataSettings
 from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
 from hmr.data.records import read_shard
 from hmr.data.schema import person_to_example
@@ -17,7 +18,7 @@ from hmr.data.tfrecord import RecordWriter
 from hmr.data.unreadable import STREAMS, map_readable, unreadable_key
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
-SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, shuffle_buffer=8)
+SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8))
 BAD = (3, 4, 17)
 COUNT, GROUP = 60, 6
 KEY = unreadable_key("people")
@@ -145,7 +146,9 @@ def test_a_service_names_them_too(damaged_root):
     _workers = [
         service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)
     ]
-    settings = dataclasses.replace(SETTINGS, service=dispatcher.target)
+    settings = dataclasses.replace(
+        SETTINGS, data=dataclasses.replace(SETTINGS.data, service=dispatcher.target)
+    )
     batches = _batches(_sets(damaged_root), 24, settings)
     shard = damaged_root / "lsp" / "train_00000.tfrecord"
     assert set(_names(batches, "people")) == {f"record {index} of {shard}" for index in BAD}

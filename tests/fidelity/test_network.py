@@ -10,8 +10,7 @@ from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
 from hmr.original.tf1_names import map_encoder, map_regressor
-from hmr.training.adam import Adam
-from hmr.training.assemble import ADAM_EPSILON
+from hmr.training.adam import ADAM_EPSILON, Adam
 from tests.helpers.golden_inputs import golden, made_body, made_weight
 
 

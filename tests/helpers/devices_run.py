@@ -26,8 +26,8 @@ def main(
     import keras
     import tensorflow as tf
 
-    from hmr.training import assemble
-    from hmr.training.experiment import run_experiment
+    from hmr.training import recipe
+    from hmr.training.recipe import run
 
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -35,8 +35,8 @@ def main(
             cpu, [tf.config.LogicalDeviceConfiguration()] * 2
         )
     # Adam's first steps are the gradients' signs alone: SGD shows a factor.
-    assemble._adam = lambda *_: keras.optimizers.SGD(float(rate))
-    run_experiment(_config(strategy, records, body, int(steps)), Path(workdir))
+    recipe.build_adam = lambda *_: keras.optimizers.SGD(float(rate))
+    run(_config(strategy, records, body, int(steps)), Path(workdir))
 
 
 def _config(strategy: str, records: str, body: str, steps: int):

@@ -13,7 +13,7 @@ from hmr.data.pipeline import PipelineSettings, find_record_sets, training_datas
 from hmr.network.build import build_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
-from hmr.settings import ModelSpec
+from hmr.settings import DataSettings, ModelSpec
 from hmr.training.losses import Criterion
 
 
@@ -37,7 +37,9 @@ def model(spec):
 def batches(records_root):
     images = find_record_sets(records_root, {"lsp": 1.0, "mpi_inf_3dhp": 1.0})
     mocap = find_record_sets(records_root, {"mocap_cmu": 1.0})
-    settings = PipelineSettings(32, batch_size=4, real_bodies=12, seed=0, shuffle_buffer=8)
+    settings = PipelineSettings(
+        32, batch_size=4, real_bodies=12, seed=0, data=DataSettings(shuffle_buffer=8)
+    )
     return training_dataset(images, mocap, settings)
 
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 from hmr.data.schema import person_to_example
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
-from hmr.training.bad_records import UNREADABLE_FILE
-from hmr.training.experiment import run_experiment
+from hmr.training.loop import UNREADABLE_FILE
+from hmr.training.recipe import run
 from tests.conftest import RECORDS_PER_SET, make_person
 
 
@@ -36,7 +36,7 @@ def one_bad_picture(tiny_config, tmp_path, records_root):
 
 def test_it_goes_on_and_says_which(tiny_config, tmp_path, one_bad_picture):
     tiny_config.data.max_bad_share = 0.1
-    assert run_experiment(tiny_config, tmp_path / "run")["steps"] == 14
+    assert run(tiny_config, tmp_path / "run")["steps"] == 14
     listed = (tmp_path / "run" / UNREADABLE_FILE).read_text()
     assert listed == f"record 5 of {one_bad_picture}\n"
 
@@ -44,12 +44,12 @@ def test_it_goes_on_and_says_which(tiny_config, tmp_path, one_bad_picture):
 def test_more_than_the_configured_share_ends_it(tiny_config, tmp_path, one_bad_picture):
     tiny_config.data.max_bad_share = 0.0
     with pytest.raises(UserError, match=r"1 of 248 .*max_bad_share=0 .*record 5 .*5\.jpg.*JPEG"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
 
 
 def test_records_are_counted_once(tmp_path):
     from hmr.data.pipeline import RecordSet
-    from hmr.training.bad_records import BadRecords
+    from hmr.training.loop import BadRecords
 
     bad = BadRecords([RecordSet("lsp", ["a"], [1000])], 0.5, tmp_path)
     for lost in ([10], range(13, 19), [10]):
@@ -80,4 +80,4 @@ def test_a_dataset_without_a_readable_record_is_named_and_does_not_hang(
             writer.write(person_to_example(person))
     tiny_config.data.root = str(root)
     with pytest.raises(UserError, match=rf"none of the first 24 records of .*{name}.* can be read"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")

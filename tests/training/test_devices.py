@@ -18,7 +18,7 @@ import pytest
 from hmr.errors import EXIT_INTERRUPTED, UserError
 from hmr.network.checkpoint import load_model
 from hmr.training.devices import Devices, open_devices
-from hmr.training.experiment import run_experiment
+from hmr.training.recipe import run
 
 ROOT = Path(__file__).parents[2]
 # Several processes build their graphs at once; a busy machine takes minutes.
@@ -137,12 +137,12 @@ def _free_port() -> int:
 
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(UserError, match=r"none, mirrored, multi_worker. Received: 'tpu'"):
-        open_devices("tpu")
+        open_devices("tpu", 4)
 
 
 def test_a_batch_that_does_not_divide_is_refused(tiny_config, tmp_path, monkeypatch):
     devices = Devices()
     devices.replicas = 3
-    monkeypatch.setattr("hmr.training.experiment.open_devices", lambda _: devices)
+    monkeypatch.setattr("hmr.training.devices.Devices", lambda strategy: devices)
     with pytest.raises(UserError, match=r"multiple of the 3 devices.* Received: 4"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmr.data.tfrecord import RecordWriter, encode_example
-from hmr.training.experiment import run_experiment
+from hmr.training.recipe import run
 from tests.conftest import make_person
 
 NO_PARAMETERS = -1.0
@@ -89,7 +89,7 @@ def test_the_authors_own_records_train_as_they_are(tiny_config, tmp_path):
     tiny_config.data.mocap = dict.fromkeys(("mocap_cmu", "mocap_posePrior"), 1.0)
     tiny_config.train.epochs = 1.0
     tiny_config.train.log_every_steps = 1
-    summary = run_experiment(tiny_config, tmp_path / "run")
+    summary = run(tiny_config, tmp_path / "run")
     assert (summary["train_images"], summary["steps"]) == (24, 6)
     assert '"loss/smpl"' in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert not (tmp_path / "run" / "unreadable_records.txt").exists()

@@ -11,9 +11,9 @@ import pytest
 
 from hmr.errors import UserError
 from hmr.network.checkpoint import load_model
-from hmr.training import experiment
-from hmr.training.experiment import run_experiment
+from hmr.training import recipe
 from hmr.training.loop import Interrupted
+from hmr.training.recipe import run
 
 
 def _weights(workdir):
@@ -22,7 +22,7 @@ def _weights(workdir):
 
 
 def test_training_leaves_model_logs_and_summary(tiny_config, tmp_path):
-    summary = run_experiment(tiny_config, tmp_path / "run")
+    summary = run(tiny_config, tmp_path / "run")
     assert summary["steps"] == 6  # half an epoch of 2 x 24 pictures in batches of 4
     assert summary["train_images"] == 48
     assert json.loads((tmp_path / "run" / "training.json").read_text()) == summary
@@ -31,12 +31,12 @@ def test_training_leaves_model_logs_and_summary(tiny_config, tmp_path):
 
 
 def test_resumed_training_equals_an_uninterrupted_one(tiny_config, tmp_path, monkeypatch):
-    run_experiment(tiny_config, tmp_path / "whole")
+    run(tiny_config, tmp_path / "whole")
     _stop_after(monkeypatch, steps=3)
     with pytest.raises(Interrupted):
-        run_experiment(tiny_config, tmp_path / "parts")
+        run(tiny_config, tmp_path / "parts")
     monkeypatch.undo()
-    run_experiment(tiny_config, tmp_path / "parts")
+    run(tiny_config, tmp_path / "parts")
     for whole, parts in zip(
         _weights(tmp_path / "whole"), _weights(tmp_path / "parts"), strict=True
     ):
@@ -46,39 +46,39 @@ def test_resumed_training_equals_an_uninterrupted_one(tiny_config, tmp_path, mon
 def _stop_after(monkeypatch, steps):
     """Sends the process a Ctrl-C when the progress line reaches `steps`."""
 
-    class Stopper(experiment.ProgressLine):
+    class Stopper(recipe.ProgressLine):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, logs)
             if batch + 1 == steps:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(experiment, "ProgressLine", Stopper)
+    monkeypatch.setattr(recipe, "ProgressLine", Stopper)
 
 
 def test_a_configuration_that_contradicts_its_checkpoint_is_refused(tiny_config, tmp_path):
-    run_experiment(tiny_config, tmp_path / "run")
+    run(tiny_config, tmp_path / "run")
     tiny_config.model.hidden_units = 48
     with pytest.raises(UserError, match=r"model.hidden_units = 32, this run has 48"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
 
 
 def test_a_dataset_without_records_is_named(tiny_config, tmp_path):
     tiny_config.data.train = {"coco": 1.0}
     with pytest.raises(UserError, match=r"coco.*make tfrecords COCO="):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_body_is_named(tiny_config, tmp_path):
     tiny_config.model.body = str(tmp_path / "smpl_neutral.npz")
     with pytest.raises(UserError, match="No body model found"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
 
 
 def test_a_non_finite_loss_stops_with_step_and_batch(tiny_config, tmp_path):
     tiny_config.loss.keypoints2d = float("inf")
     with pytest.raises(UserError, match=r"step 1: .*weighted/keypoints2d is not finite"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
     with np.load(tmp_path / "run" / "bad_batch_1.npz") as batch:
         assert batch["images"].shape == (4, 32, 32, 3)
 
@@ -91,12 +91,12 @@ def test_a_truncated_record_is_named(tiny_config, tmp_path, records_root):
         (tmp_path / "records" / name).symlink_to(records_root / name)
     tiny_config.data.root = str(tmp_path / "records")
     with pytest.raises(UserError, match=r"record 23 of .*lsp.*truncated"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
 
 
 def test_terms_without_samples_are_not_logged(tiny_config, tmp_path):
     tiny_config.train.log_every_steps = 2
-    run_experiment(tiny_config, tmp_path / "run")
+    run(tiny_config, tmp_path / "run")
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 3
     entry = json.loads(lines[-1])

@@ -9,8 +9,8 @@ from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
 from hmr.settings import ModelSpec
-from hmr.training.experiment import run_experiment
-from hmr.training.start import AdamState, TrainingStart, load_start, save_start
+from hmr.training.recipe import run
+from hmr.training.state import AdamState, TrainingStart, load_start, save_start
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_training_goes_on_from_a_converted_one(spec, tiny_config, tmp_path):
     tiny_config.optimizer.schedule = "constant"
     tiny_config.train.log_every_steps = 1
     tiny_config.optimizer.encoder_learning_rate = 1e-9
-    run_experiment(tiny_config, tmp_path / "run")
+    run(tiny_config, tmp_path / "run")
     trained = load_model(tmp_path / "run")
     for before, after in zip(
         model.regressor.trainable_variables, trained.regressor.trainable_variables, strict=True
@@ -73,7 +73,7 @@ def test_a_start_of_another_structure_is_refused(spec, tiny_config, tmp_path):
     save_start(tmp_path / "converted", start)
     tiny_config.initial_model = str(tmp_path / "converted")
     with pytest.raises(UserError, match=r"conv1/kernel must be \(9, 32\). Received: nothing"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
 
 
 def test_encoder_weights_alone(spec, tiny_config, tmp_path):
@@ -81,7 +81,7 @@ def test_encoder_weights_alone(spec, tiny_config, tmp_path):
     model.encoder.save_weights(tmp_path / "encoder.weights.h5")
     tiny_config.initial_encoder = str(tmp_path / "encoder.weights.h5")
     tiny_config.optimizer.encoder_learning_rate = 0.0
-    run_experiment(tiny_config, tmp_path / "run")
+    run(tiny_config, tmp_path / "run")
     trained = load_model(tmp_path / "run")
     for before, after in zip(
         model.encoder.trainable_variables, trained.encoder.trainable_variables, strict=True
@@ -92,7 +92,7 @@ def test_encoder_weights_alone(spec, tiny_config, tmp_path):
 def test_encoder_weights_that_are_missing_or_do_not_fit(tiny_config, tmp_path):
     tiny_config.initial_encoder = str(tmp_path / "encoder.weights.h5")
     with pytest.raises(UserError, match=r"no file at .*encoder\.weights\.h5"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")
     (tmp_path / "encoder.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(UserError, match="does not fit"):
-        run_experiment(tiny_config, tmp_path / "run")
+        run(tiny_config, tmp_path / "run")

@@ -14,9 +14,8 @@ from hmr.errors import UserError
 from hmr.evaluation.metrics import mpjpe
 from hmr.evaluation.samples import predict_split
 from hmr.network.checkpoint import load_model
-from hmr.training.callbacks import TOOK, WAITED, ScalarLog
-from hmr.training.experiment import run_experiment
-from hmr.training.journal import Journal
+from hmr.training.callbacks import TOOK, WAITED, Journal, ScalarLog
+from hmr.training.recipe import run
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def watched(tiny_config):
 
 @pytest.mark.slow
 def test_the_best_checkpoint_scores_what_was_logged(watched, tmp_path):
-    run_experiment(watched, tmp_path / "run")
+    run(watched, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
     scored = {line["step"]: line["validation/mpjpe_mm"] for line in lines if len(line) == 4}
     assert sorted(scored) == [4, 6]  # every fourth step, and the last
@@ -64,13 +63,13 @@ def _check_events(folder, lines):
 def test_what_cannot_be_scored_is_refused(watched, tmp_path):
     watched.validation.dataset = "lsp"
     with pytest.raises(UserError, match=r"keypoint_error_px for lsp/train. Received: 'mpjpe_mm'"):
-        run_experiment(watched, tmp_path / "run")
+        run(watched, tmp_path / "run")
 
 
 def test_a_missing_split_says_how_to_go_without(watched, tmp_path):
     watched.validation.split = "val"
     with pytest.raises(UserError, match=r"mpi_inf_3dhp.*--config.validation.dataset=''"):
-        run_experiment(watched, tmp_path / "run")
+        run(watched, tmp_path / "run")
 
 
 def test_a_resumed_journal_drops_the_steps_that_are_taken_again(tmp_path):

@@ -96,11 +96,11 @@ def _fault(config: ConfigDict, option: str) -> str | None:
 
 
 def _run(_: Sequence[str]) -> int:
-    from hmr.training.experiment import run_experiment
+    from hmr.training.recipe import run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(_WORKDIR.value or Path("runs") / name)
-    summary = run_experiment(_CONFIG.value, workdir)
+    summary = run(_CONFIG.value, workdir)
     print(
         f"trained {summary['steps']} steps on {summary['train_images']} images in "
         f"{summary['seconds']:.0f} s; model: {workdir / 'model'}, curves: tensorboard --logdir "

@@ -36,7 +36,7 @@ from hmr.geometry.crop_train import (
     no_jitter,
     sample_in_graph,
 )
-from hmr.settings import Augmentation
+from hmr.settings import DataSettings
 from hmr.tensor import Tensor
 
 _OPEN_SHARDS = 4
@@ -77,13 +77,9 @@ class PipelineSettings:
         input_size: side S of the images, px.
         batch_size: B, images a step.
         real_bodies: mocap bodies a step; the original takes B * T.
-        seed: of order and augmentation.
-        shuffle_buffer: records from which each draw is made.
-        share_3d: part of each batch that carries 3D labels, where both kinds are given.
-        augmentation: the jitter.
-        service: address of a tf.data service that prepares the batches, such as
-            grpc://host:5000; "" for this process. Its workers draw orders of their own: the seed
-            is not used.
+        seed: of order and augmentation. The workers of a tf.data service draw orders of their
+            own: the seed is not used.
+        data: shares, shuffling, augmentation and service.
         parts, part: how many processes share each batch evenly, and which of them this is. All
             read the same order and decode their own part.
     """
@@ -92,17 +88,14 @@ class PipelineSettings:
     batch_size: int
     real_bodies: int
     seed: int
-    shuffle_buffer: int = 2000
-    share_3d: float = 0.5
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    service: str = ""
+    data: DataSettings = field(default_factory=DataSettings)
     parts: int = 1
     part: int = 0
 
     @property
     def order(self) -> int | None:
         """The seed of the order; None draws another order in every process."""
-        return None if self.service else self.seed
+        return None if self.data.service else self.seed
 
 
 def find_record_sets(
@@ -168,9 +161,9 @@ def training_dataset(
     people = _batches(people, settings.batch_size, people_batch, settings, "people")
     bodies = _batches(real, settings.real_bodies, body_batch, settings, "bodies")
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
-    if settings.service:
+    if settings.data.service:
         service = tf.data.experimental.service
-        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, settings.service))
+        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, settings.data.service))
     return _untuned(joined)
 
 
@@ -288,7 +281,7 @@ def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
     """Endless draws, a tuple for each person."""
 
     def draw(seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        jitters = draw_jitters(seed, settings.augmentation, _DRAWS)
+        jitters = draw_jitters(seed, settings.data.augmentation, _DRAWS)
         return jitters.shift_px, jitters.scale, jitters.flip
 
     return _seeds(settings.order).map(draw).unbatch()
@@ -296,7 +289,7 @@ def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
 
 def _mix(sources: Sequence[RecordSet], settings: PipelineSettings) -> tf.data.Dataset:
     """Endless (bytes, place, path) of records, each source as often as its size and weight say."""
-    orders = [None if settings.service else settings.seed + i for i in range(len(sources))]
+    orders = [None if settings.data.service else settings.seed + i for i in range(len(sources))]
     streams = [_shuffled(each, order, settings) for each, order in zip(sources, orders)]
     if len(streams) == 1:
         return streams[0]
@@ -322,7 +315,7 @@ def _shuffled(source: RecordSet, seed: int | None, settings: PipelineSettings) -
     shards = (list(source.paths), np.asarray(source.counts, np.int64))
     paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
     records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
-    return records.shuffle(settings.shuffle_buffer, seed=seed).repeat()
+    return records.shuffle(settings.data.shuffle_buffer, seed=seed).repeat()
 
 
 def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -339,7 +332,7 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _sampler(settings: PipelineSettings) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
-    if settings.service:  # in the worker's process there is none of our Python
+    if settings.data.service:  # in the worker's process there is none of our Python
         return sample_in_graph
     return BatchSampler()
 
@@ -357,7 +350,7 @@ def _batches(
     """
     share = size // settings.parts
     # Behind a service every process has an order of its own, and nothing to divide.
-    part = 0 if settings.service else settings.part
+    part = 0 if settings.data.service else settings.part
     groups = records.batch(size, drop_remainder=True)
     mine = slice(part * share, (part + 1) * share)
     return map_readable(groups, prepare, mine, stream).rebatch(share, drop_remainder=True)
@@ -365,7 +358,7 @@ def _batches(
 
 def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
     """Spreads the records with 3D labels evenly over each batch."""
-    places = np.arange(settings.batch_size + 1) * settings.share_3d
+    places = np.arange(settings.batch_size + 1) * settings.data.share_3d
     with_3d = np.diff(np.round(places + 1e-9).astype(int)) == 1
     turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(list(streams), turns)

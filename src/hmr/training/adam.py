@@ -1,11 +1,16 @@
-"""Adam as one operation for each variable."""
+"""The two Adams of a training: TensorFlow's kernel, and its learning rate's schedule."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
+from hmr.errors import UserError
+from hmr.settings import OptimizerSettings
 from hmr.tensor import Tensor
+
+# TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
+ADAM_EPSILON = 1e-8
 
 
 class Adam(keras.optimizers.Adam):
@@ -49,3 +54,39 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     """The resource behind a variable; that of this replica where there are more."""
     inner = variable.value if isinstance(variable, keras.Variable) else variable
     return inner.handle
+
+
+def build_adam(rate: float, settings: OptimizerSettings, total_steps: int) -> Adam:
+    """An Adam as the original's, whose learning rate follows the configured schedule.
+
+    Args:
+        rate: the learning rate, at its highest.
+        settings: schedule and warm-up.
+        total_steps: of the training.
+    Raises:
+        UserError: there is no such schedule.
+    """
+    if settings.schedule not in SCHEDULES:
+        raise UserError(
+            f"config.optimizer.schedule must be one of {sorted(SCHEDULES)}. "
+            f"Received: {settings.schedule!r}."
+        )
+    schedule = SCHEDULES[settings.schedule](rate, settings.warmup_steps, total_steps)
+    return Adam(schedule, epsilon=ADAM_EPSILON)
+
+
+def _constant(rate: float, warmup_steps: int, total_steps: int) -> float:
+    return rate
+
+
+def _cosine(
+    rate: float, warmup_steps: int, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """To zero over the training, after a linear warm-up."""
+    warmup = min(warmup_steps, total_steps - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, total_steps - warmup, warmup_target=rate, warmup_steps=warmup
+    )
+
+
+SCHEDULES = {"constant": _constant, "cosine": _cosine}

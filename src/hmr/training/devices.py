@@ -75,7 +75,7 @@ class Devices:
         return lambda batch: dict(zip(names, run(self._split(batch)).numpy().tolist()))
 
     def agree(self, flag: bool) -> bool:
-        """Whether any process says yes; all of them must ask, and none goes on before the last."""
+        """Whether any process says yes. A barrier: all of them must ask before one goes on."""
         return flag if self.workers == 1 else bool(self._ask(tf.constant(float(flag))) > 0)
 
     def _count_ones(self, value: Tensor) -> Tensor:
@@ -105,13 +105,14 @@ class Devices:
         return self._strategy.experimental_distribute_values_from_function(part)
 
 
-def open_devices(name: str) -> Devices:
+def open_devices(name: str, batch_size: int) -> Devices:
     """The devices of a strategy's name; several workers read their places from `TF_CONFIG`.
 
     It has to come before anything else that TensorFlow does in the process.
 
     Raises:
-        UserError: there is no such strategy, or the workers cannot be set up.
+        UserError: there is no such strategy, the workers cannot be set up, or the devices cannot
+            share a batch of this size evenly.
     """
     if name not in STRATEGIES:
         raise UserError(
@@ -119,12 +120,18 @@ def open_devices(name: str) -> Devices:
         )
     make = STRATEGIES[name]
     try:
-        return Devices(make() if make else None)
+        devices = Devices(make() if make else None)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UserError(
             f"config.strategy={name} cannot be set up: {str(error).splitlines()[0]} Every process "
             "needs TF_CONFIG with the same cluster and a task of its own: see docs/training.md."
         ) from error
+    if batch_size % devices.replicas:
+        raise UserError(
+            f"config.train.batch_size must be a multiple of the {devices.replicas} devices of "
+            f"config.strategy={name}. Received: {batch_size}."
+        )
+    return devices
 
 
 def _position(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:

@@ -1,53 +1,49 @@
-"""The training loop: batches in, checkpoints and logs out."""
+"""The training loop: batches in, checkpoints and logs out, and what ends it early.
+
+A signal ends it cleanly between two steps; a loss that is not finite, or too many unreadable
+records, with an error.
+"""
 
 from __future__ import annotations
 
+import math
+import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from hmr.data.pipeline import RecordSet, explain_input_error
-from hmr.network.hmr import HMR
+from hmr.data.records import why_unreadable
+from hmr.data.unreadable import STREAMS, unreadable_key
+from hmr.errors import UserError
+from hmr.settings import TrainSettings
 from hmr.tensor import Tensor
-from hmr.training.bad_records import BadRecords
 from hmr.training.callbacks import TOOK, WAITED
-from hmr.training.checkpoints import TrainingState
 from hmr.training.devices import Devices
-from hmr.training.stopping import StopSignal, check_finite
+from hmr.training.state import TrainingState
+
+UNREADABLE_FILE = "unreadable_records.txt"
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal ended the training after a checkpoint was written."""
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long to train, how often to save, and what to put up with.
-
-    Attributes:
-        total_steps: steps of the whole training, counted from its very beginning.
-        checkpoint_every_steps: steps between two checkpoints.
-        max_bad_share: part of all records that may be unreadable.
-    """
-
-    total_steps: int
-    checkpoint_every_steps: int
-    max_bad_share: float
-
-
 def train(
-    model: HMR,
-    batches: Iterator,
     state: TrainingState,
-    settings: LoopSettings,
+    batches: Iterator,
+    total_steps: int,
+    settings: TrainSettings,
     devices: Devices,
     callbacks: Sequence[keras.callbacks.Callback],
-    folder: Path,
-    sources: Sequence[RecordSet],
+    bad_records: BadRecords,
 ) -> None:
     """Runs the training steps that are left, and saves a checkpoint at the end.
 
@@ -55,32 +51,29 @@ def train(
     input pipeline's position in the checkpoint, and a stop between two steps.
 
     Args:
-        model: compiled.
-        batches: iterator of training batches, part of `state`.
-        state: restored already if the run is resumed.
-        settings: see there.
+        state: the compiled model and its step; restored already if the run is resumed.
+        batches: iterator of training batches.
+        total_steps: of the whole training, counted from its very beginning.
+        settings: how often to save.
         devices: what the steps run on.
         callbacks: Keras callbacks; batch numbers count from the very beginning.
-        folder: working directory, for the batch of a non-finite loss.
-        sources: the datasets behind `batches`, to explain unreadable records.
+        bad_records: counts the records that could not be read.
     Raises:
         UserError: a loss is not finite, a shard is damaged or too many records cannot be read.
         Interrupted: Ctrl-C or SIGTERM; everything so far is saved.
     """
-    bad_records = BadRecords(sources, settings.max_bad_share, folder)
-    take_step = devices.step_function(model)
-    hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
+    take_step = devices.step_function(state.model)
+    hooks = keras.callbacks.CallbackList(list(callbacks), model=state.model)
     hooks.on_train_begin()
     try:
         with StopSignal() as stop:
-            for step in range(int(state.step), settings.total_steps):
+            for step in range(int(state.step), total_steps):
                 started = time.monotonic()
-                batch = _next(batches, sources)
-                bad_records.note(batch)
+                batch = _next(batches, bad_records)
                 waited = time.monotonic() - started
                 hooks.on_train_batch_begin(step)
                 logs = take_step(batch)
-                check_finite(step + 1, logs, batch, folder)
+                check_finite(step + 1, logs, batch, state.workdir)
                 took = time.monotonic() - started
                 state.step.assign(step + 1)
                 state.seconds.assign_add(took)
@@ -98,8 +91,108 @@ def train(
         hooks.on_train_end()
 
 
-def _next(batches: Iterator, sources: Sequence[RecordSet]) -> dict[str, Tensor]:
+def _next(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
     try:
-        return next(batches)
+        batch = next(batches)
     except tf.errors.OpError as error:
-        raise explain_input_error(sources, error) from error
+        raise explain_input_error(bad_records.record_sets, error) from error
+    bad_records.note(batch)
+    return batch
+
+
+class StopSignal:
+    """Turns the first Ctrl-C or SIGTERM into a flag, so that a step is never cut in half.
+
+    A second signal acts as usual. Use as a context manager around the training loop.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        for number in self.SIGNALS:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def check_finite(step: int, logs: Mapping[str, float], batch: Mapping, folder: Path) -> None:
+    """Stops a training whose loss is not a number.
+
+    Args:
+        step: the step the losses belong to.
+        logs: scalars of that step.
+        batch: its inputs; saved to `folder/bad_batch_<step>.npz` when a loss is bad.
+        folder: the working directory.
+    Raises:
+        UserError: naming the step, the losses and the saved batch.
+    """
+    bad = sorted(name for name, value in logs.items() if not math.isfinite(value))
+    if not bad:
+        return
+    path = folder / f"bad_batch_{step}.npz"
+    arrays: dict[str, Any] = {key: np.asarray(value) for key, value in batch.items()}
+    np.savez(path, **arrays)
+    raise UserError(
+        f"step {step}: {', '.join(bad)} is not finite. Inputs saved to {path}; weights of the last "
+        "checkpoint are kept. Lower --config.optimizer.encoder_learning_rate, or look at the "
+        "batch's records, and run the same command to resume."
+    )
+
+
+class BadRecords:
+    """The different records that were left out of this run so far.
+
+    Args:
+        record_sets: all datasets that are trained on.
+        max_share: part of all records that may be unreadable.
+        folder: receives `unreadable_records.txt`, a name in each line.
+    """
+
+    def __init__(self, record_sets: Sequence[RecordSet], max_share: float, folder: Path) -> None:
+        self.record_sets = record_sets
+        self._total = sum(each.examples for each in record_sets)
+        self._max_share = max_share
+        self._file = folder / UNREADABLE_FILE
+        self._names: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def note(self, batch: dict[str, Tensor]) -> None:
+        """Takes the names of records that were left out from a batch, and counts new ones.
+
+        Raises:
+            UserError: they are more than the allowed share, naming the first and its fault.
+        """
+        texts = [text for stream in STREAMS for text in batch.pop(unreadable_key(stream)).numpy()]
+        names = dict.fromkeys(b"".join(texts).decode().splitlines())
+        new = [name for name in names if name not in self._names]
+        if new:
+            self._names.update(new)
+            self._report(new)
+
+    def _report(self, new: list[str]) -> None:
+        with self._file.open("a") as file:
+            for name in new:
+                file.write(f"{name}\n")
+                tqdm.write(f"left out, cannot be read: {name}")
+        if len(self) > self._max_share * self._total:
+            raise UserError(
+                f"{len(self)} of {self._total} records cannot be read, more than "
+                f"config.data.max_bad_share={self._max_share:g} allows (all: {self._file}). "
+                f"{why_unreadable(new[0])}"
+            )

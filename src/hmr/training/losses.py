@@ -7,14 +7,18 @@ element is 0 with zero gradients.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keras import ops
 
 from hmr.body.joints import LEFT_HIP, LSP14, RIGHT_HIP
 from hmr.body.rotations import rodrigues
 from hmr.network.discriminator import OUTPUTS
+from hmr.settings import LossWeights
 from hmr.tensor import Tensor
+
+Outputs = dict[str, Tensor]
+Batch = dict[str, Tensor]
 
 
 def keypoint_loss(
@@ -93,34 +97,69 @@ def adversarial_discriminator_losses(
     return real, ops.mean(ops.sum(ops.square(fake_scores), axis=1))
 
 
+@dataclass(frozen=True)
+class SupervisedLoss:
+    """A loss that compares the last iteration's outputs with labels.
+
+    Attributes:
+        weights: batch -> (B,) or (B, K), not zero where a sample or a keypoint is supervised.
+        loss: outputs of `HMR`, batch, and how many weights of the global batch are not zero -> the
+            scalar loss.
+    """
+
+    weights: Callable[[Batch], Tensor]
+    loss: Callable[[Outputs, Batch, Tensor], Tensor]
+
+
+def _keypoints2d(outputs: Outputs, batch: Batch, count: Tensor) -> Tensor:
+    return keypoint_loss(outputs["keypoints2d"], batch["keypoints2d"], batch["visibility"], count)
+
+
+def _joints3d(outputs: Outputs, batch: Batch, count: Tensor) -> Tensor:
+    lsp14 = outputs["joints3d"][:, : len(LSP14)]  # (B, 14, 3), the first of cocoplus
+    return joints3d_loss(lsp14, batch["joints3d_lsp_m"], batch["has_joints3d"], count)
+
+
+def _smpl(outputs: Outputs, batch: Batch, count: Tensor) -> Tensor:
+    target_rotations = rodrigues(ops.reshape(batch["pose"], (-1, 24, 3)))  # (B, 24, 3, 3)
+    return smpl_parameter_loss(
+        outputs["rotations"],
+        outputs["beta"],
+        target_rotations,
+        batch["beta"],
+        batch["has_smpl"],
+        count,
+    )
+
+
+# Name, as in `LossWeights` and in the log -> loss. A new loss is a row here and a weight there.
+SUPERVISED = {
+    "keypoints2d": SupervisedLoss(lambda batch: batch["visibility"], _keypoints2d),
+    "joints3d": SupervisedLoss(lambda batch: batch["has_joints3d"], _joints3d),
+    "smpl": SupervisedLoss(lambda batch: batch["has_smpl"], _smpl),
+}
+
+
 def _of_this_replica(value: Tensor) -> Tensor:
     return value
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """Weighs the losses; the defaults are the released recipe's.
+    """Weighs the losses.
 
     Attributes:
-        keypoints2d: weight of the reprojection loss.
-        joints3d: weight of the 3D joint loss.
-        smpl: weight of the SMPL parameter loss.
-        adversarial: weight of both adversarial losses.
-        parts: how many replicas share a global batch. Losses and log entries are then a replica's
-            parts, which sum up to the global batch's.
-        total: sums a tensor over the replicas.
+        weights: of each loss.
+        replicas: how many share a global batch. Losses and log entries are then a replica's parts,
+            which sum up to the global batch's.
+        total: all-reduce, the sum of a tensor over the replicas.
     """
 
-    keypoints2d: float = 60.0
-    joints3d: float = 60.0
-    smpl: float = 60.0
-    adversarial: float = 1.0
-    parts: int = 1
+    weights: LossWeights = field(default_factory=LossWeights)
+    replicas: int = 1
     total: Callable[[Tensor], Tensor] = _of_this_replica
 
-    def supervised(
-        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    def supervised(self, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Raw supervised losses of the last iteration and how many samples stand behind each.
 
         Args:
@@ -130,36 +169,11 @@ class Criterion:
         Returns:
             dict name -> (loss, number of supervised keypoints or samples).
         """
-        visibility, has_joints, has_smpl = (
-            batch[key] for key in ("visibility", "has_joints3d", "has_smpl")
-        )
-        target_rotations = rodrigues(ops.reshape(batch["pose"], (-1, 24, 3)))
-        counts = [_count(weights) for weights in (visibility, has_joints, has_smpl)]
-        all_visible, all_joints, all_smpl = ops.unstack(self.total(ops.stack(counts)))
+        counts = [_count(row.weights(batch)) for row in SUPERVISED.values()]
+        totals = ops.unstack(self.total(ops.stack(counts)))
         return {
-            "keypoints2d": (
-                keypoint_loss(
-                    outputs["keypoints2d"], batch["keypoints2d"], visibility, all_visible
-                ),
-                counts[0],
-            ),
-            "joints3d": (
-                joints3d_loss(
-                    outputs["joints3d"][:, :14], batch["joints3d_lsp_m"], has_joints, all_joints
-                ),
-                counts[1],
-            ),
-            "smpl": (
-                smpl_parameter_loss(
-                    outputs["rotations"],
-                    outputs["beta"],
-                    target_rotations,
-                    batch["beta"],
-                    has_smpl,
-                    all_smpl,
-                ),
-                counts[2],
-            ),
+            name: (row.loss(outputs, batch, total), count)
+            for (name, row), count, total in zip(SUPERVISED.items(), counts, totals, strict=True)
         }
 
     def encoder(
@@ -167,8 +181,8 @@ class Criterion:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The encoder's total loss and its log entries."""
         raw = {name: loss for name, (loss, _) in supervised.items()}
-        raw["adversarial"] = adversarial_encoder_loss(fake_scores) / self.parts
-        weighted = {name: getattr(self, name) * loss for name, loss in raw.items()}
+        raw["adversarial"] = adversarial_encoder_loss(fake_scores) / self.replicas
+        weighted = {name: getattr(self.weights, name) * loss for name, loss in raw.items()}
         total = sum(weighted.values())
         logs = {f"loss/{name}": loss for name, loss in raw.items()}
         logs |= {f"weighted/{name}": loss for name, loss in weighted.items()}
@@ -180,17 +194,17 @@ class Criterion:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The discriminators' total loss and its log entries."""
         losses = adversarial_discriminator_losses(real_scores, fake_scores)
-        real, fake = (loss / self.parts for loss in losses)
-        total = self.adversarial * (real + fake)
+        real, fake = (loss / self.replicas for loss in losses)
+        total = self.weights.adversarial * (real + fake)
         logs = {
             "discriminator/loss": total,
             "discriminator/real_loss": real,
             "discriminator/fake_loss": fake,
-            "discriminator/real_score": ops.mean(real_scores) / self.parts,
-            "discriminator/fake_score": ops.mean(fake_scores) / self.parts,
+            "discriminator/real_score": ops.mean(real_scores) / self.replicas,
+            "discriminator/fake_score": ops.mean(fake_scores) / self.replicas,
         }
         for name, scores in (("real", real_scores), ("fake", fake_scores)):
-            by_output = ops.unstack(ops.mean(scores, axis=0) / self.parts)
+            by_output = ops.unstack(ops.mean(scores, axis=0) / self.replicas)
             logs |= {f"{name}_score/{key}": mean for key, mean in zip(OUTPUTS, by_output)}
         return total, logs
 

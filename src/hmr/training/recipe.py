@@ -1,10 +1,9 @@
-"""From a configuration to a trained model: finds data, assembles, trains, saves."""
+"""A training on one screen: data, model, optimisers and criterion, loop."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -14,30 +13,39 @@ from hmr.data.pipeline import (
     PipelineSettings,
     RecordSet,
     find_record_sets,
+    mean_body,
     open_batches,
     training_dataset,
 )
 from hmr.errors import UserError
+from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
-from hmr.network.hmr import HMR
-from hmr.settings import Augmentation, ModelSpec
-from hmr.training.assemble import assemble
-from hmr.training.callbacks import ProgressLine, ScalarLog
-from hmr.training.checkpoints import BEST_FOLDER, TrainingState
-from hmr.training.devices import Devices, open_devices
-from hmr.training.journal import Journal
-from hmr.training.loop import LoopSettings, train
-from hmr.training.run_config import check_config, write_config, write_json
-from hmr.training.validation import Validation, ValidationSettings
+from hmr.network.encoders import set_batch_variance
+from hmr.network.regressor import initial_theta
+from hmr.original.mean_params import read_mean_params
+from hmr.settings import DataSettings, Experiment, ValidationSettings, read_settings
+from hmr.training.adam import build_adam
+from hmr.training.callbacks import Journal, ProgressLine, ScalarLog
+from hmr.training.devices import open_devices
+from hmr.training.loop import BadRecords, train
+from hmr.training.losses import Criterion
+from hmr.training.state import (
+    TrainingState,
+    check_config,
+    set_initial_weights,
+    write_config,
+    write_json,
+)
+from hmr.training.validation import Validation
 
 SUMMARY_FILE = "training.json"
 
 
-def run_experiment(config: ConfigDict, workdir: Path) -> dict:
+def run(config: ConfigDict, workdir: Path) -> dict:
     """Trains what `config` describes, or resumes it.
 
     Args:
-        config: fields as in `src/hmr/configs/hmr.py`.
+        config: the fields of `hmr.settings.Experiment`.
         workdir: receives `config.json`, `checkpoints/`, `best/`, `logs/`, `metrics.jsonl`,
             `model/` and `training.json`. Several processes need one that all of them see.
     Returns:
@@ -45,127 +53,109 @@ def run_experiment(config: ConfigDict, workdir: Path) -> dict:
     Raises:
         UserError: something the user can mend; nothing is written before data and body are found.
     """
-    devices = open_devices(config.strategy)
-    _require_even_parts(config, devices)
-    data = _find_data(config)
-    total_steps = max(1, round(config.train.epochs * data.num_images / config.train.batch_size))
-    model, start = assemble(config, data.mocap, total_steps, devices)
-    check_config(config, workdir)
-    if devices.is_first:
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_config(config, workdir)
+    experiment = read_settings(Experiment, config.to_dict(), "config")
+    devices = open_devices(experiment.strategy, experiment.train.batch_size)
+    keras.utils.set_random_seed(experiment.seed)
 
-    dataset = training_dataset(data.images, data.mocap, _pipeline_settings(config, devices))
-    with contextlib.ExitStack() as stack:
-        batches = stack.enter_context(open_batches(dataset))
-        # A tf.data service keeps no position.
-        kept_batches = None if config.data.service else batches
-        state = TrainingState(workdir, model, kept_batches, config.train.checkpoints_kept, devices)
-        state.step.assign(start)
-        first_step = state.restore()
-        watchers: list[keras.callbacks.Callback] = []
-        if devices.is_first:
-            journal = stack.enter_context(Journal(workdir, first_step))
-            watchers = [
-                ProgressLine(total_steps, first_step),
-                ScalarLog(journal, config.train.log_every_steps, config.train.batch_size),
-                *_validation(config, data.validation, total_steps, journal, state, model, workdir),
-            ]
-        settings = LoopSettings(
-            total_steps, config.train.checkpoint_every_steps, config.data.max_bad_share
+    # ---------------------------------------------------------------------------------- data
+    images, mocap, held_out = _find_records(experiment.data, experiment.validation)
+    num_images, batch_size = sum(each.examples for each in images), experiment.train.batch_size
+    total_steps = max(1, round(experiment.train.epochs * num_images / batch_size))
+    layout = PipelineSettings(
+        input_size=experiment.model.input_size,
+        batch_size=batch_size,
+        real_bodies=batch_size * experiment.model.iterations,  # one for each estimate
+        seed=experiment.seed,
+        data=experiment.data,
+        parts=devices.workers,
+        part=devices.worker,
+    )
+    dataset = training_dataset(images, mocap, layout)
+
+    # --------------------------------------------------------------------------------- model
+    from_mocap = experiment.mean_params == "mocap"
+    mean = mean_body(mocap) if from_mocap else read_mean_params(experiment.mean_params)
+    with devices.scope():
+        model = build_model(
+            experiment.model,
+            initial_theta(*mean),
+            with_discriminator=True,
+            seed=experiment.seed,
+            precision=experiment.precision,
+            synchronized_norm=devices.replicas > 1,
         )
-        train(model, batches, state, settings, devices, watchers, workdir, data.trained)
+        set_batch_variance(model.encoder, experiment.train.batch_norm_variance)
+
+        # ----------------------------------------------------------- optimisers and criterion
+        optimizer = experiment.optimizer
+        model.compile(
+            build_adam(optimizer.encoder_learning_rate, optimizer, total_steps),
+            build_adam(optimizer.discriminator_learning_rate, optimizer, total_steps),
+            Criterion(experiment.loss, devices.replicas, devices.total),
+        )
+        start = set_initial_weights(
+            model, experiment.initial_model, experiment.initial_encoder, experiment.model.body
+        )
+
+    # ---------------------------------------------------------------------------------- loop
+    check_config(experiment, workdir)
+    if devices.is_first:
+        write_config(experiment, workdir)
+    with open_batches(dataset) as batches:
+        # A tf.data service keeps no position.
+        position = None if experiment.data.service else batches
+        kept = experiment.train.checkpoints_kept
+        state = TrainingState(workdir, model, experiment.model, position, devices, kept, start)
+        state.restore()
+        bad_records = BadRecords([*images, *mocap], experiment.data.max_bad_share, workdir)
+        with _watchers(experiment, held_out, state, total_steps) as callbacks:
+            train(state, batches, total_steps, experiment.train, devices, callbacks, bad_records)
     summary = {
-        "train_images": data.num_images,
+        "train_images": num_images,
         "steps": total_steps,
-        "epochs": total_steps * config.train.batch_size / data.num_images,
+        "epochs": total_steps * batch_size / num_images,
         "seconds": float(state.seconds),
     }
     if devices.is_first:
-        save_model(model, ModelSpec(**config.model), workdir / "model")
+        save_model(model, experiment.model, workdir / "model")
         write_json(workdir / SUMMARY_FILE, summary)
-    devices.agree(True)  # the others wait for the files of the first
+    devices.agree(True)  # a barrier: the other processes wait for the files of the first
     return summary
 
 
-@dataclass(frozen=True)
-class _Data:
-    images: Sequence[RecordSet]
-    mocap: Sequence[RecordSet]
-    validation: RecordSet | None
+@contextlib.contextmanager
+def _watchers(
+    experiment: Experiment, held_out: list[RecordSet], state: TrainingState, total_steps: int
+) -> Iterator[list[keras.callbacks.Callback]]:
+    """What the first process shows and logs; nothing in the others."""
+    if not state.devices.is_first:
+        yield []
+        return
+    first_step, batch_size = int(state.step), experiment.train.batch_size
+    with Journal(state.workdir, first_step) as journal:
+        yield [
+            ProgressLine(total_steps, first_step),
+            ScalarLog(journal, experiment.train.log_every_steps, batch_size),
+            *(
+                Validation(each, experiment.validation, batch_size, total_steps, journal, state)
+                for each in held_out
+            ),
+        ]
 
-    @property
-    def num_images(self) -> int:
-        return sum(source.examples for source in self.images)
 
-    @property
-    def trained(self) -> list[RecordSet]:
-        return [*self.images, *self.mocap]
-
-
-def _find_data(config: ConfigDict) -> _Data:
-    images, mocap = (
-        find_record_sets(config.data.root, config.data[kind]) for kind in ("train", "mocap")
-    )
-    for kind, sources in (("train", images), ("mocap", mocap)):
-        if not sources:
+def _find_records(
+    data: DataSettings, validation: ValidationSettings
+) -> tuple[list[RecordSet], list[RecordSet], list[RecordSet]]:
+    """The datasets of pictures, of bodies, and the one that is scored while training, if any."""
+    images, mocap = (find_record_sets(data.root, weights) for weights in (data.train, data.mocap))
+    for kind, record_sets in (("train", images), ("mocap", mocap)):
+        if not record_sets:
             raise UserError(
                 f"config.data.{kind} names no dataset with a weight above 0. "
                 f"Set one, e.g. --config.data.{kind}.NAME=1."
             )
-    return _Data(images, mocap, _validation_source(config))
-
-
-def _validation_source(config: ConfigDict) -> RecordSet | None:
-    wanted = config.validation
-    if not wanted.dataset:
-        return None
+    wanted = {validation.dataset: 1.0} if validation.dataset else {}
     try:
-        return find_record_sets(config.data.root, {wanted.dataset: 1.0}, wanted.split)[0]
+        return images, mocap, find_record_sets(data.root, wanted, validation.split)
     except UserError as error:
         raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
-
-
-def _require_even_parts(config: ConfigDict, devices: Devices) -> None:
-    if config.train.batch_size % devices.replicas:
-        raise UserError(
-            f"config.train.batch_size must be a multiple of the {devices.replicas} devices of "
-            f"config.strategy={config.strategy}. Received: {config.train.batch_size}."
-        )
-
-
-def _validation(
-    config: ConfigDict,
-    source: RecordSet | None,
-    total_steps: int,
-    journal: Journal,
-    state: TrainingState,
-    model: HMR,
-    workdir: Path,
-) -> list[keras.callbacks.Callback]:
-    if source is None:
-        return []
-
-    def keep_if_best(score: float) -> None:
-        if state.save_if_best(score):
-            save_model(model, ModelSpec(**config.model), workdir / BEST_FOLDER)
-
-    chosen = config.validation.to_dict()
-    chosen.pop("dataset")
-    settings = ValidationSettings(**chosen, batch_size=config.train.batch_size)
-    return [Validation(source, settings, total_steps, journal, keep_if_best)]
-
-
-def _pipeline_settings(config: ConfigDict, devices: Devices) -> PipelineSettings:
-    return PipelineSettings(
-        input_size=config.model.input_size,
-        batch_size=config.train.batch_size,
-        real_bodies=config.train.batch_size * config.model.iterations,
-        seed=config.seed,
-        shuffle_buffer=config.data.shuffle_buffer,
-        share_3d=config.data.share_3d,
-        augmentation=Augmentation(**config.data.augmentation),
-        service=config.data.service,
-        parts=devices.workers,
-        part=devices.worker,
-    )

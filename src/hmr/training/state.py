@@ -1,52 +1,313 @@
-"""Training checkpoints: everything a resumed run needs to go on as if it had never stopped."""
+"""All that a training starts from and resumes from: configuration, initial weights, checkpoints.
+
+A working directory holds `config.json`, the configuration that it was made with; `checkpoints/`,
+everything that a resumed run needs; and `best/`, the checkpoint with the best score.
+
+A converted training lies in a model folder: the weights of encoder and regressor, and
+`training_start.npz` with the discriminators and, optionally, both Adams' moments and the step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
+from hmr.files.whole import write_text, write_whole
+from hmr.network.checkpoint import load_model, save_model
 from hmr.network.hmr import HMR
+from hmr.settings import Experiment, ModelSpec, read_settings
 from hmr.training.devices import Devices
 
-CHECKPOINTS_FOLDER, BEST_FOLDER = "checkpoints", "best"
+CONFIG_FILE, CHECKPOINTS_FOLDER, BEST_FOLDER = "config.json", "checkpoints", "best"
+START_FILE = "training_start.npz"
+CONFIG_VERSION = 1
+# What may differ between the run that a working directory belongs to and one that resumes it.
+FREE_TO_CHANGE = (
+    "train.checkpoint_every_steps",
+    "train.checkpoints_kept",
+    "train.log_every_steps",
+    "validation.pictures",
+)
+_MOMENTS = ("momentum", "velocity")
+_TWO_WAYS = (
+    "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
+    "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
+    "keras. To train from scratch on purpose: --config.initial_encoder="
+)
+
+
+# ------------------------------------------------------------------------------- configuration
+
+
+def check_config(experiment: Experiment, workdir: Path) -> None:
+    """Compares an experiment with the one that `workdir` was made with, if there is one.
+
+    A field that did not exist then counts as its default.
+
+    Raises:
+        UserError: naming the field and both values, or a field that this version does not have.
+    """
+    path = workdir / CONFIG_FILE
+    if not path.is_file():
+        return
+    try:
+        fields = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}). Restore it, or choose another --workdir."
+        ) from error
+    fields.pop("version", None)
+    stored = _flatten(asdict(read_settings(Experiment, fields, f"{path}: config")))
+    current = _flatten(asdict(experiment))
+    for key in sorted({*current, *stored}):
+        before, now = stored.get(key, 0.0), current.get(key, 0.0)  # a dataset that is not named
+        if before != now and key not in FREE_TO_CHANGE:
+            raise UserError(
+                f"{workdir} was trained with config.{key} = {before!r}, this run has "
+                f"{now!r}. Use the same value to resume, or another --workdir."
+            )
+
+
+def write_config(experiment: Experiment, workdir: Path) -> None:
+    """Writes `config.json`."""
+    write_json(workdir / CONFIG_FILE, {"version": CONFIG_VERSION, **asdict(experiment)})
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Writes a file whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict)
+        flat |= _flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+# ----------------------------------------------------------------------------- initial weights
+
+
+def set_initial_weights(model: HMR, model_folder: str, encoder_file: str, body: str) -> int:
+    """Gives a compiled model the weights that its training starts from.
+
+    Args:
+        model: its weights are set.
+        model_folder: weights of encoder and regressor, or a converted training; "" for none.
+        encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
+        body: path of the model's body file.
+    Returns:
+        the step at which the training starts: above 0 for a converted training.
+    Raises:
+        UserError: the weights are missing or do not fit.
+    """
+    if not model_folder:
+        _load_encoder(model.encoder, encoder_file)
+        return 0
+    source = load_model(model_folder, body=body)
+    _copy_weights(source.encoder, model.encoder, model_folder)
+    _copy_weights(source.regressor, model.regressor, model_folder)
+    start = load_start(Path(model_folder))
+    if start is None:
+        return 0
+    start.assign(model)
+    return start.step
+
+
+def _load_encoder(encoder: keras.Model, path: str) -> None:
+    if not path:
+        return
+    if not Path(path).is_file():
+        raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
+    try:
+        encoder.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
+        ) from error
+
+
+def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, name: str) -> None:
+    try:
+        target.set_weights(source.get_weights())
+    except ValueError as error:
+        raise UserError(f"initial_model {name} does not fit config.model: {error}") from error
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """An Adam's memory.
+
+    Attributes:
+        steps: how many updates it has made.
+        momentum, velocity: path of a trained variable -> its first and second moment.
+    """
+
+    steps: int
+    momentum: dict[str, np.ndarray]
+    velocity: dict[str, np.ndarray]
+
+    def assign(self, optimizer: keras.optimizers.Adam, variables: list) -> None:
+        """Sets an Adam that was built on `variables`.
+
+        Raises:
+            UserError: the variables are others.
+        """
+        slots = [v for v in optimizer.variables if v.name.endswith(_MOMENTS)]
+        for variable, momentum, velocity in zip(variables, slots[::2], slots[1::2], strict=True):
+            _assign(momentum, self.momentum, variable.path)
+            _assign(velocity, self.velocity, variable.path)
+        optimizer.iterations.assign(self.steps)
+
+
+@dataclass(frozen=True)
+class TrainingStart:
+    """What a converted training goes on from, besides the weights of encoder and regressor.
+
+    Attributes:
+        discriminator: path of a variable -> its value.
+        step: of the training; 0 without the optimisers' states.
+        encoder_adam, discriminator_adam: None for fresh optimisers.
+    """
+
+    discriminator: dict[str, np.ndarray] = field(default_factory=dict)
+    step: int = 0
+    encoder_adam: AdamState | None = None
+    discriminator_adam: AdamState | None = None
+
+    def assign(self, model: HMR) -> None:
+        """Sets a compiled model.
+
+        Raises:
+            UserError: the model's discriminators or optimisers have other variables.
+        """
+        discriminator: Any = model.discriminator
+        for variable in discriminator.weights:
+            _assign(variable, self.discriminator, variable.path)
+        if self.encoder_adam:
+            self.encoder_adam.assign(model.encoder_optimizer, model.encoder_variables)
+        if self.discriminator_adam:
+            self.discriminator_adam.assign(
+                model.discriminator_optimizer, discriminator.trainable_variables
+            )
+
+
+def save_start(folder: Path, start: TrainingStart) -> Path:
+    """Writes training_start.npz into a model folder."""
+    arrays: dict[str, Any] = {"step": np.int64(start.step)}
+    arrays |= {f"discriminator:{path}": value for path, value in start.discriminator.items()}
+    for owner in ("encoder_adam", "discriminator_adam"):
+        state = getattr(start, owner)
+        if state:
+            arrays[f"{owner}:steps"] = np.int64(state.steps)
+            for moment in _MOMENTS:
+                values = getattr(state, moment)
+                arrays |= {f"{owner}.{moment}:{path}": value for path, value in values.items()}
+    path = folder / START_FILE
+    write_whole(path, lambda file: np.savez(file, **arrays))
+    return path
+
+
+def load_start(folder: Path) -> TrainingStart | None:
+    """Reads training_start.npz of a model folder; None if there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / START_FILE
+    if not path.is_file():
+        return None
+    arrays = load_npz(path)
+    if "step" not in arrays:
+        raise UserError(f"{path} holds no step: it is not a training's start. Convert it again.")
+    adams = {owner: _adam(arrays, owner) for owner in ("encoder_adam", "discriminator_adam")}
+    return TrainingStart(_group(arrays, "discriminator"), int(arrays["step"]), **adams)
+
+
+def _adam(arrays: Mapping[str, np.ndarray], owner: str) -> AdamState | None:
+    steps = arrays.get(f"{owner}:steps")
+    if steps is None:
+        return None
+    momentum, velocity = (_group(arrays, f"{owner}.{moment}") for moment in _MOMENTS)
+    return AdamState(int(steps), momentum, velocity)
+
+
+def _group(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    prefix = f"{name}:"
+    return {k.removeprefix(prefix): value for k, value in arrays.items() if k.startswith(prefix)}
+
+
+def _assign(variable: keras.Variable, values: Mapping[str, np.ndarray], path: str) -> None:
+    value = values.get(path)
+    if value is None or value.shape != tuple(variable.shape):
+        received = "nothing" if value is None else str(value.shape)
+        raise UserError(
+            f"{START_FILE} does not fit the configuration: {path} must be "
+            f"{tuple(variable.shape)}. Received: {received}."
+        )
+    variable.assign(value)
+
+
+# --------------------------------------------------------------------------------- checkpoints
 
 
 class TrainingState:
-    """Weights, both optimisers, step, time spent, best score and the input pipeline's position.
+    """Weights, both optimisers, step, time spent, best score and the position in the data.
 
-    Several processes save one each, since each stands at a place of its own in the data.
+    Each process saves one of its own, since it stands at its own position in the data.
 
     Args:
         workdir: the last checkpoints lie in its `checkpoints/`, the best one in `best/`.
         model: built and compiled.
+        spec: the model's structure, for the model folder beside the best checkpoint.
         batches: iterator of the training dataset; None if its position is not kept.
-        kept: how many of the last checkpoints stay.
         devices: says which process this is.
+        kept: how many of the last checkpoints stay.
+        first_step: above 0 for a training that began elsewhere.
     """
 
     def __init__(
-        self, workdir: Path, model: HMR, batches: Iterator | None, kept: int, devices: Devices
+        self,
+        workdir: Path,
+        model: HMR,
+        spec: ModelSpec,
+        batches: Iterator | None,
+        devices: Devices,
+        kept: int,
+        first_step: int = 0,
     ) -> None:
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.workdir, self.model, self.devices, self._spec = workdir, model, devices, spec
+        self.step = tf.Variable(first_step, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.best_score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
-        self._objects = tf.train.Checkpoint(
-            encoder=model.encoder,
-            regressor=model.regressor,
-            discriminator=model.discriminator,
-            encoder_optimizer=model.encoder_optimizer,
-            discriminator_optimizer=model.discriminator_optimizer,
+        learned = {
+            "encoder": model.encoder,
+            "regressor": model.regressor,
+            "discriminator": model.discriminator,
+            "encoder_optimizer": model.encoder_optimizer,
+            "discriminator_optimizer": model.discriminator_optimizer,
             # Keras does not track generator states for TensorFlow's checkpoints.
-            random_states=[state.value for state in model.regressor.random_states],
-            step=self.step,
-            seconds=self.seconds,
-            best_score=self.best_score,
-            **({} if batches is None else {"batches": batches}),
-        )
+            "random_states": [state.value for state in model.regressor.random_states],
+            "step": self.step,
+            "seconds": self.seconds,
+            "best_score": self.best_score,
+        }
+        position = {} if batches is None else {"batches": batches}
+        self._learned = tf.train.Checkpoint(**learned)
+        self._position = tf.train.Checkpoint(**position)
+        self._all = tf.train.Checkpoint(**learned, **position)
         first = workdir / CHECKPOINTS_FOLDER
         others = [first / f"worker_{index}" for index in range(1, devices.workers)]
         self._folders = [first, *others]
@@ -54,19 +315,18 @@ class TrainingState:
         self._best = self._manager(workdir / BEST_FOLDER, 1)
 
     def _manager(self, folder: Path, kept: int) -> tf.train.CheckpointManager:
-        return tf.train.CheckpointManager(self._objects, str(folder), max_to_keep=kept)
+        return tf.train.CheckpointManager(self._all, str(folder), max_to_keep=kept)
 
     def save(self) -> str:
         """Writes a checkpoint and returns its path."""
         return self._last.save(checkpoint_number=int(self.step))
 
-    def save_if_best(self, score: float) -> bool:
-        """Keeps this step as the best one if its score is the lowest so far."""
-        if not score < float(self.best_score):
-            return False
-        self.best_score.assign(score)
-        self._best.save(checkpoint_number=int(self.step))
-        return True
+    def save_if_best(self, score: float) -> None:
+        """Keeps this step as the best one, with a model folder, if its score is the lowest yet."""
+        if score < float(self.best_score):
+            self.best_score.assign(score)
+            self._best.save(checkpoint_number=int(self.step))
+            save_model(self.model, self._spec, self.workdir / BEST_FOLDER)
 
     def restore(self) -> int:
         """Restores the newest checkpoint that all processes have, if any, and returns the step.
@@ -78,13 +338,26 @@ class TrainingState:
         path = self._newest()
         if path:
             try:
-                self._objects.restore(path).assert_existing_objects_matched()
+                self._learned.restore(path).assert_existing_objects_matched()
             except (AssertionError, ValueError, tf.errors.OpError) as error:
                 raise UserError(
                     f"{path} does not fit this configuration: {str(error).splitlines()[0]} "
                     "Resume with the configuration it was made with, or choose another --workdir."
                 ) from error
+            self._restore_position(path)
         return int(self.step)
+
+    def _restore_position(self, path: str) -> None:
+        try:
+            self._position.restore(path).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            # An input pipeline's position means nothing to one that is built otherwise.
+            logging.warning(
+                "%s: the position in the data was saved by another version (%s): all else is "
+                "restored, and the data begins anew.",
+                path,
+                str(error).splitlines()[0],
+            )
 
     def _newest(self) -> str | None:
         steps = [_saved_steps(folder) for folder in self._folders]

@@ -2,87 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from hmr.data.augment import prepare_person
 from hmr.data.pipeline import RecordSet
+from hmr.data.records import parse_person
 from hmr.errors import UserError
 from hmr.evaluation.protocols import Protocol
+from hmr.evaluation.sample_views import body_over_crop, read_records
 from hmr.evaluation.samples import predict_split
 from hmr.evaluation.scoring import score
+from hmr.geometry.crop import CROP_SIZE, from_normalized
+from hmr.geometry.crop_train import no_jitter
 from hmr.network.hmr import HMR
-from hmr.training.journal import Journal
-from hmr.training.pictures import Gallery
+from hmr.network.regressor import BETA, CAMERA, POSE
+from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
+from hmr.settings import ValidationSettings
+from hmr.tensor import Tensor
+from hmr.training.callbacks import Journal
+from hmr.training.state import TrainingState
 
 MEASURED = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """When and on what.
-
-    Attributes:
-        split: of the dataset, for the log.
-        every_steps: between two validations; the last step is validated too.
-        limit: records scored, from the first; 0 for all.
-        best_by: one of `MEASURED`; the checkpoint with the lowest value is kept.
-        pictures: of how many records.
-        batch_size: images at a time.
-    """
-
-    split: str
-    every_steps: int
-    limit: int
-    best_by: str
-    pictures: int
-    batch_size: int
+_SIDE_DEG = 90.0
 
 
 class Validation(keras.callbacks.Callback):
     """Scores the model every so many steps.
 
     Args:
-        source: the records.
-        settings: see there.
+        record_set: what is scored.
+        settings: when, and by what the best checkpoint is chosen.
+        batch_size: images at a time.
         total_steps: of the training.
         journal: where numbers and pictures go.
-        keep_if_best: called with the value of `best_by`.
+        state: keeps the checkpoint with the lowest `best_by`.
     Raises:
         UserError: `best_by` is unknown, or needs labels that the records do not carry.
     """
 
     def __init__(
         self,
-        source: RecordSet,
+        record_set: RecordSet,
         settings: ValidationSettings,
+        batch_size: int,
         total_steps: int,
         journal: Journal,
-        keep_if_best: Callable[[float], Any],
+        state: TrainingState,
     ) -> None:
         super().__init__()
-        measures = MEASURED if source.has_3d else MEASURED[2:]
+        measures = MEASURED if record_set.has_3d else MEASURED[2:]
         if settings.best_by not in measures:
             raise UserError(
                 f"config.validation.best_by must be one of {', '.join(measures)} for "
-                f"{source.name}/{settings.split}. Received: {settings.best_by!r}."
+                f"{record_set.name}/{settings.split}. Received: {settings.best_by!r}."
             )
-        self._source, self._settings = source, settings
+        self._record_set, self._settings, self._batch_size = record_set, settings, batch_size
         self._total_steps = total_steps
-        self._journal, self._keep_if_best = journal, keep_if_best
+        self._journal, self._state = journal, state
         self._protocol = Protocol(
             name="validation",
-            title=f"{source.name} while training",
-            dataset=source.name,
+            title=f"{record_set.name} while training",
+            dataset=record_set.name,
             split=settings.split,
             measures=measures,
         )
-        num_records = min(settings.limit or source.examples, source.examples)
-        self._gallery = Gallery(source.paths, num_records, settings.pictures)
+        num_records = min(settings.limit or record_set.examples, record_set.examples)
+        self._gallery = Gallery(record_set.paths, num_records, settings.pictures)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         step = batch + 1
@@ -93,15 +82,15 @@ class Validation(keras.callbacks.Callback):
         picture = self._gallery.draw(self.model)
         if picture is not None:
             self._journal.picture(step, "validation", picture)
-        self._keep_if_best(scores[self._settings.best_by])
+        self._state.save_if_best(scores[self._settings.best_by])
 
     def scores(self) -> dict[str, float]:
         """Means over the split: mm, mm, px of the 224-pixel crop."""
         settings = self._settings
         prediction, truth = predict_split(
             _Predictor(self.model),
-            self._source.paths,
-            settings.batch_size,
+            self._record_set.paths,
+            self._batch_size,
             settings.limit or None,
             quiet=True,
         )
@@ -119,3 +108,62 @@ class _Predictor:
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._run(tf.constant(images))
         return {name: value.numpy() for name, value in outputs.items()}
+
+
+class Gallery:
+    """The same records, drawn again and again.
+
+    Args:
+        paths: shards.
+        num_records: how many of their records to choose from.
+        count: how many to draw, spread evenly; 0 for none.
+    """
+
+    def __init__(self, paths: Sequence[str], num_records: int, count: int) -> None:
+        wanted = np.linspace(0, num_records - 1, min(count, num_records)).astype(int).tolist()
+        records = read_records(paths, set(wanted)) if wanted else {}
+        self._people = [parse_person(records[index]) for index in wanted]
+
+    def draw(self, model: HMR) -> np.ndarray | None:
+        """A row for each record, (N * 224, W, 3) uint8 RGB; None without records.
+
+        From left to right: the crop, the true keypoints (visible ones), the estimated ones, the
+        body of every iteration over the crop, and the last one from the side.
+        """
+        if not self._people:
+            return None
+        small = [self._crop(person, model.input_size)["images"] for person in self._people]
+        outputs = model(np.stack(small))
+        theta = np.asarray(outputs["theta"])
+        keypoints_px = from_normalized(np.asarray(outputs["keypoints2d"]))
+        rows = [
+            _row(self._crop(person, CROP_SIZE), keypoints_px[index], theta[index], model)
+            for index, person in enumerate(self._people)
+        ]
+        return stack_rows(rows)
+
+    @staticmethod
+    def _crop(person: dict[str, Tensor], size: int) -> dict[str, np.ndarray]:
+        sample = prepare_person(person, no_jitter(), size)
+        return {key: np.asarray(value) for key, value in sample.items()}
+
+
+def _row(
+    sample: dict[str, np.ndarray], keypoints_px: np.ndarray, theta: np.ndarray, model: HMR
+) -> np.ndarray:
+    image = np.rint((sample["images"] + 1.0) * 127.5).astype(np.uint8)
+    true_px = from_normalized(sample["keypoints2d"])
+    cells = [
+        image,
+        draw_skeleton(image, true_px, sample["visibility"]),
+        draw_skeleton(image, keypoints_px),
+    ]
+    faces = model.smpl.body.faces
+    if len(faces):
+        vertices_m = np.asarray(model.smpl(theta[:, POSE], theta[:, BETA])["vertices"])
+        cells += [
+            body_over_crop(image, vertices, camera, faces)
+            for vertices, camera in zip(vertices_m, theta[:, CAMERA], strict=True)
+        ]
+        cells.append(turned_view(vertices_m[-1], faces, _SIDE_DEG, CROP_SIZE, CROP_SIZE))
+    return np.concatenate(cells, axis=1)
