@@ -39,6 +39,9 @@ from hmr.geometry.crop_train import (
 from hmr.settings import DataSettings
 from hmr.tensor import Tensor
 
+# Goes up when the datasets below are put together otherwise: a position that an iterator saved in
+# a checkpoint then means nothing, and tf.data does not notice. 1 where none was saved with it.
+POSITION_VERSION = 2
 _OPEN_SHARDS = 4
 _TRIED_RECORDS = 100
 # tf.data pays for every call of a function, so one makes many random numbers.

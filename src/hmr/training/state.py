@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_text, write_whole
@@ -39,6 +40,7 @@ FREE_TO_CHANGE = (
     "validation.pictures",
 )
 _MOMENTS = ("momentum", "velocity")
+_VERSION_KEY = "position_version/.ATTRIBUTES/VARIABLE_VALUE"
 _TWO_WAYS = (
     "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
     "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
@@ -304,7 +306,9 @@ class TrainingState:
             "seconds": self.seconds,
             "best_score": self.best_score,
         }
-        position = {} if batches is None else {"batches": batches}
+        version = tf.Variable(POSITION_VERSION, dtype=tf.int64, trainable=False)
+        position = {} if batches is None else {"batches": batches, "position_version": version}
+        self._keeps_position = batches is not None
         self._learned = tf.train.Checkpoint(**learned)
         self._position = tf.train.Checkpoint(**position)
         self._all = tf.train.Checkpoint(**learned, **position)
@@ -338,26 +342,28 @@ class TrainingState:
         path = self._newest()
         if path:
             try:
-                self._learned.restore(path).assert_existing_objects_matched()
+                _restore(self._learned, path)
+                if self._keeps_position:
+                    self._restore_position(path)
             except (AssertionError, ValueError, tf.errors.OpError) as error:
                 raise UserError(
                     f"{path} does not fit this configuration: {str(error).splitlines()[0]} "
                     "Resume with the configuration it was made with, or choose another --workdir."
                 ) from error
-            self._restore_position(path)
         return int(self.step)
 
     def _restore_position(self, path: str) -> None:
-        try:
-            self._position.restore(path).assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            # An input pipeline's position means nothing to one that is built otherwise.
-            logging.warning(
-                "%s: the position in the data was saved by another version (%s): all else is "
-                "restored, and the data begins anew.",
-                path,
-                str(error).splitlines()[0],
-            )
+        """Goes on at the same record, or anew where another version of the pipeline saved it."""
+        reader = tf.train.load_checkpoint(path)
+        saved = reader.get_tensor(_VERSION_KEY) if reader.has_tensor(_VERSION_KEY) else 1
+        if saved == POSITION_VERSION:
+            _restore(self._position, path)
+            return
+        logging.warning(
+            "%s was saved by another version of the input pipeline: weights, optimisers and step "
+            "are restored, the order of the data begins anew.",
+            path,
+        )
 
     def _newest(self) -> str | None:
         steps = [_saved_steps(folder) for folder in self._folders]
@@ -370,6 +376,13 @@ class TrainingState:
                 f"than these {len(steps)}. Use as many as before, or choose another --workdir."
             )
         return None
+
+
+def _restore(objects: tf.train.Checkpoint, path: str) -> None:
+    """Restores all of `objects`, which may be a part of what the checkpoint holds."""
+    status = objects.restore(path)
+    status.assert_existing_objects_matched()
+    status.expect_partial()
 
 
 def _saved_steps(folder: Path) -> set[int]:
