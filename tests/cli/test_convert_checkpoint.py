@@ -178,7 +178,7 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     start.assign(model)
     assert start.step == 41
     assert [int(adam.iterations) for adam in adams] == [41, 41]
-    _check_moments(adams[0], model.encoder_variables, values, _network(model).encoder_side)
+    _check_moments(adams[0], model.encoder_variables, values, _network(model).encoder_mappings)
     critic = tf1_names.map_discriminator(model.discriminator)
     _check_moments(adams[1], model.discriminator.trainable_variables, values, critic)
     for source in critic:
