@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.settings import DataSettings
 from hmr.data.pipeline import (
     PipelineSettings,
     evaluation_dataset,
@@ -18,9 +17,12 @@ from hmr.data.pipeline import (
 )
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
+from hmr.settings import DataSettings
 from tests.conftest import IMAGE_SETS, MOCAP_SETS, RECORDS_PER_SET, make_person, write_people
 
-SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8))
+SETTINGS = PipelineSettings(
+    32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8)
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmr.settings import DataSettings
 from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
 from hmr.data.records import read_shard
 from hmr.data.schema import person_to_example
 from hmr.data.tfrecord import RecordWriter
 from hmr.data.unreadable import STREAMS, map_readable, unreadable_key
+from hmr.settings import DataSettings
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
-SETTINGS = PipelineSettings(32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8))
+SETTINGS = PipelineSettings(
+    32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8)
+)
 BAD = (3, 4, 17)
 COUNT, GROUP = 60, 6
 KEY = unreadable_key("people")
