@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
 from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
-from hmr.body.model_file import NUM_VERTICES, BodyModel, body_from_arrays
+from hmr.body.model_file import NUM_JOINTS, NUM_VERTICES, BodyModel, body_from_arrays
 from hmr.body.standin.form import body_field
 from hmr.body.standin.mesh import (
     adjacency,
@@ -29,7 +29,6 @@ from hmr.body.standin.mesh import (
     to_surface,
 )
 from hmr.body.standin.rig import (
-    NUM_JOINTS,
     axis_angle_matrices,
     pose_blend_shapes,
     rest_joints_m,

@@ -17,10 +17,10 @@ import numpy as np
 from scipy import sparse
 
 from hmr.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.model_file import NUM_JOINTS
 
 Vector = tuple[float, float, float]
 
-NUM_JOINTS = len(SMPL_JOINTS)
 MAX_INFLUENCES = 4
 SMOOTHING_ROUNDS = 4
 MIN_WEIGHT = 1e-4

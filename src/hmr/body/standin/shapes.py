@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from hmr.body.standin.rig import NUM_JOINTS
+from hmr.body.model_file import NUM_JOINTS
 
 SHAPE_NAMES = (
     "height", "girth", "leg length", "arm length", "shoulder width", "hip width", "belly", "chest",
