@@ -134,6 +134,28 @@ def test_auc_is_the_mean_of_pck_over_the_thresholds():
     assert metrics.auc(errors, axis=1).mean() == pytest.approx(by_definition)
 
 
+def test_only_what_counts_is_averaged():
+    errors = np.array([[1.0, 3.0, 99.0], [5.0, 7.0, 9.0]])
+    counted = np.array([[True, True, False], [False, False, False]])
+    np.testing.assert_array_equal(metrics.mean_error(errors, 1, counted), [2, np.nan])
+    np.testing.assert_array_equal(metrics.pck(errors, 2.0, 1, counted), [50, np.nan])
+    np.testing.assert_allclose(metrics.auc(errors, np.array([0.0, 2, 4]), 1, counted), [50, np.nan])
+    assert metrics.mean_error(errors, where=counted) == 2
+
+
+def test_a_joint_behind_those_that_count_may_be_the_root():
+    truth = np.zeros((1, 15, 3))
+    predicted = truth.copy()
+    predicted[0, 14, 0] = 5.0  # the pelvis alone has moved: the 14 joints lie 5 from it
+    assert metrics.mpjpe(predicted, truth, "pelvis_h36m17", num_joints=14)[0] == 5
+
+
+def test_the_longer_side_of_the_box_around_visible_keypoints():
+    keypoints = np.array([[[0.0, 0], [3, 4], [99, 99]], [[1, 1], [2, 2], [3, 3]]])
+    visible = np.array([[True, True, False], [True, False, False]])
+    np.testing.assert_array_equal(metrics.box_sides(keypoints, visible), [[4], [0]])
+
+
 def test_pve_is_taken_about_each_pelvis():
     truth = _skeletons(7, joints=50)
     pelvis = truth[:, 0]

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
-from hmr.evaluation.measures import MEASURES
-from hmr.evaluation.protocols import PROTOCOLS, choices, find_protocol, select_sequences
-from hmr.evaluation.samples import Prediction, Truth, crop_rays
+from hmr.evaluation.protocols import find_protocol
+from hmr.evaluation.samples import Prediction, Truth
 from hmr.evaluation.scoring import group_means, score
 from tests.helpers.golden_inputs import golden
 
@@ -175,19 +174,6 @@ def test_actions_stand_in_the_papers_order():
     assert list(scores.groups["action"]) == ["Directions", "WalkDog", "Walking", "WalkTogether"]
 
 
-@pytest.mark.parametrize(
-    ("protocol", "expected"),
-    [
-        ("h36m_p1", [1, 1, 1, 1, 1, 1]),
-        ("h36m_p2", [0, 0, 0, 0, 1, 1]),
-        ("h36m_p2_both_trials", [0, 1, 1, 1, 1, 1]),
-    ],
-)
-def test_h36m_cameras_and_trials(protocol, expected):
-    chosen = select_sequences(find_protocol(protocol).selection, _h36m_truth().sequence)
-    np.testing.assert_array_equal(chosen, np.array(expected, bool))
-
-
 def test_a_sequence_that_cannot_be_read_is_named():
     truth = make_truth()
     with pytest.raises(UserError, match=r"S9_Directions_0_cam3.*Received: 'S8/Seq1'"):
@@ -223,23 +209,3 @@ def test_a_record_without_its_camera_is_refused_where_the_ray_counts():
     truth.ray[4] = np.nan
     with pytest.raises(UserError, match=r"1 of 6 records lack the camera"):
         score(find_protocol("mpi_inf_3dhp"), perfect(truth), truth)
-
-
-def test_rays_through_the_crops_centre():
-    camera = np.array([[500.0, 100, 120], [500, 100, 120], [np.nan] * 3])
-    rays = crop_rays(camera, np.array([[100.0, 120], [600, 120], [5, 5]]))
-    np.testing.assert_allclose(rays[:2], [[0, 0, 1], [np.sqrt(0.5), 0, np.sqrt(0.5)]])
-    assert np.isnan(rays[2]).all()
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
-def test_every_protocol_names_measures_that_exist_and_says_its_choices(protocol):
-    assert set(protocol.measures) <= MEASURES.keys()
-    text = str(choices(protocol, 12, {}))
-    for choice in (protocol.name, protocol.dataset, protocol.joints, protocol.root):
-        assert choice in text
-
-
-def test_an_unknown_protocol_is_answered_with_the_known_ones():
-    with pytest.raises(UserError, match=r"stand_in.*Received: 'p3'"):
-        find_protocol("p3")

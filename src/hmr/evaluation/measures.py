@@ -1,4 +1,4 @@
-"""The columns of a protocol's table: which of `metrics` each is, and of what."""
+"""The columns of a protocol's table: each row of `MEASURES` applies a function of `metrics`."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -15,7 +15,7 @@ from hmr.body.smpl import SMPL
 _BATCH = 64
 
 
-class Meshes(Protocol):
+class Meshes(typing.Protocol):
     """N meshes of SMPL's topology, camera's axes."""
 
     def __len__(self) -> int: ...
@@ -94,6 +94,6 @@ def in_batches(meshes: Meshes, what: str) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def regress(meshes: Meshes, regressor: np.ndarray, what: str) -> np.ndarray:
-    """Joints (N, J, 3) m of all meshes by a regressor (J, 6890)."""
+    """Joints (N, J, 3) in metres of all meshes by a regressor (J, 6890), with a progress bar."""
     parts = [np.einsum("jv,nvc->njc", regressor, part) for _, part in in_batches(meshes, what)]
     return np.concatenate(parts)

@@ -222,7 +222,7 @@ class Evaluation:
 
 
 def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> dict[str, str]:
-    """Every choice of a protocol, and what its reference adds: what stands above the numbers."""
+    """Name -> text of each choice of a protocol, then its notes: what stands above the numbers."""
     lines = {
         "protocol": f"{protocol.name}: {protocol.title}",
         "samples": f"{num_samples} of {protocol.dataset}/{protocol.split}; {protocol.frames}",

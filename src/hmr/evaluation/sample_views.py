@@ -1,4 +1,4 @@
-"""The best and the worst cases of an evaluation, drawn: numbers alone hide what goes wrong."""
+"""Samples of an evaluation, drawn, the best and the worst above all: numbers hide what fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIDE_PX_PER_M = 100.0
 
 @dataclass(frozen=True)
 class Case:
-    """One sample to draw.
+    """What is drawn of one sample; what is None or has no faces is left out.
 
     Attributes:
         image: (224, 224, 3) uint8, the crop.
