@@ -474,6 +474,23 @@ def test_wrong_flags_end_with_one_message(tmp_path, model_folder, image, argumen
         predict(model_folder, *filled)
 
 
+def test_wrong_flags_are_answered_before_keras_is_loaded():
+    script = """
+import sys
+from hmr.cli.predict import main
+from hmr.errors import UserError
+try:
+    main(sys.argv[1:])
+except UserError as error:
+    sys.exit("keras" in sys.modules)
+"""
+    for arguments in (("--input", "absent.jpg"), ("--crops", "absent.npy", "--output", "o.npz")):
+        command = [sys.executable, "-c", script, *arguments]
+        environment = {**os.environ, "PYTHONPATH": "src"}
+        run = subprocess.run(command, timeout=120, env=environment, capture_output=True)
+        assert run.returncode == 0, run.stderr
+
+
 def test_one_openpose_file_speaks_of_one_picture(tmp_path, model_folder, pictures):
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"people": []}))

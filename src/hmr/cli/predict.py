@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from hmr.errors import UserError
+from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
+from hmr.prediction.people import MIN_SCORE, SELECTIONS
 
 EPILOG = """\
 examples:
@@ -43,17 +45,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--checkpoint", help="model or training folder (models/demo_standin)")
+    add("--checkpoint", help=f"model or training folder ({DEFAULT_MODEL})")
     add("--body", help="another body file than the model's")
     add("--input", nargs="+", help="pictures, folder, pattern, video, or a camera's number")
     add("--crops", type=Path, metavar="FILE.npy", help="network inputs (N,S,S,3) float32, -1 to 1")
     add("--boxes", help="x,y,w,h, csv or COCO json")
     add("--keypoints", help="OpenPose json or folder, COCO json")
-    add("--person", default="all", choices=("all", "best", "largest"), help="which of them (all)")
-    add("--min_score", type=float, default=0.2, help="ignore keypoints and people below (0.2)")
+    add("--person", default="all", choices=SELECTIONS, help="which of them (all)")
+    text = f"ignore keypoints and people below ({MIN_SCORE})"
+    add("--min_score", type=float, default=MIN_SCORE, help=text)
     add("--save", default="npz,overlay", help="comma-separated kinds (npz,overlay)")
     add("--output", type=Path, help="folder (runs/predictions); with --crops the npz file")
-    add("--batch_size", type=int, default=16, help="people per pass through the network (16)")
+    text = f"people per pass through the network ({DEFAULT_BATCH})"
+    add("--batch_size", type=int, default=DEFAULT_BATCH, help=text)
     add("--focal_px", type=float, help="focal length of the lens in pixels, if known")
     add("--max_frames", type=int, help="stop a video or camera after so many frames")
     add("--overwrite", action="store_true", help="make finished results again")
@@ -83,17 +87,21 @@ def _with_boxes_joined(arguments: list[str]) -> list[str]:
 
 
 def _predict_crops(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from hmr.prediction.inputs import open_crops
-    from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
-    from hmr.prediction.run import predict_crops_file
 
     if options.output is None or options.output.suffix != ".npz":
         raise UserError("--crops needs --output FILE.npz")
     crops = open_crops(options.crops)
-    folder = options.checkpoint or DEFAULT_MODEL
-    predictor = Predictor.load(folder, options.body, options.batch_size)
+
+    # Keras takes seconds to import: what is cheap to check comes first.
+    from tqdm import tqdm
+
+    from hmr.prediction.predictor import Predictor
+    from hmr.prediction.run import predict_crops_file
+
+    predictor = Predictor.load(
+        options.checkpoint or DEFAULT_MODEL, options.body, options.batch_size
+    )
     outputs = predict_crops_file(
         predictor, crops, options.output, lambda starts: tqdm(starts, unit="batch")
     )
@@ -103,12 +111,8 @@ def _predict_crops(options: argparse.Namespace) -> int:
 
 
 def _predict_pictures(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from hmr.prediction.inputs import open_inputs
     from hmr.prediction.people_files import open_people
-    from hmr.prediction.predictor import DEFAULT_MODEL, Predictor
-    from hmr.prediction.run import PictureRun, RunOptions
 
     kinds = _kinds(options.save)
     source = open_inputs(options.input, options.max_frames)
@@ -116,6 +120,13 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     people = open_people(options.boxes, options.keypoints, options.min_score)
     if not options.boxes and not options.keypoints:
         print("no --boxes or --keypoints: each picture is one person who fills it", file=sys.stderr)
+
+    # Keras takes seconds to import: what is cheap to check comes first.
+    from tqdm import tqdm
+
+    from hmr.prediction.predictor import Predictor
+    from hmr.prediction.run import PictureRun, RunOptions
+
     folder = Path(options.checkpoint or DEFAULT_MODEL)
     predictor = Predictor.load(folder, options.body, options.batch_size, options.focal_px)
     output = options.output or Path("runs/predictions")

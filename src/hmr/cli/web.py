@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmr.errors import UserError
+from hmr.prediction import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from hmr.web.estimator import Estimator
-
-DEMO_MODEL = "models/demo_standin"
 
 EPILOG = """\
 examples:
@@ -38,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", default=DEMO_MODEL, help=f"model folder ({DEMO_MODEL})")
+    parser.add_argument(
+        "--checkpoint", default=DEFAULT_MODEL, help=f"model folder ({DEFAULT_MODEL})"
+    )
     parser.add_argument("--body", help="another body file than the model's")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port to serve at (7860)")
@@ -79,7 +80,7 @@ def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
 
 
 def _about(checkpoint: str) -> str:
-    if Path(checkpoint) == Path(DEMO_MODEL):
+    if Path(checkpoint) == Path(DEFAULT_MODEL):
         return (
             "These weights know stand-in people only: on photographs they show that the steps "
             "work, not what HMR can do."

@@ -23,6 +23,7 @@ from hmr.errors import UserError
 from hmr.geometry.crop import CropBox, crop_image, network_input
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
+from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
@@ -36,9 +37,6 @@ from hmr.prediction.result import Body, Result, body_from_outputs
 from hmr.prediction.stopwatch import Stopwatch
 from hmr.prediction.writers.pictures import draw_overlay
 from hmr.prediction.writers.save import save_result
-
-DEFAULT_MODEL = "models/demo_standin"
-DEFAULT_BATCH = 16
 
 
 class Predictor:
