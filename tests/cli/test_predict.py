@@ -1,6 +1,5 @@
-"""The Python interface and the verb, on a small network with fresh weights."""
+"""The command, on a small network with fresh weights: files, resumed runs, videos, bad input."""
 
-import dataclasses
 import json
 import os
 import re
@@ -8,217 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hmr.body.joints import COCOPLUS
-from hmr.body.measurements import DEFINITIONS
-from hmr.body.model_file import NO_FACES, save_body
-from hmr.cli.predict import EPILOG, main
+from hmr.cli.predict import main
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
 from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
-from hmr.geometry.camera import PinholeCamera
-from hmr.geometry.crop import from_normalized
-from hmr.network.build import build_model
-from hmr.network.checkpoint import save_model
 from hmr.prediction.inputs import open_inputs
 from hmr.prediction.people import WholePicture
-from hmr.prediction.predictor import Predictor
-from hmr.prediction.result import ARRAY_FIELDS, QUANTITIES, Result
 from hmr.prediction.run import PictureRun, RunOptions
 from hmr.prediction.writers.numbers import load_result
-from hmr.prediction.writers.save import KINDS
-from hmr.settings import ModelSpec
-from tests.helpers.shapes import round_body
-
-SIZE = 32
-BOXES = [(30, 20, 60, 100), (80, 30, 50, 90)]
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    body_path = folder / "body.npz"
-    save_body(body_path, round_body())
-    spec = ModelSpec("resnet14_v2_narrow", SIZE, hidden_units=32, body=str(body_path))
-    theta0 = np.zeros(85)
-    theta0[[0, 3]] = 0.8, np.pi
-    save_model(build_model(spec, theta0), spec, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def predictor(model_folder):
-    return Predictor.load(model_folder, batch_size=3)
-
-
-@pytest.fixture
-def image():
-    rows, columns = np.mgrid[:140, :180]
-    waves = np.stack([columns, rows, (rows + columns) // 2], axis=-1)
-    return waves.astype(np.uint8)
-
-
-def through_pinhole(body, points):
-    camera = PinholeCamera(body.focal_px, body.principal_point_px, body.translation_full_m)
-    return camera.project(points)
-
-
-# Python
-
-
-def test_bodies_come_in_the_order_of_the_boxes(predictor, image):
-    bodies = predictor.predict(image, boxes=BOXES)
-    assert [body.label for body in bodies] == ["0", "1"]
-    alone = predictor.predict(image, boxes=BOXES[1:])[0]
-    np.testing.assert_allclose(bodies[1].theta, alone.theta, atol=1e-5)
-    np.testing.assert_array_equal(bodies[1].rectangle_px, BOXES[1])
-
-
-def test_quantities_have_the_documented_shapes(predictor, image):
-    body = predictor.predict(image, boxes=BOXES[:1])[0]
-    assert set(QUANTITIES) == {*ARRAY_FIELDS, "label", "score"}
-    for name in ARRAY_FIELDS:
-        text = QUANTITIES[name]
-        value = np.asarray(getattr(body, name))
-        if text.startswith("("):
-            shape = text[1 : text.index(")")].replace("T", str(value.shape[0]))
-            assert value.shape == tuple(int(part) for part in shape.split(",") if part.strip())
-        else:
-            assert value.shape == ()
-
-
-def test_page_of_the_docs_tells_every_kind_quantity_and_figure():
-    text = Path("docs/prediction.md").read_text()
-    described = {**QUANTITIES, **DEFINITIONS}
-    missing = [name for name in described if f"| `{name}` | {described[name]} |" not in text]
-    assert not missing
-    assert not [kind for kind in KINDS if f"| {kind} | `" not in text]
-    assert not [kind for kind in KINDS if not re.search(rf"^  .*\b{kind}\b.*  ", EPILOG, re.M)]
-
-
-def test_measurements_of_a_body(predictor, image):
-    (body,) = predictor.predict(image, boxes=BOXES[:1])
-    figures = predictor.measure(body, height_m=1.8)
-    assert list(figures) == list(DEFINITIONS) and figures["height"] == pytest.approx(1.8)
-
-
-def test_keypoints_mesh_and_cameras_agree_in_the_picture(predictor, image):
-    for body in predictor.predict(image, boxes=BOXES):
-        weak = body.weak_camera.project(body.joints3d_m)[:, :2]
-        np.testing.assert_allclose(body.keypoints2d_px, weak, atol=1e-2)
-        through = through_pinhole(body, body.vertices_m)
-        assert np.abs(through - body.vertices_px[:, :2]).max() < 0.5
-        np.testing.assert_allclose(body.theta[-1, :3], body.camera_crop)
-
-
-def test_keypoints_of_the_crop_are_the_networks(predictor, image):
-    from hmr.geometry.crop import box_from_xywh, crop_image, network_input
-
-    crop, box = crop_image(image, box_from_xywh(*BOXES[0]))
-    outputs = predictor.predict_crops(network_input(crop, SIZE)[None])
-    expected = box.to_image(from_normalized(outputs["keypoints2d"][0]))
-    found = predictor.predict(image, boxes=BOXES[:1])[0]
-    np.testing.assert_allclose(found.keypoints2d_px, expected, atol=1e-3)
-    assert len(COCOPLUS) == len(expected)
-
-
-def test_known_lens_sets_the_distance(model_folder, image):
-    body = Predictor.load(model_folder, focal_px=500.0).predict(image, boxes=BOXES[:1])[0]
-    side = 224 / body.box_scale
-    assert body.translation_full_m[2] == pytest.approx(2 * 500 / (side * body.camera_crop[0]))
-    np.testing.assert_array_equal(body.translation_full_m, body.translation_room_m)
-
-
-def test_keypoints_and_the_whole_picture(predictor, image):
-    points = np.array([[30, 20, 0.9], [90, 120, 0.8], [170, 130, 0.1]])
-    by_points = predictor.predict(image, keypoints=[points])[0]
-    by_box = predictor.predict(image, boxes=BOXES[:1])[0]
-    np.testing.assert_allclose(by_points.theta, by_box.theta, atol=1e-5)
-    whole = predictor.predict(image)[0]
-    np.testing.assert_array_equal(whole.rectangle_px, [0, 0, 180, 140])
-
-
-@pytest.mark.parametrize(
-    ("call", "reason"),
-    [
-        ({"boxes": [(0, 0, -1, 5)]}, "positive width"),
-        ({"boxes": [(500, 500, 5, 5)]}, "outside"),
-        ({"keypoints": [np.zeros((3, 3))]}, "no keypoint"),
-        ({"boxes": BOXES, "keypoints": []}, "not both"),
-    ],
-)
-def test_unusable_people_are_named(predictor, image, call, reason):
-    with pytest.raises(UserError, match=reason):
-        predictor.predict(image, **call)
-
-
-@pytest.mark.parametrize(
-    "wrong", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)]
-)
-def test_only_rgb_bytes_are_pictures(predictor, wrong):
-    with pytest.raises(UserError, match="uint8 RGB"):
-        predictor.predict(wrong)
-
-
-def test_drawing_and_saving(tmp_path, predictor, image):
-    bodies = predictor.predict(image, boxes=BOXES)
-    assert (predictor.draw(image, bodies) != image).any()
-    files = predictor.save(tmp_path / "person", image, bodies, kinds=KINDS)
-    assert all(path.is_file() for path in files) and len(files) == 6 + 2 * 3
-    loaded = load_result(tmp_path / "person.npz")
-    for name in ARRAY_FIELDS:
-        np.testing.assert_array_equal(
-            getattr(loaded.bodies[1], name), getattr(bodies[1], name), name
-        )
-    content = json.loads((tmp_path / "person.json").read_text())
-    found = np.array(content["people"][0]["keypoints2d_px"], np.float32)
-    np.testing.assert_array_equal(found, bodies[0].keypoints2d_px)
-    assert content["quantities"]["camera_crop"] and "vertices_m" not in content["people"][0]
-
-
-@pytest.fixture(scope="module")
-def bare_body(tmp_path_factory):
-    """A body as it comes out of a TF1 checkpoint."""
-    path = tmp_path_factory.mktemp("bare") / "bare.npz"
-    save_body(path, dataclasses.replace(round_body(), faces=NO_FACES))
-    return path
-
-
-def write_alone(kind, path, image, bodies, body):
-    result = Result("", *image.shape[:2], bodies, image)
-    KINDS[kind].write(path, bodies[0] if KINDS[kind].per_person else result, body)
-
-
-def test_a_body_without_faces_gives_numbers_but_no_surfaces(
-    tmp_path, model_folder, bare_body, image
-):
-    predictor = Predictor.load(model_folder, body=str(bare_body))
-    bodies = predictor.predict(image, boxes=BOXES[:1])
-    with pytest.raises(UserError, match="has none"):
-        predictor.draw(image, bodies)
-    for kind in ("overlay", "side", "crop", "page", "obj", "glb"):
-        with pytest.raises(UserError, match="has none"):
-            predictor.save(tmp_path / "out" / "person", image, bodies, kinds=("npz", kind))
-        with pytest.raises(UserError, match="has none"):
-            write_alone(kind, tmp_path / "out" / "person", image, bodies, predictor.body)
-    assert not (tmp_path / "out").exists()
-    files = predictor.save(tmp_path / "person", image, bodies, kinds=("npz", "bvh"))
-    assert all(path.is_file() for path in files) and len(files) == 2
-
-
-def test_npz_of_another_kind_is_not_taken(tmp_path):
-    np.savez(tmp_path / "other.npz", a=1)
-    (tmp_path / "broken.npz").write_bytes(b"PK broken")
-    for name in ("other", "broken", "absent"):
-        assert load_result(tmp_path / f"{name}.npz") is None
-
-
-# The verb
+from tests.helpers.small_predictor import SIZE
 
 
 @pytest.fixture

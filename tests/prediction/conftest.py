@@ -3,6 +3,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hmr.body.model_file import load_body
+from tests.helpers.small_predictor import bare_body, image, model_folder, predictor
+
+__all__ = ["bare_body", "image", "model_folder", "predictor"]
 
 
 @pytest.fixture(scope="session")

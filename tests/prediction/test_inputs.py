@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from hmr.errors import UserError
 from hmr.files.images import write_image
-from hmr.files.video import Video, VideoWriter, fit_into
+from hmr.files.video import Video, VideoWriter
 from hmr.prediction.inputs import ImageFiles, open_inputs
 
 
@@ -91,30 +90,6 @@ def test_video_stops_where_asked(clip):
     assert len(video) == len(list(video)) == 4 and video.problem is None
 
 
-def test_video_that_ends_early_is_reported(tmp_path):
-    path = tmp_path / "cut.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
-    noise = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
-    for picture in noise:
-        writer.write(picture)
-    writer.release()
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    video = Video(path)
-    read = len(list(video))
-    if video.problem is None:
-        assert read == len(video), "the reader noticed the cut in the header already"
-    else:
-        assert 0 < read < 40 and f"{read} frames of" in video.problem
-
-
-def test_announced_length_that_is_not_reached_is_a_problem(clip, monkeypatch):
-    video = Video(clip)
-    monkeypatch.setattr(video, "_announced", 50)
-    assert len(list(video)) == 10
-    assert video.problem == f"{clip} ended early: 10 frames of 50 announced"
-
-
 @pytest.mark.parametrize("content", [b"", b"no video"])
 def test_file_that_is_no_video_is_refused(tmp_path, content):
     path = tmp_path / "x.mp4"
@@ -127,21 +102,6 @@ def test_several_videos_are_refused(tmp_path, clip):
     (tmp_path / "clip2.mp4").write_bytes(clip.read_bytes())
     with pytest.raises(UserError, match="one at a time"):
         open_inputs([str(tmp_path / "*.mp4")])
-
-
-def test_written_video_has_its_frames_and_no_leftovers(tmp_path, clip):
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
-    writer = VideoWriter(tmp_path / "other.mp4", 5)
-    assert not writer.close()
-    writer.add(flat(0))
-    writer.abandon()
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
-
-
-def test_fit_into_keeps_the_shape_of_the_picture():
-    assert fit_into(flat(9, 49, 65), 64, 48).shape == (48, 64, 3)
-    wide = fit_into(flat(0, 20, 200), 100, 100)
-    assert (wide[:40] == 255).all() and (wide[48:52] == 0).all()
 
 
 def test_pictures_that_a_shell_lists_are_taken_together(folder, clip):
