@@ -41,6 +41,8 @@ LAYERS = (
     "hmr.errors hmr.tensor hmr.compiled",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
+# Who may be given a whole configuration; every other part is given its own settings.
+TAKE_A_WHOLE_CONFIGURATION = ("hmr/training/recipe.py", "hmr/cli/train.py", "hmr/studies/")
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +156,15 @@ def test_imports_run_one_way():
             if there != room and LEVELS.get(there, -1) <= LEVELS[room]:
                 wrong.append(f"{path} imports {name}")
     assert wrong == []
+
+
+def test_only_the_recipe_is_given_a_whole_configuration():
+    takers = {
+        path
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if argument.annotation and "ConfigDict" in ast.unparse(argument.annotation)
+    }
+    assert {path for path in takers if not path.startswith(TAKE_A_WHOLE_CONFIGURATION)} == set()

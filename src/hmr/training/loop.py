@@ -23,6 +23,7 @@ from hmr.data.pipeline import RecordSet, explain_input_error
 from hmr.data.records import why_unreadable
 from hmr.data.unreadable import STREAMS, unreadable_key
 from hmr.errors import UserError
+from hmr.files.whole import write_whole
 from hmr.settings import TrainSettings
 from hmr.tensor import Tensor
 from hmr.training.callbacks import TOOK, WAITED
@@ -145,7 +146,7 @@ def check_finite(step: int, logs: Mapping[str, float], batch: Mapping, folder: P
         return
     path = folder / f"bad_batch_{step}.npz"
     arrays: dict[str, Any] = {key: np.asarray(value) for key, value in batch.items()}
-    np.savez(path, **arrays)
+    write_whole(path, lambda file: np.savez(file, **arrays))
     raise UserError(
         f"step {step}: {', '.join(bad)} is not finite. Inputs saved to {path}; weights of the last "
         "checkpoint are kept. Lower --config.optimizer.encoder_learning_rate, or look at the "
