@@ -11,7 +11,7 @@ from hmr.data.records import check_shard, read_shard
 from hmr.data.schema import SCHEMA_VERSION, mocap_to_example
 from hmr.data.shards import (
     Manifest,
-    count_examples,
+    count_by_shard,
     count_records,
     find_shards,
     manifest_path,
@@ -40,7 +40,7 @@ def test_manifest_round_trip(tmp_path):
     manifest = _manifest(train_00000=3)
     write_manifest(tmp_path, manifest)
     assert read_manifest(tmp_path, "lsp", "train") == manifest
-    assert count_examples(tmp_path, "lsp", "train") == 3
+    assert count_by_shard(tmp_path, "lsp", "train") == [3]
     assert read_manifest(tmp_path, "lsp", "test") is None
 
 
@@ -125,7 +125,7 @@ def test_an_interrupted_conversion_is_not_trained_on(tmp_path):
 def test_the_authors_folders_are_found_and_counted(tmp_path, dataset, file):
     _write(tmp_path / file, 4)
     assert find_shards(tmp_path, dataset, "train") == [str(tmp_path / file)]
-    assert count_examples(tmp_path, dataset, "train") == 4
+    assert count_by_shard(tmp_path, dataset, "train") == [4]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 11, 40])

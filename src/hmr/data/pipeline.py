@@ -196,11 +196,11 @@ def evaluation_dataset(
 
 @contextlib.contextmanager
 def open_batches(dataset: tf.data.Dataset) -> Iterator[Iterator[dict[str, Tensor]]]:
-    """An iterator that `tf.train.Checkpoint` can save, and that is closed behind the `with` block.
+    """An iterator over a dataset, which `tf.train.Checkpoint` can save; leaving `with` closes it.
 
-    Until then threads prepare batches. One that needs Python (`BatchSampler`) when Python has ended
-    waits for ever, and the process with it. Dropping the iterator is not enough: checkpoints and
-    tracebacks refer to it, so it is emptied.
+    Until it is closed, threads prepare batches ahead, and a thread that needs the interpreter
+    (`BatchSampler`) while Python shuts down never returns: the process would hang. Deleting the
+    name is not enough, since checkpoints and tracebacks still refer to the iterator: it is emptied.
     """
     batches = iter(dataset)
     try:

@@ -140,11 +140,6 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
     )
 
 
-def count_examples(root: str | Path, dataset: str, split: str) -> int:
-    """Number of records of a dataset's split, see `count_by_shard`."""
-    return sum(count_by_shard(root, dataset, split))
-
-
 def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
     """Number of records in each shard of `find_shards`: from the manifest, else by walking the
     shards' record headers.

@@ -54,10 +54,6 @@ class CropBox:
         """Crop pixels (..., 2) -> picture pixels (..., 2)."""
         return (np.asarray(crop_px) - size / 2) / self.scale + self.center_px
 
-    def side_px(self, size: int = CROP_SIZE) -> float:
-        """The square's side in picture pixels."""
-        return size / self.scale
-
 
 def to_normalized(crop_px: Any, size: int = CROP_SIZE) -> Any:
     """Crop pixels (NumPy or TensorFlow) -> the network's coordinates: -1 to 1, y down."""
@@ -136,7 +132,8 @@ def box_from_image(height: int, width: int) -> CropBox:
 def box_from_record(center_px: np.ndarray) -> CropBox:
     """The box that evaluation cuts out of a stored picture, and training where it does not jitter.
 
-    The picture is stored at the right scale; as in the original, the centre is cut to whole pixels.
+    The picture is stored at the right scale; as in the original, the centre is truncated to whole
+    pixels.
 
     Args:
         center_px: (2,) x, y of the record's centre.

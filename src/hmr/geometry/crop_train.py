@@ -188,8 +188,8 @@ class BatchSampler:
     crops of 224 px takes the whole input pipeline 29 ms of a core's time; 40 ms if each batch gets
     fresh memory from `np.empty`, and 50 ms with `sample_in_graph`.
 
-    A thread that samples needs Python: close the dataset (`hmr.data.pipeline.open_batches`) before
-    Python ends, or the process never does.
+    Its threads need the interpreter: read the dataset with `hmr.data.pipeline.open_batches`, which
+    stops them, or a process that ends meanwhile hangs.
     """
 
     def __init__(self) -> None:
