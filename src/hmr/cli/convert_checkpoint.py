@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.files.whole import whole_folder
 
@@ -24,11 +25,7 @@ hold no faces: name your body file with --body, and pictures and meshes can be m
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument(
         "--input",
         required=True,

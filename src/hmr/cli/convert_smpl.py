@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from hmr.body.model_file import save_body
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.original.smpl_file import OfficialBody, read_official
 
@@ -22,11 +23,7 @@ needed. SMPL's licence does not allow passing the result on; git ignores it.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument("input", help="SMPL file, .pkl or .npz, any version, under any name")
     parser.add_argument(
         "output", nargs="?", help="body file to write (models/smpl_GENDER.npz, by default)"

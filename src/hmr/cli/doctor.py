@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 
 DISTRIBUTION = "hmr-tf2"
@@ -249,11 +250,7 @@ def diagnose_batch(path: Path) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--data", type=Path, default=Path("data/tfrecords"), help="records' root")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hmr.cli import verb_parser
 from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
 
 EPILOG = """\
@@ -35,11 +36,7 @@ evaluation lists it), float32 or float64. A protocol scores what its measures fi
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument("--protocol", default="stand_in", help="name; --list shows all (stand_in)")
     parser.add_argument("--list", action="store_true", help="list the protocols and stop")
     parser.add_argument("--data", default="data/tfrecords", help="records (data/tfrecords)")

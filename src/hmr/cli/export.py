@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.serving.portable import FORMATS, check_installed, export_portable
 from hmr.serving.report import ExportReport
@@ -31,11 +32,7 @@ SAVED_MODEL = "savedmodel"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument(
         "--checkpoint", default="models/demo_standin", help="model folder (models/demo_standin)"
     )

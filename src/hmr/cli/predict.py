@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import MIN_SCORE, SELECTIONS
@@ -39,11 +40,7 @@ exit code: 0, 1 if a picture failed or a person was left out, 2 if nothing could
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     add = parser.add_argument
     add("--checkpoint", help=f"model or training folder ({DEFAULT_MODEL})")
     add("--body", help="another body file than the model's")

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_MODEL
 
@@ -32,11 +33,7 @@ Needs the extra web: pip install -e ".[web]"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(__doc__, EPILOG)
     parser.add_argument(
         "--checkpoint", default=DEFAULT_MODEL, help=f"model folder ({DEFAULT_MODEL})"
     )
