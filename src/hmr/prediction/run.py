@@ -87,11 +87,6 @@ class PictureTask:
     finished_before: bool = False
     failure: str | None = None
 
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the pixels take while the picture waits for a full batch."""
-        return 0 if self.image is None else self.image.nbytes
-
     def finish(self, bodies: list[Body], problems: list[str]) -> None:
         """Makes the result of the bodies; `problems` names the people who gave none."""
         assert self.image is not None
@@ -206,7 +201,8 @@ class PictureRun:
             waiting.append(self._prepare(image))
             num_people = sum(len(task.people) for task in waiting)
             enough = max(num_people, len(waiting)) >= self.predictor.batch_size
-            if enough or sum(task.held_bytes for task in waiting) >= _MOST_BYTES_HELD:
+            held_bytes = sum(task.image.nbytes for task in waiting if task.image is not None)
+            if enough or held_bytes >= _MOST_BYTES_HELD:
                 yield from self._finish(waiting)
                 waiting = []
         yield from self._finish(waiting)

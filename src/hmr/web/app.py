@@ -96,14 +96,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
                     label="Files", file_count="multiple", interactive=False, elem_id="files"
                 )
             with gr.Column():
-                overlay = gr.ImageSlider(
-                    label="Photo and body", format="jpeg", height=STAGE_PX, max_height=STAGE_PX,
-                    buttons=["fullscreen"], interactive=False, elem_id="overlay",
-                )  # fmt: skip
-                mesh = gr.Model3D(
-                    label="The mesh: drag to turn, scroll to zoom", height=STAGE_PX,
-                    camera_position=(90, 80, None), interactive=False, elem_id="mesh",
-                )  # fmt: skip
+                overlay, mesh = _views()
         outputs = [result, overlay, mesh, files]
         opened = [photo, person, notice, go, *outputs]
 
@@ -120,17 +113,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
 
         def estimate(photo: Photo, drawn: dict, before: PageResult | None) -> Shown:
             estimator.discard(before)
-            try:
-                made = estimator.estimate(photo, box_of_drawing(drawn["boxes"], photo))
-            except UserError as error:
-                return (_error(error), None, None, None, None)
-            return (
-                "Drag the line in the picture to compare.",
-                made,
-                (photo.shown, made.overlay),
-                str(made.glb),
-                [str(file) for file in made.files],
-            )
+            return _estimated(estimator, photo, drawn)
 
         private: dict[str, Any] = {"api_visibility": "private"}
         gr.on([file.upload, file.clear], show_upload, [file, result], opened, **private)
@@ -161,6 +144,29 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
             f"port: --port {port + 1}"
         ) from error
     return address
+
+
+def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
+    """What an estimate is shown in: the picture with its overlay, and the mesh."""
+    overlay = gr.ImageSlider(
+        label="Photo and body", format="jpeg", height=STAGE_PX, max_height=STAGE_PX,
+        buttons=["fullscreen"], interactive=False, elem_id="overlay",
+    )  # fmt: skip
+    mesh = gr.Model3D(
+        label="The mesh: drag to turn, scroll to zoom", height=STAGE_PX,
+        camera_position=(90, 80, None), interactive=False, elem_id="mesh",
+    )  # fmt: skip
+    return overlay, mesh
+
+
+def _estimated(estimator: Estimator, photo: Photo, drawn: dict) -> Shown:
+    """Notice, result, overlay, mesh and files after the button was pressed."""
+    try:
+        made = estimator.estimate(photo, box_of_drawing(drawn["boxes"], photo))
+    except UserError as error:
+        return _error(error), None, None, None, None
+    notice, files = "Drag the line in the picture to compare.", list(map(str, made.files))
+    return notice, made, (photo.shown, made.overlay), str(made.glb), files
 
 
 def _opened(path: str | None, box: Box | None) -> Shown:
