@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 def _body_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import keypoints_row
     from benchmarks.rival_body import smplx_rows
-    from hmr.body.library import open_body
+    from hmr.body.model_file import open_body
 
     body = open_body(options.body)
     rows = [keypoints_row(body, 64, options.repeats)]
@@ -55,7 +55,7 @@ def _body_rows(options: argparse.Namespace) -> list[Row]:
 
 def _drawing_rows(options: argparse.Namespace) -> list[Row]:
     from benchmarks.body import drawing_row
-    from hmr.body.library import open_body
+    from hmr.body.model_file import open_body
 
     return [drawing_row(open_body(options.body), options.repeats)]
 

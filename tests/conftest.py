@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,11 @@ import pytest
 from hmr.body.model_file import save_body
 from tests.helpers import golden_inputs
 from tests.helpers.browser import chromium
+
+# Processes that tests start import this checkout too, whichever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH")])
+)
 
 IMAGE_SETS = {"lsp": False, "mpi_inf_3dhp": True}
 MOCAP_SETS = ("mocap_cmu",)

@@ -160,7 +160,7 @@ def fit_weak_perspective(points: np.ndarray, pixels: np.ndarray) -> tuple[float,
 
 @functools.lru_cache(maxsize=1)
 def _open_body(path: Path) -> tuple[Any, np.ndarray]:
-    from hmr.body.library import open_body
+    from hmr.body.model_file import open_body
     from hmr.body.smpl import SMPL
 
     body = open_body(path)

@@ -124,7 +124,7 @@ class BodyJoints:
     """
 
     def __init__(self, paths: dict[str, Path]):
-        from hmr.body.library import open_body
+        from hmr.body.model_file import open_body
         from hmr.body.smpl import SMPL
 
         self._bodies = {gender: SMPL(open_body(path)) for gender, path in paths.items()}

@@ -222,8 +222,8 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], place: str) -
     for name in values:
         if name not in types:
             close = difflib.get_close_matches(name, types, 1)
-            hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(types)}."
-            raise UserError(f"{place} has no field {name}. {hint}")
+            hint = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(types)}."
+            raise UserError(f"{place}: unknown field {name}. {hint}")
     read = {
         name: read_settings(types[name], value, f"{place}.{name}")
         if dataclasses.is_dataclass(types[name])

@@ -288,8 +288,7 @@ except UserError as error:
 """
     for arguments in (("--input", "absent.jpg"), ("--crops", "absent.npy", "--output", "o.npz")):
         command = [sys.executable, "-c", script, *arguments]
-        environment = {**os.environ, "PYTHONPATH": "src"}
-        run = subprocess.run(command, timeout=120, env=environment, capture_output=True)
+        run = subprocess.run(command, timeout=120, capture_output=True)
         assert run.returncode == 0, run.stderr
 
 

@@ -32,6 +32,7 @@ def _run(*arguments):
         (("--config=demo", "--config.train.epochs.x=3"), "has no fields, it is 19"),
         (("--config=demo", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
+        (("--config=dmeo",), "no experiment is called dmeo. There are ablation_no_prior, "),
         (("--config.train.epochs=3",), "config"),
         (("--config=demo", "--config.data.root=nowhere"), "make tfrecords"),
     ],

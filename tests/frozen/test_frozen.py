@@ -81,7 +81,7 @@ def test_a_field_that_a_training_lacks_has_its_default(saved):
 def test_a_field_that_a_later_release_added_is_named(saved):
     config = _config_of(saved)
     _edit_config(saved, lambda fields: fields["loss"].update(silhouette=0.0))
-    with pytest.raises(UserError, match=r"config.json: config.loss has no field silhouette"):
+    with pytest.raises(UserError, match=r"config.json: config.loss: unknown field silhouette"):
         run(config, saved / "run")
 
 

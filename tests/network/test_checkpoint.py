@@ -82,7 +82,7 @@ def test_a_field_added_later_has_its_default_in_older_folders(monkeypatch, body_
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"pooling": "mean"}', r"unknown fields \['pooling'\]. Known are \['body', "),
+        ('{"pooling": "mean"}', r"model\.json: unknown field pooling. Known are encoder, "),
         ('{"version": 2}', "version must be 1. Received: 2"),
         ("[1]", "is not a model description"),
         ("{", "is not a model description"),

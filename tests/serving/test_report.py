@@ -45,7 +45,10 @@ def test_a_report_without_a_version_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({**FIRST, "megabites": 1}, r"export\.json has no field megabites. Did you mean megabytes"),
+        (
+            {**FIRST, "megabites": 1},
+            r"export\.json: unknown field megabites. Did you mean megabytes",
+        ),
         ({**FIRST, "version": 99}, r"export\.json has version 99, expected at most 1"),
         ({"path": "x"}, r"export\.json is not an export's report .*run python -m src\.export"),
         ("[1]", "is not an export's report"),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hmr.body.library import open_body
+from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from tests.conftest import write_bodies, write_people

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import COCOPLUS, OPENPOSE18
-from hmr.body.library import open_body
+from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from tests.helpers.converting import (

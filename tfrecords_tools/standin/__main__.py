@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hmr.body.library import open_body
+from hmr.body.model_file import open_body
 from hmr.errors import UserError, run_verb
 from hmr.files.whole import whole_folder
 from tfrecords_tools.standin.backgrounds import STYLES

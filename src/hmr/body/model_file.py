@@ -31,6 +31,7 @@ SHAPES = {
     "parents": (NUM_JOINTS,),
 }
 INTEGER_KEYS = ("faces", "parents")
+STANDIN_BODY = "standin_body.npz"
 NO_FACES = np.zeros((0, 3), np.int32)
 MISSING_BODY = (
     'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
@@ -140,3 +141,17 @@ def load_body(path: str | os.PathLike) -> BodyModel:
         ) from error
     source = str(arrays.pop("source", path))
     return body_from_arrays(arrays, source)
+
+
+def open_body(path: str | os.PathLike) -> BodyModel:
+    """Loads a body file; the stand-in body is made first where its file is missing.
+
+    Raises:
+        UserError: the file is missing, or is no body file.
+    """
+    path = Path(path)
+    if path.name == STANDIN_BODY and not path.is_file():
+        from hmr.body.standin.build import build_standin_body
+
+        save_body(path, build_standin_body())
+    return load_body(path)

@@ -12,10 +12,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from hmr.body.library import open_body
-from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel
+from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel, open_body
 from hmr.body.rotations import rodrigues
 from hmr.tensor import Tensor
+
+# Of a homogeneous transform.
+_LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0], np.float32)
 
 
 @keras.saving.register_keras_serializable("hmr")
@@ -141,15 +143,18 @@ def forward_kinematics(
     Returns:
         posed joints (B, J, 3) and transforms (B, J, 3, 4) from rest to posed space.
     """
-    turned, posed = [rotations[:, 0]], [joints[:, 0, :, None]]  # (B, 3, 3), (B, 3, 1)
-    for joint, parent in enumerate(parents[1:], start=1):
-        bone = (joints[:, joint] - joints[:, parent])[..., None]  # (B, 3, 1)
-        posed.append(posed[parent] + ops.matmul(turned[parent], bone))
-        turned.append(ops.matmul(turned[parent], rotations[:, joint]))
-    world = ops.stack(turned, axis=1)  # (B, J, 3, 3)
-    posed_joints = ops.stack(posed, axis=1)[..., 0]  # (B, J, 3)
-    shift = posed_joints - ops.sum(world * joints[:, :, None], axis=-1)
-    return posed_joints, ops.concatenate([world, shift[..., None]], axis=-1)
+    bones = joints[:, 1:] - ops.take(joints, parents[1:], axis=1)
+    bones = ops.concatenate([joints[:, :1], bones], axis=1)
+    local = ops.concatenate([rotations, bones[..., None]], axis=-1)  # (B, J, 3, 4)
+    last_row = ops.broadcast_to(_LAST_ROW, (*ops.shape(local)[:2], 1, 4))
+    local = ops.unstack(ops.concatenate([local, last_row], axis=-2), axis=1)  # J of (B, 4, 4)
+    world = local[:1]
+    for own, parent in zip(local[1:], parents[1:], strict=True):
+        world.append(ops.matmul(world[parent], own))
+    posed = ops.stack(world, axis=1)[:, :, :3]  # (B, J, 3, 4)
+    turned, posed_joints = posed[..., :3], posed[..., 3]
+    shift = posed_joints - ops.sum(turned * joints[:, :, None], axis=-1)
+    return posed_joints, ops.concatenate([turned, shift[..., None]], axis=-1)
 
 
 def _constant(array: np.ndarray) -> Tensor:

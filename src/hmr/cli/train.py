@@ -52,7 +52,15 @@ def _with_config_file(arguments: Sequence[str]) -> list[str]:
 
     def file_of(name: str) -> str:
         own = _CONFIGS / f"{name}.py"
-        return str(own) if own.is_file() and not Path(name).is_file() else name
+        if Path(name).is_file() or not (own.is_file() or name.isidentifier()):
+            return name
+        if not own.is_file():
+            known = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
+            raise UserError(
+                f"--config: no experiment is called {name}. There are {', '.join(known)}; a file "
+                "of your own is given by its path."
+            )
+        return str(own)
 
     found = list(arguments)
     for index, argument in enumerate(found):

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hmr.body.joints import H36M17_REGRESSED, LSP14, joint_map
-from hmr.body.library import open_body
-from hmr.body.model_file import NUM_VERTICES, BodyModel, require_faces
+from hmr.body.model_file import NUM_VERTICES, BodyModel, open_body, require_faces
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.evaluation.meshes import Meshes, PosedBodies, regress

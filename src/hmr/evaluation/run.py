@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmr.body.library import open_body
-from hmr.body.model_file import BodyModel
+from hmr.body.model_file import BodyModel, open_body
 from hmr.body.smpl import SMPL
 from hmr.data.shards import find_shards
 from hmr.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from hmr.body.library import open_body
+from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.network.discriminator import Discriminator

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hmr.errors import UserError
 from hmr.files.whole import whole_file, write_text
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
-from hmr.settings import ModelSpec
+from hmr.settings import ModelSpec, read_settings
 
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 # Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
@@ -61,17 +61,26 @@ def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
     if body or beside.is_file():
         spec = replace(spec, body=body or str(beside))
     model = build_model(spec)
-    weights = folder / WEIGHTS_FILE
+    load_weights(model, folder)
+    return model
+
+
+def load_weights(model: HMR, folder: str | os.PathLike) -> None:
+    """Gives encoder and regressor the weights of a model folder.
+
+    Raises:
+        UserError: they are missing, damaged, or of another structure.
+    """
+    weights = _model_folder(Path(folder)) / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: make train, or make demo.")
     try:
-        model.load_weights(weights)
+        HMR(model.encoder, model.regressor, model.smpl).load_weights(weights)
     except (ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"{weights} does not fit {folder / DESCRIPTION_FILE}, or is damaged: "
-            f"{str(error).splitlines()[0]} Copy both files again from the same training."
+            f"{weights} does not fit the model, or is damaged: {str(error).splitlines()[0]} "
+            f"{DESCRIPTION_FILE} beside it says what it was made for."
         ) from error
-    return model
 
 
 def read_spec(folder: str | os.PathLike) -> ModelSpec:
@@ -97,11 +106,7 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
             f"{path}: version must be {VERSION}. Received: {version}. Open it with the release "
             "of this project that wrote it."
         )
-    known = {field.name for field in fields(ModelSpec)}
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise UserError(f"{path}: unknown fields {unknown}. Known are {sorted(known)}.")
-    return ModelSpec(**values)
+    return read_settings(ModelSpec, values, str(path))
 
 
 def _model_folder(folder: Path) -> Path:

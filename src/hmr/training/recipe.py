@@ -93,9 +93,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             build_adam(optimizer.discriminator_learning_rate, optimizer, total_steps),
             Criterion(experiment.loss, devices.replicas, devices.total),
         )
-        start = set_initial_weights(
-            model, experiment.initial_model, experiment.initial_encoder, experiment.model.body
-        )
+        start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
 
     # ---------------------------------------------------------------------------------- loop
     check_config(experiment, workdir)

@@ -24,7 +24,7 @@ from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_text, write_whole
-from hmr.network.checkpoint import load_model, save_model
+from hmr.network.checkpoint import load_weights, save_model
 from hmr.network.hmr import HMR
 from hmr.settings import Experiment, ModelSpec, read_settings
 from hmr.training.devices import Devices
@@ -101,14 +101,13 @@ def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
 # ----------------------------------------------------------------------------- initial weights
 
 
-def set_initial_weights(model: HMR, model_folder: str, encoder_file: str, body: str) -> int:
+def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int:
     """Gives a compiled model the weights that its training starts from.
 
     Args:
         model: its weights are set.
         model_folder: weights of encoder and regressor, or a converted training; "" for none.
         encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
-        body: path of the model's body file.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
@@ -117,9 +116,7 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_file: str, body: 
     if not model_folder:
         _load_encoder(model.encoder, encoder_file)
         return 0
-    source = load_model(model_folder, body=body)
-    _copy_weights(source.encoder, model.encoder, model_folder)
-    _copy_weights(source.regressor, model.regressor, model_folder)
+    load_weights(model, model_folder)
     start = load_start(Path(model_folder))
     if start is None:
         return 0
@@ -139,13 +136,6 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
         raise UserError(
             f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
         ) from error
-
-
-def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, name: str) -> None:
-    try:
-        target.set_weights(source.get_weights())
-    except ValueError as error:
-        raise UserError(f"initial_model {name} does not fit config.model: {error}") from error
 
 
 @dataclass(frozen=True)

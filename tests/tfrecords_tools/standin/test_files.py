@@ -13,7 +13,7 @@ import scipy.io
 from pycocotools.coco import COCO
 
 from hmr.body.joints import LSP14, MPI_INF_3DHP28, joint_map
-from hmr.body.library import open_body
+from hmr.body.model_file import open_body
 from hmr.errors import UserError
 from hmr.prediction.people_files import open_people
 from tfrecords_tools.standin import __main__ as verb
