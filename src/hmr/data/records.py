@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,13 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
         raise UserError(f"no shard at {path}.") from error
     except tf.errors.DataLossError as error:
         raise UserError(truncated_message(Path(path), index)) from error
+
+
+def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
+    """The serialised records of these numbers, counted from 0 through all shards."""
+    records = itertools.chain.from_iterable(map(read_shard, paths))
+    needed = itertools.islice(records, max(wanted, default=-1) + 1)
+    return {index: record for index, record in enumerate(needed) if index in wanted}
 
 
 def why_unreadable(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,16 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS_BONES, LSP14
 from hmr.data.augment import prepare_person
-from hmr.data.records import parse_person, read_shard
-from hmr.errors import UserError
+from hmr.data.records import parse_person, read_records
 from hmr.evaluation.measures import MEASURES
 from hmr.evaluation.metrics import centre
 from hmr.evaluation.samples import Prediction, Truth
 from hmr.evaluation.scoring import Scores
 from hmr.files.images import write_image
-from hmr.geometry.camera import weak_perspective_px
-from hmr.geometry.crop import CROP_SIZE, CropBox, from_normalized
+from hmr.geometry.crop import CROP_SIZE, denormalize_pixels, from_normalized
 from hmr.geometry.crop_train import no_jitter
-from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
-from hmr.rendering.shade import render_mesh
+from hmr.rendering.draw import body_over_crop, draw_skeleton, turned_view
 
-_WHOLE_CROP = CropBox(np.array([CROP_SIZE / 2, CROP_SIZE / 2]), 1.0)
 _TURNS_DEG = (-90.0, 90.0)
 _CAPTION_PX = 20
 _LSP_BONES = [bone for bone in COCOPLUS_BONES if max(bone) < len(LSP14)]
@@ -113,7 +108,7 @@ def write_extremes(folder: Path, extremes: dict[str, list[DrawnSample]]) -> list
     files = []
     for name, samples in extremes.items():
         files.append(folder / f"{name}.jpg")
-        write_image(files[-1], stack_rows([captioned_row(sample) for sample in samples]))
+        write_image(files[-1], np.concatenate([captioned_row(sample) for sample in samples]))
     return files
 
 
@@ -160,31 +155,6 @@ def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
     return picture
 
 
-def body_over_crop(
-    image: np.ndarray, vertices_m: np.ndarray, camera: np.ndarray, faces: np.ndarray
-) -> np.ndarray:
-    """A body over its 224-pixel crop; the crop alone where the camera's scale is not positive.
-
-    Args:
-        image: (224, 224, 3) uint8 RGB.
-        vertices_m: (6890, 3) camera's axes.
-        camera: (3,) s, tx, ty of the crop.
-        faces: (F, 3).
-    """
-    try:
-        placed = weak_perspective_px(camera, _WHOLE_CROP).project(vertices_m)
-    except UserError:  # a camera turned inside out shows no body: that is the case's picture
-        return image
-    return render_mesh(placed, faces, image)
-
-
-def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
-    """The serialised records of these numbers, counted through all shards."""
-    records = itertools.chain.from_iterable(map(read_shard, paths))
-    needed = itertools.islice(records, max(wanted, default=-1) + 1)
-    return {index: record for index, record in enumerate(needed) if index in wanted}
-
-
 def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Case:
     image = np.asarray(prepare_person(parse_person(record), no_jitter(), CROP_SIZE)["images"])
     keypoints, meshes, cameras = prediction.keypoints2d, prediction.meshes, prediction.camera
@@ -195,7 +165,7 @@ def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Ca
         lsp = slice(len(LSP14))
         joints = (truth.joints3d_lsp_m[index][lsp], prediction.joints3d_lsp_m[index][lsp])
     return Case(
-        image=np.rint((image + 1.0) * 127.5).astype(np.uint8),
+        image=denormalize_pixels(image),
         true_px=from_normalized(truth.keypoints2d[index]),
         visible=truth.visibility[index],
         predicted_px=None if keypoints is None else from_normalized(keypoints[index]),

@@ -70,6 +70,11 @@ def normalize_pixels(pixels: Any) -> Any:
     return 2.0 * (pixels / 255.0 - 0.5)
 
 
+def denormalize_pixels(values: np.ndarray) -> np.ndarray:
+    """The inverse of `normalize_pixels`: -1 to 1 -> grey levels, rounded to uint8."""
+    return np.rint((values + 1.0) * 127.5).astype(np.uint8)
+
+
 def crop_rule(low: Any, high: Any) -> tuple[Any, Any]:
     """Where the square about a person lies; the only place that says so.
 

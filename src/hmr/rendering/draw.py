@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from hmr.body.joints import COCOPLUS, COCOPLUS_BONES
-from hmr.geometry.camera import WeakCamera
+from hmr.errors import UserError
+from hmr.geometry.camera import WeakCamera, weak_perspective_px
 from hmr.geometry.crop import CROP_SIZE, CropBox, crop_image
 from hmr.rendering.shade import SKIN_BLUE, render_mesh
 
@@ -23,6 +24,7 @@ _SUBPIXEL_BITS = 4
 _TURNS_DEG = (-90.0, 90.0, 180.0)
 _MARGIN = 0.06
 _LARGEST_VIEW_PX = 1080
+_WHOLE_CROP = CropBox(np.array([CROP_SIZE / 2, CROP_SIZE / 2]), 1.0)
 
 
 def person_color(index: int) -> tuple[int, int, int]:
@@ -120,6 +122,24 @@ def overlay(
         vertices = people_vertices_px[index]
         image = render_mesh(vertices, faces, image, color=person_color(index), opacity=opacity)
     return image
+
+
+def body_over_crop(
+    image: np.ndarray, vertices_m: np.ndarray, camera: np.ndarray, faces: np.ndarray
+) -> np.ndarray:
+    """A body over its 224-pixel crop; the crop alone where the camera's scale is not positive.
+
+    Args:
+        image: (224, 224, 3) uint8 RGB.
+        vertices_m: (6890, 3) camera's axes.
+        camera: (3,) s, tx, ty of the crop.
+        faces: (F, 3).
+    """
+    try:
+        placed = weak_perspective_px(camera, _WHOLE_CROP).project(vertices_m)
+    except UserError:  # a camera of negative scale shows no body, and the picture says so
+        return image
+    return render_mesh(placed, faces, image)
 
 
 def turn(points_m: np.ndarray, angle_deg: float) -> np.ndarray:
@@ -223,8 +243,3 @@ def shrink_to_fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
         return image
     size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of one width under each other."""
-    return np.concatenate(list(rows), axis=0)

@@ -10,17 +10,16 @@ import tensorflow as tf
 
 from hmr.data.augment import prepare_person
 from hmr.data.pipeline import RecordSet
-from hmr.data.records import parse_person
+from hmr.data.records import parse_person, read_records
 from hmr.errors import UserError
 from hmr.evaluation.protocols import Protocol
-from hmr.evaluation.sample_views import body_over_crop, read_records
 from hmr.evaluation.samples import predict_split
 from hmr.evaluation.scoring import score
-from hmr.geometry.crop import CROP_SIZE, from_normalized
+from hmr.geometry.crop import CROP_SIZE, denormalize_pixels, from_normalized
 from hmr.geometry.crop_train import no_jitter
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE
-from hmr.rendering.draw import draw_skeleton, stack_rows, turned_view
+from hmr.rendering.draw import body_over_crop, draw_skeleton, turned_view
 from hmr.settings import ValidationSettings
 from hmr.tensor import Tensor
 from hmr.training.callbacks import Journal
@@ -140,7 +139,7 @@ class Gallery:
             _row(self._crop(person, CROP_SIZE), keypoints_px[index], theta[index], model)
             for index, person in enumerate(self._people)
         ]
-        return stack_rows(rows)
+        return np.concatenate(rows)
 
     @staticmethod
     def _crop(person: dict[str, Tensor], size: int) -> dict[str, np.ndarray]:
@@ -151,7 +150,7 @@ class Gallery:
 def _row(
     sample: dict[str, np.ndarray], keypoints_px: np.ndarray, theta: np.ndarray, model: HMR
 ) -> np.ndarray:
-    image = np.rint((sample["images"] + 1.0) * 127.5).astype(np.uint8)
+    image = denormalize_pixels(sample["images"])
     true_px = from_normalized(sample["keypoints2d"])
     cells = [
         image,

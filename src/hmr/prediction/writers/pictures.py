@@ -6,7 +6,7 @@ import numpy as np
 
 from hmr.body.model_file import BodyModel, require_faces
 from hmr.prediction.result import Result
-from hmr.rendering.draw import overlay, person_color, person_row, side_by_side, stack_rows
+from hmr.rendering.draw import overlay, person_color, person_row, side_by_side
 
 
 def draw_overlay(result: Result, body: BodyModel) -> np.ndarray:
@@ -31,7 +31,7 @@ def draw_crops(result: Result, body: BodyModel) -> np.ndarray:
         )
         for index, person in enumerate(result.bodies)
     ]  # fmt: skip
-    return stack_rows(rows)
+    return np.concatenate(rows)
 
 
 def given_image(result: Result) -> np.ndarray:
