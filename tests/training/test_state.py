@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from hmr.configs.hmr import get_config
 from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
@@ -89,10 +90,16 @@ def test_encoder_weights_alone(spec, tiny_config, tmp_path):
         np.testing.assert_array_equal(before, after)
 
 
+def test_the_papers_recipe_starts_from_imagenet_weights():
+    assert get_config().initial_encoder == "models/imagenet/encoder.weights.h5"
+
+
 def test_encoder_weights_that_are_missing_or_do_not_fit(tiny_config, tmp_path):
     tiny_config.initial_encoder = str(tmp_path / "encoder.weights.h5")
-    with pytest.raises(UserError, match=r"no file at .*encoder\.weights\.h5"):
+    with pytest.raises(UserError, match=r"no file at .*encoder\.weights\.h5") as missing:
         run(tiny_config, tmp_path / "run")
+    for way in ("--input resnet_v2_50.ckpt", "--input keras", "--config.initial_encoder="):
+        assert way in str(missing.value)
     (tmp_path / "encoder.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(UserError, match="does not fit"):
         run(tiny_config, tmp_path / "run")
