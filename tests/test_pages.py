@@ -1,0 +1,137 @@
+"""Pages: every file, function and module that they name exists, and tables are whole."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hmr.data.datasets import CONVERTERS
+from tests.test_repository import LAYERS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "tests").glob("*/README.md")),
+]
+ARCHITECTURE = ROOT / "docs/architecture.md"
+CODE = ("src/hmr", "tfrecords_tools")
+# Where a page may name a file from, and what a page may name that the repository does not hold.
+BASES = ("", "src", "src/hmr", "docs", "tests/golden", "tests/frozen")
+SUFFIXES = ("py", "md", "html", "css", "toml", "lock")
+OF_OTHERS = {"akanazawa/hmr", "src/configs/NAME.py"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def spans(page: Path) -> list[str]:
+    """What stands in backticks outside blocks of code, line breaks as spaces."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+
+
+def exists(name: str) -> bool:
+    return any((ROOT / base / name).exists() for base in BASES)
+
+
+@cache
+def definitions(path: Path) -> dict[str, ast.AST]:
+    """Functions, classes and constants of a module; methods and attributes as Class.name."""
+    found: dict[str, ast.AST] = {}
+
+    def collect(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found[prefix + node.name] = node
+            if isinstance(node, ast.ClassDef):
+                collect(node.body, f"{prefix}{node.name}.")
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
+            names = [name.id for each in targets if isinstance(each, ast.AST)
+                     for name in ast.walk(each) if isinstance(name, ast.Name)]  # fmt: skip
+            found.update({prefix + name: node for name in names})
+
+    collect(ast.parse(path.read_text()).body, "")
+    return found
+
+
+@cache
+def words_of_the_code() -> frozenset[str]:
+    """Every name and every string that is one word, in the package and the converters."""
+    words: set[str] = set()
+    for top in CODE:
+        for path in (ROOT / top).rglob("*.py"):
+            words.update(path.relative_to(ROOT / top).with_suffix("").parts)
+            for node in ast.walk(ast.parse(path.read_text())):
+                values = (getattr(node, key, None) for key in ("id", "arg", "attr", "name", "value"))
+                words.update(value for value in values if isinstance(value, str))
+    return frozenset(words)
+
+
+@each_page
+def test_files_that_a_page_names_exist(page):
+    named = {span for span in spans(page) if re.fullmatch(r"[\w./-]+", span)}
+    ending = re.compile(rf"[\w./-]*\w\.({'|'.join(SUFFIXES)})")
+    files = {name for name in named if ending.fullmatch(name)}
+    files |= {name for name in named if re.match(r"(src|tests|docs|tfrecords_tools)/", name)}
+    chosen_by_the_reader = {name for name in files if "NAME" in name}
+    assert [name for name in sorted(files - chosen_by_the_reader - OF_OTHERS) if not exists(name)] == []
+
+
+@each_page
+def test_modules_that_a_page_names_exist(page):
+    blocks = page.read_text()
+    dotted = set(re.findall(r"\bhmr(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)*", blocks))
+    dotted |= set(re.findall(r"\btfrecords_tools(?:\.[a-z_]\w*)+", blocks))
+    dotted -= {name for name in dotted if name.endswith((".tflite", ".onnx", ".NAME"))}
+    for name in sorted(dotted):
+        pkgutil.resolve_name(name)
+    commands = set(re.findall(r"python -m src\.([a-z_]+)", blocks))
+    assert [name for name in sorted(commands) if not exists(f"src/{name}.py")] == []
+
+
+def test_experiments_that_pages_name_exist():
+    named = {name for page in PAGES for name in re.findall(r"--config ([a-z_]+)\b", page.read_text())}
+    assert {"hmr", "demo"} <= named
+    assert [name for name in named if not exists(f"configs/{name}.py")] == []
+
+
+def test_the_architecture_names_what_exists():
+    places = [span.split("::") for span in spans(ARCHITECTURE) if "::" in span]
+    assert len(places) > 30
+    wrong = [f"{file}::{name}" for file, name in places
+             if not exists(file) or name not in definitions(_module(file))]  # fmt: skip
+    assert wrong == []
+
+
+def test_the_words_of_the_architecture_are_the_codes():
+    words = {span for span in spans(ARCHITECTURE) if re.fullmatch(r"[A-Za-z_][\w.]*", span)}
+    files = {word for word in words if re.search(rf"\.({'|'.join(SUFFIXES)}|json|npz|h5)$", word)}
+    parts = {part for word in words - files for part in word.split(".")}
+    assert sorted(parts - words_of_the_code() - {"hmr", "src"}) == []
+
+
+def _module(file: str) -> Path:
+    return next(ROOT / base / file for base in BASES if (ROOT / base / file).is_file())
+
+
+def test_the_architecture_shows_the_rooms_of_the_table():
+    """Each row of its map is a line of `LAYERS`, in the same order."""
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", ARCHITECTURE.read_text(), re.MULTILINE)
+    shown = [re.findall(r"`([\w.]+)`", row) for row in rows]
+    rooms = [[room for room in line.split() if _is_there(room)] for line in LAYERS]
+    assert shown == [line for line in rooms if line]
+
+
+def _is_there(room: str) -> bool:
+    path = room.replace(".", "/")
+    return exists(path) or exists(f"{path}.py")
+
+
+def test_every_converter_has_a_row_in_the_page_of_datasets():
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|", (ROOT / "docs/datasets.md").read_text(), re.MULTILINE)
+    assert {row.lower() for row in rows} == set(CONVERTERS)
