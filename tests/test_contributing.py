@@ -115,7 +115,7 @@ def _bones(outputs: Outputs, batch: Batch, count: Tensor) -> Tensor:
 
 
 '''
-LOSS_TEST = '''
+LOSS_TEST = """
 
 def test_bone_lengths_by_hand():
     from hmr.training.losses import bone_length_loss
@@ -124,7 +124,7 @@ def test_bone_lengths_by_hand():
     target[0, 0, 0], predicted[0, 0, 1] = 2.0, 3.0
     loss = bone_length_loss(tf.constant(predicted), tf.constant(target), tf.ones(1))
     assert float(loss) == pytest.approx(0.5 * 1.0**2 / 2, rel=1e-4)
-'''
+"""
 BACKBONE_FUNCTION = '''def patches(input_size: int) -> keras.Model:
     """Attention between patches of 8 x 8 px: images (B, S, S, 3) to features (B, 32)."""
     images = keras.Input((input_size, input_size, 3), name="images")
@@ -137,7 +137,7 @@ BACKBONE_FUNCTION = '''def patches(input_size: int) -> keras.Model:
 
 
 '''
-EXPERIMENT_MODULE = '''"""One step on the walkers, with the loss of bones and the encoder of patches."""
+EXPERIMENT_MODULE = '''"""One step on the walkers, with the loss of bones and the patches."""
 
 from ml_collections import ConfigDict
 
@@ -224,7 +224,9 @@ def section_files(kind: str) -> set[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path))
+    files = (
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
+    )
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -301,7 +303,11 @@ def test_a_training_step_with_all_of_it(extended, records_root, body_path, tmp_p
 @pytest.mark.parametrize(
     "tests",
     [
-        ("tests/tfrecords_tools/test_walkers.py", "tests/test_repository.py", "tests/test_pages.py"),
+        (
+            "tests/tfrecords_tools/test_walkers.py",
+            "tests/test_repository.py",
+            "tests/test_pages.py",
+        ),
         ("tests/tfrecords_tools/test_main.py", "-k", "walkers or given"),
         ("tests/training/test_losses.py",),
         ("tests/network/test_encoders.py", "-k", "patches or case"),

@@ -1,4 +1,4 @@
-"""Every supervised loss by its row; tests/fidelity holds the paper's against the original's figures."""
+"""Every supervised loss by its row; tests/fidelity holds the paper's to the original's figures."""
 
 import dataclasses
 
