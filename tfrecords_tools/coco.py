@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from tfrecords_tools.common.cli import (
     plan_splits,
     run_converter,
 )
-from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.jobs import Job, Plan, SampleError
+from tfrecords_tools.common.people import PicturePeople, WindowRule, group_by_picture, people_job
 from tfrecords_tools.common.pictures import Labels, reorder
 
 NAME = "coco"
@@ -126,28 +127,21 @@ def _is_polygon(numbers: Any) -> bool:
     return len(numbers) >= _MIN_POLYGON_NUMBERS and bool(np.isfinite(numbers).all())
 
 
-def select_people(content: dict[str, Any], images: Path) -> tuple[list[PicturePeople], DropLog]:
-    """The pictures with people that the filters keep, by picture id; and who was left out.
+def read_people(content: dict[str, Any]) -> Iterator[tuple[tuple[int, str], Labels | SampleError]]:
+    """Yields for each annotation id and file name of the picture, and the person.
 
     Raises:
         KeyError: an image or annotation lacks a key.
     """
     pictures = {picture["id"]: picture for picture in content["images"]}
-    dropped = DropLog()
-    kept: dict[int, list[Labels]] = {}
     for annotation in content["annotations"]:
         key = annotation["image_id"]
         name = f"annotation {annotation.get('id')} of image {key}"
-        reason = _reason(annotation, pictures.get(key))
-        if reason:
-            dropped.add(reason, name)
+        if reason := _reason(annotation, pictures.get(key)):
+            yield (key, ""), SampleError(reason, name)
         else:
-            points = np.reshape(annotation["keypoints"], (len(COCO17), 3))
-            kept.setdefault(key, []).append(reorder(points, COCO17, name))
-    return [
-        PicturePeople(images / pictures[key]["file_name"], NAME, tuple(kept[key]), WINDOW)
-        for key in sorted(kept)
-    ], dropped
+            points = np.reshape(annotation["keypoints"], (len(COCO17), 3))  # x, y, v
+            yield (key, pictures[key]["file_name"]), reorder(points, COCO17, name)
 
 
 def _reason(annotation: dict[str, Any], picture: dict[str, Any] | None) -> str | None:
@@ -192,9 +186,10 @@ def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
     try:
-        pictures, dropped = select_people(read_annotations(annotations), images)
+        people, dropped = group_by_picture(read_people(read_annotations(annotations)))
     except KeyError as error:
         raise UserError(f"{annotations}: an image or annotation lacks the key {error}.") from error
+    pictures = [PicturePeople(images / at[1], NAME, people[at], WINDOW) for at in sorted(people)]
     arguments = {"annotations": annotations.name}
     return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 

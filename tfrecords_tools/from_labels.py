@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import re
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,14 @@ from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
 from tfrecords_tools.coco import read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
-from tfrecords_tools.common.jobs import DropLog, Plan
-from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.jobs import Plan, SampleError
+from tfrecords_tools.common.people import (
+    PersonInPicture,
+    PicturePeople,
+    WindowRule,
+    group_by_picture,
+    people_job,
+)
 from tfrecords_tools.common.pictures import Labels, reorder
 
 NAME = "from_labels"
@@ -44,42 +51,11 @@ EXTRAS = {
 _DATASET_NAME = re.compile(r"\w+")
 
 
-class PeopleByPicture:
-    """People collected by picture; counts those that are left out.
-
-    Args:
-        images: folder of the pictures.
-        dataset: name of the record set.
-        min_visible: how many points have to be labelled.
-    """
-
-    def __init__(self, images: Path, dataset: str, min_visible: int):
-        self._images, self._dataset, self._min_visible = images, dataset, min_visible
-        self._by_picture: dict[str, list[Labels]] = {}
-        self.dropped = DropLog()
-
-    def add(self, file_name: str, keypoints: np.ndarray, extras: dict[str, Any], row: str) -> None:
-        """Adds a person: keypoints (K, 3) as x, y, visibility, with K one of `POINT_SETS`."""
-        names = POINT_SETS[len(keypoints)]
-        labels = reorder(keypoints, names, f"{file_name}, {row}", **extras)
-        if (labels.visibility > 0).sum() < self._min_visible:
-            self.dropped.add(f"fewer than {self._min_visible} labelled keypoints", labels.name)
-        else:
-            self._by_picture.setdefault(file_name, []).append(labels)
-
-    def pictures(self) -> list[PicturePeople]:
-        """The pictures with their people, sorted by name."""
-        return [
-            PicturePeople(self._images / name, self._dataset, tuple(people), WINDOW)
-            for name, people in sorted(self._by_picture.items())
-        ]
-
-
-def read_npz(path: Path, people: PeopleByPicture) -> None:
-    """Adds the rows of an npz.
+def read_npz(path: Path) -> Iterator[PersonInPicture]:
+    """Yields the people of the rows of an npz.
 
     Raises:
-        UserError: it is unreadable, or an array lacks or has another shape.
+        UserError: it is unreadable, or an array is missing, unknown or of another shape.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -89,10 +65,16 @@ def read_npz(path: Path, people: PeopleByPicture) -> None:
     _check_arrays(arrays, path)
     keypoints = with_visibility(arrays["keypoints2d_px"])
     for row, name in enumerate(arrays["image"]):
-        people.add(str(name), keypoints[row], _known_extras(arrays, row), f"row {row}")
+        yield str(name), _labels(str(name), keypoints[row], f"row {row}", _extras(arrays, row))
 
 
-def _known_extras(arrays: dict[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
+def _labels(file_name: str, keypoints: np.ndarray, row: str, extras: dict[str, Any]) -> Labels:
+    """The labels of keypoints (K, 3): x, y, visibility, with K one of `POINT_SETS`."""
+    return reorder(keypoints, POINT_SETS[len(keypoints)], f"{file_name}, {row}", **extras)
+
+
+def _extras(arrays: dict[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
+    """What is known of a person besides keypoints; pose and beta count only together."""
     extras = {field: arrays[key][row] for key, (_, field) in EXTRAS.items() if key in arrays}
     known = {key: value for key, value in extras.items() if np.isfinite(value).all()}
     if "pose" in known and "beta" in known:
@@ -126,8 +108,8 @@ def with_visibility(keypoints: np.ndarray) -> np.ndarray:
     return np.dstack([np.where(labelled[..., None], points[..., :2], 0), labelled])
 
 
-def read_json(path: Path, people: PeopleByPicture) -> None:
-    """Adds the annotations of a COCO-style json.
+def read_json(path: Path) -> Iterator[PersonInPicture]:
+    """Yields the people of a COCO-style json.
 
     Raises:
         UserError: it is unreadable or lacks a key.
@@ -137,14 +119,22 @@ def read_json(path: Path, people: PeopleByPicture) -> None:
         names = {picture["id"]: str(picture["file_name"]) for picture in content["images"]}
         for annotation in content["annotations"]:
             row = f"annotation {annotation.get('id')}"
-            numbers = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
+            numbers = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)  # (K, 3)
             if annotation["image_id"] not in names or len(numbers) not in POINT_SETS:
-                people.dropped.add("unknown picture or number of keypoints", row)
+                yield "", SampleError("unknown picture or number of keypoints", row)
             else:
-                points = with_visibility(numbers[None])[0]
-                people.add(names[annotation["image_id"]], points, {}, row)
+                name = names[annotation["image_id"]]
+                yield name, _labels(name, with_visibility(numbers[None])[0], row, {})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: an image or annotation lacks or mistypes {error}.") from error
+
+
+def _enough_labels(found: Iterable[PersonInPicture], least: int) -> Iterator[PersonInPicture]:
+    """The same people; those with fewer than `least` labelled keypoints are left out."""
+    for name, person in found:
+        if isinstance(person, Labels) and (person.visibility > 0).sum() < least:
+            person = SampleError(f"fewer than {least} labelled keypoints", person.name)
+        yield name, person
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -153,14 +143,14 @@ def plan(args: argparse.Namespace) -> Plan:
         raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
     labels = need_file(args.input / args.labels, NAME)
     images = args.input / args.images
-    people = PeopleByPicture(images, args.name, args.min_visible)
-    (read_npz if labels.suffix == ".npz" else read_json)(labels, people)
+    found = (read_npz if labels.suffix == ".npz" else read_json)(labels)
+    people, dropped = group_by_picture(_enough_labels(found, args.min_visible))
+    pictures = [
+        PicturePeople(images / name, args.name, people[name], WINDOW) for name in sorted(people)
+    ]
     split = (args.splits or CONVERTER.splits)[0]
     arguments = {"labels": labels.name, "min_visible": args.min_visible}
-    pictures = people.pictures()
-    return Plan(
-        [people_job(args.name, split, pictures, people.dropped, [labels], images, arguments)]
-    )
+    return Plan([people_job(args.name, split, pictures, dropped, [labels], images, arguments)])
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -49,7 +49,7 @@ def read_joints(path: Path, name: str) -> np.ndarray:
 def picture_of(path: Path, joints: np.ndarray, labelled: np.ndarray, dataset: str) -> PicturePeople:
     """A picture of one person: joints (14, 2 or more) as x, y in px, and which count (14,)."""
     points = np.column_stack([joints[:, :2], labelled])
-    return PicturePeople(path, dataset, (reorder(points, LSP14, path.name),), WINDOW)
+    return PicturePeople(path, dataset, [reorder(points, LSP14, path.name)], WINDOW)
 
 
 def convert_whole(picture: PicturePeople) -> Iterator[bytes]:

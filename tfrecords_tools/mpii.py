@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ import numpy as np
 from hmr.body.joints import MPII16
 from hmr.errors import UserError, run_verb
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
+from tfrecords_tools.common.jobs import Job, Plan, SampleError
 from tfrecords_tools.common.matlab import read_mat
 from tfrecords_tools.common.people import (
+    PersonInPicture,
     PicturePeople,
     WindowRule,
+    group_by_picture,
     people_job,
     person_scale,
 )
@@ -40,10 +42,6 @@ NAME = "mpii"
 WINDOW = WindowRule(margin_px=300, scale=partial(person_scale, without_torso_px=None))
 _RELEASE_PATTERN = "mpii_human_pose_v1_u12*.mat"
 _JSON_NAMES = {"train": "train.json", "val": "valid.json"}
-
-
-PersonInPicture = tuple[str, Labels | SampleError]
-"""Name of a picture, and a person in it or why the person is left out."""
 
 
 def read_release(path: Path) -> Iterator[PersonInPicture]:
@@ -134,23 +132,6 @@ def find_annotations(root: Path) -> dict[str, Path]:
     return {split: path for split, path in found.items() if path.is_file()}
 
 
-def group_by_picture(
-    found: Iterable[PersonInPicture], images: Path
-) -> tuple[list[PicturePeople], DropLog]:
-    """People by picture, in the file's order; and who is left out."""
-    dropped = DropLog()
-    people: dict[str, list[Labels]] = {}
-    for file_name, person in found:
-        if isinstance(person, SampleError):
-            dropped.add(person.reason, person.name)
-        else:
-            people.setdefault(file_name, []).append(person)
-    pictures = [
-        PicturePeople(images / name, NAME, tuple(labels), WINDOW) for name, labels in people.items()
-    ]
-    return pictures, dropped
-
-
 def plan(args: argparse.Namespace) -> Plan:
     """One job per split."""
     annotations = find_annotations(args.input)
@@ -165,7 +146,8 @@ def plan(args: argparse.Namespace) -> Plan:
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
     read = read_json if annotations.suffix == ".json" else read_release
-    pictures, dropped = group_by_picture(read(annotations), images)
+    people, dropped = group_by_picture(read(annotations))
+    pictures = [PicturePeople(images / name, NAME, people[name], WINDOW) for name in people]
     arguments = {"annotations": annotations.name}
     return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 

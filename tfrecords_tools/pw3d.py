@@ -25,8 +25,8 @@ from hmr.body.joints import LSP14, OPENPOSE18
 from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
-from tfrecords_tools.common.jobs import DropLog, Job, Plan
-from tfrecords_tools.common.people import PicturePeople, WindowRule, people_job
+from tfrecords_tools.common.jobs import Job, Plan, SampleError
+from tfrecords_tools.common.people import PicturePeople, WindowRule, group_by_picture, people_job
 from tfrecords_tools.common.pictures import Labels, full_body_scale, reorder
 
 NAME, DATASET = "pw3d", "3dpw"
@@ -143,9 +143,9 @@ class BodyJoints:
 
 
 def select_people(
-    sequence: LabelledSequence, joints: BodyJoints | None, dropped: DropLog
-) -> Iterator[tuple[int, Labels]]:
-    """Yields the frame and the labels of each usable person in each frame."""
+    sequence: LabelledSequence, joints: BodyJoints | None
+) -> Iterator[tuple[int, Labels | SampleError]]:
+    """Yields the frame and the labels of each person in each frame, or why there are none."""
     for actor in sequence.actors:
         extrinsics = np.where(actor.valid[:, None, None], sequence.extrinsics, np.eye(4))
         poses = to_camera(actor.poses, extrinsics)
@@ -164,10 +164,8 @@ def select_people(
                 sequence=actor.name,
                 frame=frame,
             )
-            if reason := _rejection(actor, frame, labels):
-                dropped.add(reason, labels.name)
-            else:
-                yield frame, labels
+            reason = _rejection(actor, frame, labels)
+            yield frame, SampleError(reason, labels.name) if reason else labels
 
 
 def _rejection(actor: Actor, frame: int, labels: Labels) -> str | None:
@@ -180,18 +178,16 @@ def _rejection(actor: Actor, frame: int, labels: Labels) -> str | None:
     return None
 
 
-def _pictures(args: argparse.Namespace, paths: list[Path], dropped: DropLog) -> list[PicturePeople]:
+def read_people(
+    args: argparse.Namespace, paths: list[Path]
+) -> Iterator[tuple[tuple[int, int, Path], Labels | SampleError]]:
+    """Yields for each person number of the sequence, frame and file of the picture, and labels."""
     joints = BodyJoints({"m": args.male, "f": args.female}) if args.male else None
-    pictures = []
-    for path in paths:
+    for number, path in enumerate(paths):
         sequence = read_sequence(path)
-        people: dict[int, list[Labels]] = {}
-        for frame, labels in select_people(sequence, joints, dropped):
-            people.setdefault(frame, []).append(labels)
-        for frame in sorted(people):
-            picture = args.input / "imageFiles" / sequence.name / f"image_{frame:05d}.jpg"
-            pictures.append(PicturePeople(picture, DATASET, tuple(people[frame]), WINDOW))
-    return pictures
+        images = args.input / "imageFiles" / sequence.name
+        for frame, person in select_people(sequence, joints):
+            yield (number, frame, images / f"image_{frame:05d}.jpg"), person
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -214,8 +210,8 @@ def _missing(root: Path, split: str) -> str | None:
 def _job(args: argparse.Namespace, split: str) -> Job:
     paths = sorted((args.input / "sequenceFiles" / FOLDERS[split]).glob("*.pkl"))
     images = args.input / "imageFiles"
-    dropped = DropLog()
-    pictures = _pictures(args, paths, dropped)
+    people, dropped = group_by_picture(read_people(args, paths))
+    pictures = [PicturePeople(at[2], DATASET, people[at], WINDOW) for at in sorted(people)]
     arguments = {"joints3d": args.male is not None}
     return people_job(DATASET, split, pictures, dropped, paths, images, arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,10 @@ _TORSO_SIDES = [
     (COCOPLUS.index(f"{side}_shoulder"), COCOPLUS.index(f"{side}_hip"))
     for side in ("right", "left")
 ]
+
+PersonInPicture = tuple[str, Labels | SampleError]
+"""File name of a picture, and the labels of a person in it or why the person is left out."""
+Key = TypeVar("Key")
 
 
 def person_scale(labels: Labels, without_torso_px: float | None = NO_TORSO_PX) -> float | None:
@@ -78,14 +82,35 @@ class PicturePeople:
     Attributes:
         path: the picture.
         dataset: name of the record set.
-        people: their labels.
+        people: the labels of each.
         window: how they are scaled and cut.
     """
 
     path: Path
     dataset: str
-    people: tuple[Labels, ...]
+    people: list[Labels]
     window: WindowRule
+
+
+def group_by_picture(
+    found: Iterable[tuple[Key, Labels | SampleError]],
+) -> tuple[dict[Key, list[Labels]], DropLog]:
+    """Groups people by picture.
+
+    Args:
+        found: for each person a key of the picture, and the labels or why there are none.
+    Returns:
+        the people of each picture, in the order in which pictures and people are found; and who is
+        left out.
+    """
+    people: dict[Key, list[Labels]] = {}
+    dropped = DropLog()
+    for key, person in found:
+        if isinstance(person, SampleError):
+            dropped.add(person.reason, person.name)
+        else:
+            people.setdefault(key, []).append(person)
+    return people, dropped
 
 
 def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
