@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from hmr.errors import UserError, run_verb
-from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
+from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, usable_take
 from tfrecords_tools.common.cli import Converter, above_zero, plan_splits, run_converter
 from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
 
@@ -55,10 +55,7 @@ def read_take(path: Path, fps: float | None) -> tuple[np.ndarray, np.ndarray]:
         raise SampleError("unreadable take", f"{path}: {error}") from error
     if poses.ndim != 2 or poses.shape[1] not in _KNOWN_WIDTHS or betas.size < SHAPE_SIZE:
         raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {betas.shape}")
-    poses = finite_rows(to_smpl(poses[:: _stride(path, rate, fps)]))
-    if not len(poses) or not np.isfinite(betas).all():
-        raise SampleError("take without usable frames", str(path))
-    return poses, betas.ravel()[:SHAPE_SIZE].astype(np.float32)
+    return usable_take(path, to_smpl(poses[:: _stride(path, rate, fps)]), betas)
 
 
 def _stride(path: Path, rate: float | None, fps: float | None) -> int:
@@ -108,7 +105,7 @@ def plan(args: argparse.Namespace) -> Plan:
     wanted = {record_name(name) for name in args.sets.split(",")} if args.sets else set(sets)
     if unknown := wanted - set(sets):
         raise UserError(f"{NAME}: no set {sorted(unknown)} in {args.input}; there: {sorted(sets)}.")
-    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    plan_splits(args, CONVERTER)
     return Plan([_job(name, sets[name], args) for name in sorted(wanted)])
 
 

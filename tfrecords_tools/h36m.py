@@ -79,18 +79,12 @@ class Metadata:
     Attributes:
         prefixes: (subject, action, subaction), all from 1 -> how its files' names begin.
         camera_names: the four cameras' serial numbers, which the files' names hold.
-        numbers: (300,) parameters of all cameras: extrinsics for each subject, then intrinsics.
+        intrinsics_px: (4, 3) focal length (mean of both axes), cx, cy of each camera, px.
     """
 
     prefixes: dict[tuple[int, int, int], str]
     camera_names: list[str]
-    numbers: np.ndarray
-
-    def intrinsics_px(self, index: int) -> np.ndarray:
-        """Focal length (mean of both axes), cx, cy (3,), px, of camera `index` (from 0)."""
-        start = NUM_CAMERAS * NUM_SUBJECTS * _EXTRINSIC + index * _INTRINSIC
-        fx, fy, cx, cy = self.numbers[start : start + 4]
-        return np.array([(fx + fy) / 2, cx, cy])
+    intrinsics_px: np.ndarray
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -112,7 +106,10 @@ def read_metadata(path: Path) -> Metadata:
             f"{path}: {len(cameras)} cameras and {numbers.size} camera numbers, expected "
             f"{NUM_CAMERAS} and {_NUMBERS}."
         )
-    return Metadata(prefixes, cameras, numbers)
+    # The list ends with the intrinsics of each camera: fx, fy, cx, cy and five of distortion.
+    lenses = numbers[-NUM_CAMERAS * _INTRINSIC :].reshape(NUM_CAMERAS, _INTRINSIC)  # (4, 9)
+    intrinsics_px = np.column_stack([lenses[:, :2].mean(axis=1), lenses[:, 2:4]])  # (4, 3)
+    return Metadata(prefixes, cameras, intrinsics_px)
 
 
 def _element(root: ElementTree.Element, name: str) -> ElementTree.Element:
@@ -217,6 +214,7 @@ def _frames(video: LabelledVideo, poses: np.ndarray, beta: np.ndarray) -> list[L
     """The frames that have 2D and 3D joints; the first ones have pose and beta, too."""
     joints2d_px = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
     joints3d_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
+    activity = video.sequence.split("_")[1]
     smpl: list[dict[str, Any]] = [{"pose": pose, "beta": beta, "gender": "n"} for pose in poses]
     return [
         LabelledFrame(
@@ -227,8 +225,7 @@ def _frames(video: LabelledVideo, poses: np.ndarray, beta: np.ndarray) -> list[L
             joints2d_px=joints2d_px[row],
             joints3d_lsp_mm=joints3d_mm[row],
             intrinsics_px=video.intrinsics_px,
-            activity=video.sequence.split("_")[1],
-            **(smpl[row] if row < len(smpl) else {}),
+            extras={"activity": activity, **(smpl[row] if row < len(smpl) else {})},
         )
         for row in range(min(len(joints2d_px), len(joints3d_mm)))
     ]
@@ -280,7 +277,7 @@ class VideoCollector:
             joints2d=folder / _POSES_2D / f"{name}.cdf",
             joints3d=joints3d,
             sequence=sequence,
-            intrinsics_px=self._metadata.intrinsics_px(camera),
+            intrinsics_px=self._metadata.intrinsics_px[camera],
             frames=-(-count_rows(joints3d, 3) // FRAME_STEP),
             min_joints_inside=self._min_joints_inside,
             fits=self._fits_of(sequence, FITS_NAME.format(prefix=prefix, camera=camera)),

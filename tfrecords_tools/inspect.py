@@ -43,30 +43,37 @@ def find_shard_files(path: Path) -> list[Path]:
     return shards
 
 
-def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
-    """The first records of each shard, as many of each, as numpy arrays."""
+def _first_records(shards: list[Path], count: int) -> Iterator[tuple[str, Any]]:
+    """The first records of each shard, `count` in all: a name, and the record as a tensor ()."""
     import tensorflow as tf
 
-    from hmr.data.records import parse_person_for_evaluation, read_shard
+    from hmr.data.records import read_shard
 
-    each = -(-count // len(shards))
-    for shard in shards:
-        for serialized in itertools.islice(read_shard(shard), each):
-            person = parse_person_for_evaluation(tf.constant(serialized))
-            yield {key: value.numpy() for key, value in person.items()}
+    each = -(-count // max(len(shards), 1))
+    firsts = (
+        (f"{shard.parent.name}/{shard.name}, record {index}", tf.constant(serialized))
+        for shard in shards
+        for index, serialized in enumerate(itertools.islice(read_shard(shard), each))
+    )
+    return itertools.islice(firsts, count)
+
+
+def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
+    """Yields the first records of people, as numpy arrays."""
+    from hmr.data.records import parse_person_for_evaluation
+
+    for _, serialized in _first_records(shards, count):
+        person = parse_person_for_evaluation(serialized)
+        yield {key: value.numpy() for key, value in person.items()}
 
 
 def read_bodies(shards: list[Path], count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The first records of each mocap shard, as many of each: name, pose (72,), beta (10,)."""
-    import tensorflow as tf
+    """Yields the first records of motion capture: name, pose (72,), beta (10,)."""
+    from hmr.data.records import parse_mocap
 
-    from hmr.data.records import parse_mocap, read_shard
-
-    each = -(-count // len(shards))
-    for shard in shards:
-        for index, serialized in enumerate(itertools.islice(read_shard(shard), each)):
-            pose, beta = (value.numpy() for value in parse_mocap(tf.constant(serialized)))
-            yield f"{shard.parent.name}/{shard.name}, record {index}", pose, beta
+    for name, serialized in _first_records(shards, count):
+        pose, beta = (value.numpy() for value in parse_mocap(serialized))
+        yield name, pose, beta
 
 
 def print_folder(folder: Path, shards: list[Path]) -> None:
@@ -189,34 +196,25 @@ def _fit(image: np.ndarray) -> np.ndarray:
     scale = CELL_PX / max(image.shape[:2])
     size = [max(1, round(scale * length)) for length in image.shape[1::-1]]
     canvas = np.full((CELL_PX, CELL_PX, 3), 128, np.uint8)
-    resized = cv2.resize(
-        image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    )
-    canvas[: size[1], : size[0]] = resized
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=method)
     return canvas
 
 
 def _with_caption(image: np.ndarray, text: str) -> np.ndarray:
     strip = np.full((_CAPTION_PX, image.shape[1], 3), 255, np.uint8)
-    cv2.putText(
-        strip,
-        text[: image.shape[1] // _CHARACTER_PX],
-        (4, 15),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        0.36,
-        0,
-        1,
-    )
+    fitting = text[: image.shape[1] // _CHARACTER_PX]
+    cv2.putText(strip, fitting, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.36, 0, 1)
     return np.concatenate([strip, image], axis=0)
 
 
-def contact_sheet(cells: list[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
-    """Cells in rows; smaller ones are filled up with white."""
+def contact_sheet(cells: list[np.ndarray]) -> np.ndarray:
+    """Cells in rows of `COLUMNS`, on white."""
     height, width = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * height, min(columns, len(cells)) * width, 3), 255, np.uint8)
+    rows = -(-len(cells) // COLUMNS)
+    sheet = np.full((rows * height, min(COLUMNS, len(cells)) * width, 3), 255, np.uint8)
     for index, cell in enumerate(cells):
-        top, left = index // columns * height, index % columns * width
+        top, left = index // COLUMNS * height, index % COLUMNS * width
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
     return sheet
 
@@ -269,8 +267,7 @@ def main() -> int:
         _check(shards)
     mocap = [shard for shard in shards if is_mocap_path(shard)]
     pictures = [shard for shard in shards if shard not in mocap]
-    people = list(read_people(pictures, args.num))[: args.num] if pictures else []
-    bodies = list(read_bodies(mocap, args.num))[: args.num] if mocap else []
+    people, bodies = list(read_people(pictures, args.num)), list(read_bodies(mocap, args.num))
     for person in people:
         print(f"  {describe(person)}")
     for body in bodies:

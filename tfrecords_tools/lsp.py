@@ -87,9 +87,7 @@ def plan(args: argparse.Namespace) -> Plan:
     joints = read_joints(mat, NAME)
     half = len(joints) // 2
     rows = {"train": range(half), "test": range(half, len(joints))}
-    splits, skipped = plan_splits(
-        args, CONVERTER, lambda split: None if split in rows else f"there is no split {split}"
-    )
+    splits, skipped = plan_splits(args, CONVERTER)
     source = fingerprint([mat], [images] if images.is_dir() else [])
     release = "original size" if args.original_size else "150 px"
     paths = [images / f"im{row + 1:04d}.jpg" for row in range(len(joints))]

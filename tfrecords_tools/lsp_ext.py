@@ -41,7 +41,7 @@ def _high_resolution(folder: Path, joints: np.ndarray) -> list[Path]:
 def plan(args: argparse.Namespace) -> Plan:
     """One job, for whichever release is there."""
     joints = read_joints(args.input / "joints.mat", NAME)
-    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    plan_splits(args, CONVERTER)
     images = args.input / "images"
     first = images.is_dir()
     folder = images if first else args.input

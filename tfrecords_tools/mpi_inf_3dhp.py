@@ -37,9 +37,10 @@ _SHUFFLE_SEED, _FRAMES_AHEAD = 0, 256
 _MATRIX_SIZE = 16
 TEST_SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
 GROUND_TRUTHS = ("univ_annot3", "annot3")
-ACTIVITIES = (
-    "", "Stand/Walk", "Exercise", "Sit on Chair", "Crouch/Reach", "On Floor", "Sports", "Misc",
-)  # fmt: skip
+ACTIVITIES = {
+    1: "Stand/Walk", 2: "Exercise", 3: "Sit on Chair", 4: "Crouch/Reach", 5: "On Floor",
+    6: "Sports", 7: "Misc",
+}  # fmt: skip
 _TEST_FOLDER = "mpi_inf_3dhp_test_set"
 
 
@@ -63,15 +64,13 @@ class Session:
     joints3d_mm: dict[int, np.ndarray]
     intrinsics_px: dict[int, np.ndarray]
 
-    def pictures(self, camera: int) -> Path | None:
-        """Folder of a camera's extracted frames, if there is one."""
-        folder = self.folder / "imageFrames" / f"video_{camera}"
-        return folder if folder.is_dir() else None
+    def pictures(self, camera: int) -> Path:
+        """Folder of a camera's extracted frames; it need not exist."""
+        return self.folder / "imageFrames" / f"video_{camera}"
 
-    def video(self, camera: int) -> Path | None:
-        """A camera's video, if there is one."""
-        path = self.folder / "imageSequence" / f"video_{camera}.avi"
-        return path if path.is_file() else None
+    def video(self, camera: int) -> Path:
+        """A camera's video; it need not exist."""
+        return self.folder / "imageSequence" / f"video_{camera}.avi"
 
     def folders(self) -> list[Path]:
         """Where its pictures and videos lie."""
@@ -81,9 +80,8 @@ class Session:
     def frame(self, camera: int, row: int) -> LabelledFrame:
         """One row of one camera; arrays are copied, else they would keep the session in memory."""
         number = int(self.frames[row])
-        folder = self.folder / "imageFrames" / f"video_{camera}"
         return LabelledFrame(
-            path=folder / f"frame_{number + 1:06d}.jpg",
+            path=self.pictures(camera) / f"frame_{number + 1:06d}.jpg",
             dataset=NAME,
             sequence=f"{self.name}_cam{camera}",
             frame=number,
@@ -196,10 +194,10 @@ def _collect_frames(
         rows = np.flatnonzero(finite)
         kept = rows[moving_frames(session.joints3d_mm[camera][rows])]
         frames = [session.frame(camera, row) for row in kept]
-        if session.pictures(camera) is not None:
+        if session.pictures(camera).is_dir():
             loose.extend(frames)
-        elif (video := session.video(camera)) is not None:
-            units.append(FrameUnit(frames, video))
+        elif session.video(camera).is_file():
+            units.append(FrameUnit(frames, session.video(camera)))
         else:
             dropped.add("missing pictures", f"{session.name}, camera {camera}")
 
@@ -270,7 +268,7 @@ def read_test_sequence(folder: Path, ground_truth: str) -> Iterator[LabelledFram
             joints2d_px=points["annot2"][row],
             joints3d_lsp_mm=points[ground_truth][row],
             intrinsics_px=intrinsics_px,
-            activity=ACTIVITIES[activities[row]] if activities[row] < len(ACTIVITIES) else "",
+            extras={"activity": ACTIVITIES.get(activities[row], "")},
         )
 
 
@@ -341,12 +339,12 @@ def _missing(root: Path, split: str) -> str | None:
 def plan(args: argparse.Namespace) -> Plan:
     """One job per split."""
     splits, skipped = plan_splits(args, CONVERTER, lambda split: _missing(args.input, split))
-    jobs = []
-    for split in splits:
-        if split == "test":
-            jobs.append(_test_job(args.input, args.test_joints))
-        else:
-            jobs.append(_train_job(args.input, split))
+    jobs = [
+        _test_job(args.input, args.test_joints)
+        if split == "test"
+        else _train_job(args.input, split)
+        for split in splits
+    ]
     if empty := [job.split for job in jobs if not job.units]:
         raise UserError(f"{NAME}: no pictures and no videos for {empty} in {args.input}.")
     return Plan(jobs, skipped)

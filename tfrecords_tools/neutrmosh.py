@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
-from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, finite_rows
+from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, usable_take
 from tfrecords_tools.common.cli import Converter, above_zero, plan_splits, run_converter
 from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
 
@@ -53,10 +53,7 @@ def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
         raise SampleError("unreadable take", f"{path}: {error}") from error
     if poses.ndim != 2 or poses.shape[1] != POSE_SIZE or beta.shape != (SHAPE_SIZE,):
         raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {beta.shape}")
-    poses = finite_rows(poses[::keep_every])
-    if not len(poses) or not np.isfinite(beta).all():
-        raise SampleError("take without usable frames", str(path))
-    return poses, beta
+    return usable_take(path, poses[::keep_every], beta)
 
 
 def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +106,7 @@ def find_sets(args: argparse.Namespace) -> dict[str, Path]:
 
 def plan(args: argparse.Namespace) -> Plan:
     """One job per folder."""
-    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    plan_splits(args, CONVERTER)
     return Plan([_job(name, folder, args) for name, folder in find_sets(args).items()])
 
 

@@ -162,7 +162,7 @@ def test_the_neck_is_raw_joint_13_and_the_head_top_15(h36m, tmp_path):
 
 def test_focal_length_is_the_mean_of_both_axes(h36m):
     metadata = read_metadata(h36m / "metadata.xml")
-    np.testing.assert_allclose(metadata.intrinsics_px(3), [FOCAL + 4, CX, CY])
+    np.testing.assert_allclose(metadata.intrinsics_px[3], [FOCAL + 4, CX, CY])
     assert metadata.prefixes[9, 3, 1] == "Discussion 1"
     assert metadata.prefixes[11, 2, 2] == "Directions"
 

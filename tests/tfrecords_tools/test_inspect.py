@@ -56,9 +56,10 @@ def test_3d_joints_are_seen_from_the_persons_side():
     assert columns[rows.argmin()] < columns[rows.argmax()]
 
 
-def test_cells_fill_rows():
+def test_cells_fill_rows(monkeypatch):
+    monkeypatch.setattr(inspect, "COLUMNS", 2)
     cells = [np.zeros((10, 20, 3), np.uint8)] * 5
-    assert contact_sheet(cells, columns=2).shape == (30, 40, 3)
+    assert contact_sheet(cells).shape == (30, 40, 3)
 
 
 def _main(monkeypatch, *arguments) -> int:

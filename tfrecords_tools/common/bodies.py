@@ -84,17 +84,17 @@ class BodyUnits(Sequence):
     Item i is (poses (n, 72), betas (n, 10)), made when it is asked for.
     """
 
-    def __init__(self, takes: Takes, per_shard: int = BODIES_PER_SHARD):
-        self._takes, self._per_shard = takes, per_shard
+    def __init__(self, takes: Takes):
+        self._takes = takes
         self._order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(takes))
 
     def __len__(self) -> int:
-        return -(-len(self._order) // self._per_shard)
+        return -(-len(self._order) // BODIES_PER_SHARD)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        rows = self._order[index * self._per_shard : (index + 1) * self._per_shard]
+        rows = self._order[index * BODIES_PER_SHARD : (index + 1) * BODIES_PER_SHARD]
         return self._takes.bodies(rows)
 
 
@@ -166,6 +166,19 @@ def _read_or_error(read_take: ReadTake, path: Path) -> tuple[np.ndarray, np.ndar
         return error
 
 
-def finite_rows(poses: np.ndarray) -> np.ndarray:
-    """The poses without those that hold a NaN or an infinity."""
-    return poses[np.isfinite(poses).all(axis=1)]
+def usable_take(path: Path, poses: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A take without the poses that hold a NaN or an infinity.
+
+    Args:
+        path: its file.
+        poses: (N, 72) rad.
+        beta: at least ten numbers, of which the first ten are kept.
+    Returns:
+        poses (n, 72), beta (10,) float32.
+    Raises:
+        SampleError: no pose is left, or a number of `beta` is not finite.
+    """
+    poses = poses[np.isfinite(poses).all(axis=1)]
+    if not len(poses) or not np.isfinite(beta).all():
+        raise SampleError("take without usable frames", str(path))
+    return poses, beta.ravel()[:SHAPE_SIZE].astype(np.float32)

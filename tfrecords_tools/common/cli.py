@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from hmr.data.shards import Manifest
 from hmr.errors import UserError
@@ -38,8 +39,7 @@ class Converter:
     add_options: Callable[[argparse.ArgumentParser], object] = lambda parser: None
 
 
-@dataclass(frozen=True)
-class SummaryRow:
+class SummaryRow(NamedTuple):
     """One line of the summary."""
 
     dataset: str
@@ -124,40 +124,32 @@ def open_workers(args: argparse.Namespace) -> Workers | BeamWorkers:
 
 
 def plan_splits(
-    args: argparse.Namespace, converter: Converter, missing: Callable[[str], str | None]
+    args: argparse.Namespace,
+    converter: Converter,
+    missing: Callable[[str], str | None] | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """Which splits to convert.
 
     Args:
         args: parsed options.
         converter: whose default splits count if the user named none.
-        missing: split -> why it cannot be converted, or None.
+        missing: split -> why it cannot be converted, or None. By default only the converter's own
+            splits can be.
     Returns:
         the splits, and split -> why it is skipped.
     Raises:
         UserError: a split that the user named cannot be converted, or none can.
     """
-    reasons = {split: missing(split) for split in args.splits or converter.splits}
+
+    def unknown(split: str) -> str | None:
+        return None if split in converter.splits else f"there is no split {split}"
+
+    reasons = {split: (missing or unknown)(split) for split in args.splits or converter.splits}
     skipped = {split: reason for split, reason in reasons.items() if reason}
     present = [split for split in reasons if split not in skipped]
     if skipped and (args.splits or not present):
         raise UserError(f"{converter.name}: {'; '.join(dict.fromkeys(skipped.values()))}.")
     return present, skipped
-
-
-def need_folder(path: Path, converter_name: str) -> Path:
-    """The path, if it is a folder.
-
-    Raises:
-        UserError: it is not.
-    """
-    if not path.is_dir():
-        problem = "is a file" if path.exists() else "does not exist"
-        raise UserError(
-            f"{converter_name}: {path} {problem}, expected a folder. "
-            f"Its layout: python -m tfrecords_tools.{converter_name} --help"
-        )
-    return path
 
 
 def need_file(path: Path, converter_name: str) -> Path:
@@ -207,7 +199,12 @@ def convert_dataset(
         UserError: the dataset is broken, records cannot be written, or two datasets of one run
             would become the same record set.
     """
-    need_folder(args.input, converter.name)
+    if not args.input.is_dir():
+        problem = "is a file" if args.input.exists() else "does not exist"
+        raise UserError(
+            f"{converter.name}: {args.input} {problem}, expected a folder. "
+            f"Its layout: python -m tfrecords_tools.{converter.name} --help"
+        )
     plan = converter.plan(args)
     rows = []
     taken = set() if taken is None else taken
@@ -227,16 +224,14 @@ def convert_dataset(
 
 def _manifest_row(manifest: Manifest) -> SummaryRow:
     reasons = [f"{reason}: {count}" for reason, count in sorted(manifest.dropped.items())]
-    note = f"{len(manifest.shards)} shards"
-    if reasons:
-        note += "; left out " + ", ".join(reasons)
+    left_out = f"; left out {', '.join(reasons)}" if reasons else ""
+    note = f"{len(manifest.shards)} shards{left_out}"
     return SummaryRow(manifest.dataset, manifest.split, f"{manifest.examples:,}", note)
 
 
 def print_summary(rows: Iterable[SummaryRow], output: Path) -> None:
     """Prints what was converted, skipped and failed."""
-    table = [("dataset", "split", "records", "notes")]
-    table += [(row.dataset, row.split, row.kept, row.note) for row in rows]
+    table = [("dataset", "split", "records", "notes"), *rows]
     widths = [max(len(line[column]) for line in table) for column in range(3)]
     print()
     for dataset, split, kept, note in table:

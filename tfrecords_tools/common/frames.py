@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,12 +31,12 @@ class LabelledFrame:
 
     Attributes:
         path: the picture's file; the record gets its name, also where the frame is in a video.
-        dataset, sequence, activity: see `schema.PERSON_KEYS`.
+        dataset, sequence: see `schema.PERSON_KEYS`.
         frame: 0-based number in the sequence.
         joints2d_px: (14, 2) LSP-14 joints.
         joints3d_lsp_mm: (14, 3) in the camera frame.
         intrinsics_px: (3,) focal length, cx, cy in px, or None.
-        pose, beta, gender: SMPL parameters where they are known.
+        extras: what else a record holds of the person: further arguments of `Person`.
     """
 
     path: Path
@@ -45,10 +46,7 @@ class LabelledFrame:
     joints2d_px: np.ndarray
     joints3d_lsp_mm: np.ndarray
     intrinsics_px: np.ndarray | None = None
-    activity: str = ""
-    pose: np.ndarray | None = None
-    beta: np.ndarray | None = None
-    gender: str = ""
+    extras: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -110,10 +108,7 @@ def _person(frame: LabelledFrame, image: np.ndarray, min_joints_inside: int) -> 
         joints3d_lsp_m=frame.joints3d_lsp_mm / 1000.0,
         sequence=frame.sequence,
         frame=frame.frame,
-        activity=frame.activity,
-        pose=frame.pose,
-        beta=frame.beta,
-        gender=frame.gender,
+        **frame.extras,
     )
 
 

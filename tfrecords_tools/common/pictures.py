@@ -141,7 +141,7 @@ def full_body_scale(labels: Labels) -> float:
     return crop_rule(low, high)[1]
 
 
-def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Person:
+def whole_person(path: Path, labels: Labels, dataset: str) -> Person:
     """A person in a picture that is stored as it is; the bytes of a JPEG pass through.
 
     Raises:
@@ -159,7 +159,6 @@ def whole_person(path: Path, labels: Labels, dataset: str, **fields: Any) -> Per
         center_px=middle_px,
         keypoints2d_px=_zero_unlabelled(labels.keypoints2d_px, labels.visibility),
         visibility=labels.visibility,
-        **fields,
     )
 
 

@@ -210,7 +210,7 @@ def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False
             shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
             find_shards(root, job.dataset, job.split)
             return existing
-        _prepare(job, root, _identity(job), existing, overwrite)
+        _prepare(job, root, existing, overwrite)
         return _convert(job, root, workers)
     except OSError as error:
         raise UserError(_disk_message(root / job.dataset, error)) from error
@@ -227,7 +227,10 @@ def _convert(job: Job, root: Path, workers: UnitWriter) -> Manifest:
     folder, progress = root / job.dataset, progress_dir(root, job.dataset, job.split)
     results = _finished(folder, progress, job)
     missing = [index for index in range(len(job.units)) if index not in results]
-    _convert_missing(job, missing, results, folder, workers)
+    done = sum(result.examples + result.dropped.total for result in results.values())
+    label = f"{job.dataset}/{job.split}"
+    with tqdm(total=job.samples, initial=done, desc=label, unit=" samples") as bar:
+        workers.write(job, missing, folder, bar)
     return _finish(job, root, _finished(folder, progress, job))
 
 
@@ -245,29 +248,23 @@ def _same(manifest: Manifest, job: Job) -> bool:
     return made == (job.arguments, job.source_fingerprint, SCHEMA_VERSION)
 
 
-def _prepare(
-    job: Job, root: Path, identity: dict[str, Any], existing: Manifest | None, overwrite: bool
-) -> None:
+def _prepare(job: Job, root: Path, existing: Manifest | None, overwrite: bool) -> None:
+    """Makes the progress folder of a new conversion; leaves that of an interrupted one."""
     progress = progress_dir(root, job.dataset, job.split)
-    begun = progress / "job.json"
-    same_begun = begun.is_file() and json.loads(begun.read_text()) == identity
-    if same_begun:
+    begun, identity = progress / "job.json", _identity(job)
+    if begun.is_file() and json.loads(begun.read_text()) == identity:
         return
     if (existing is not None or begun.is_file()) and not overwrite:
         raise UserError(
             f"{root / job.dataset} already holds {job.split} records made from another source or "
             f"with other arguments. Add --overwrite to replace them, or choose another --output."
         )
-    _clear(job, root)
-    progress.mkdir(parents=True, exist_ok=True)
-    _write_json(begun, identity)
-
-
-def _clear(job: Job, root: Path) -> None:
     manifest_path(root, job.dataset, job.split).unlink(missing_ok=True)
-    shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
+    shutil.rmtree(progress, ignore_errors=True)
     for path in (root / job.dataset).glob(f"{job.split}_[0-9]*.tfrecord"):
         path.unlink()
+    progress.mkdir(parents=True, exist_ok=True)
+    _write_json(begun, identity)
 
 
 def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
@@ -281,19 +278,6 @@ def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
                 dropped = DropLog(**stored.pop("dropped"))
                 results[index] = ShardResult(dropped=dropped, **stored)
     return results
-
-
-def _convert_missing(
-    job: Job,
-    missing: list[int],
-    results: dict[int, ShardResult],
-    folder: Path,
-    workers: UnitWriter,
-) -> None:
-    done = sum(result.examples + result.dropped.total for result in results.values())
-    label = f"{job.dataset}/{job.split}"
-    with tqdm(total=job.samples, initial=done, desc=label, unit=" samples") as bar:
-        workers.write(job, missing, folder, bar)
 
 
 def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:

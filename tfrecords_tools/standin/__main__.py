@@ -159,7 +159,11 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
     from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
     from tfrecords_tools.standin.studio import Studio
 
-    style = _style(arguments)
+    style = SceneStyle(
+        max_yaw_deg=arguments.views,
+        backgrounds=arguments.backgrounds,
+        occluder_odds=arguments.occluders,
+    )
     seed, frame_px = arguments.seed, arguments.frame_px
     with Studio(arguments.body, arguments.workers) as studio:
         if arguments.lsp:
@@ -175,14 +179,6 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
             write_held_out(folder / "held_out", arguments.held_out, style, seed, studio)
         if arguments.mocap:
             write_amass(folder / "amass", arguments.mocap, seed, studio.smpl)
-
-
-def _style(arguments: argparse.Namespace) -> SceneStyle:
-    return SceneStyle(
-        max_yaw_deg=arguments.views,
-        backgrounds=arguments.backgrounds,
-        occluder_odds=arguments.occluders,
-    )
 
 
 if __name__ == "__main__":

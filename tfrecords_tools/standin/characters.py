@@ -9,24 +9,14 @@ import numpy as np
 
 NUM_BETAS = 10
 BETA_LIMIT = 2.2
-SKIN_TONES = np.array(
-    [
-        (1.0, 0.86, 0.75),
-        (0.92, 0.74, 0.60),
-        (0.78, 0.58, 0.42),
-        (0.55, 0.38, 0.27),
-        (0.36, 0.24, 0.17),
-    ]
-)
-HAIR_TONES = np.array(
-    [
-        (0.09, 0.07, 0.06),
-        (0.24, 0.15, 0.09),
-        (0.42, 0.27, 0.14),
-        (0.80, 0.64, 0.36),
-        (0.62, 0.60, 0.58),
-    ]
-)
+SKIN_TONES = np.array([
+    (1.0, 0.86, 0.75), (0.92, 0.74, 0.60), (0.78, 0.58, 0.42), (0.55, 0.38, 0.27),
+    (0.36, 0.24, 0.17),
+])  # fmt: skip
+HAIR_TONES = np.array([
+    (0.09, 0.07, 0.06), (0.24, 0.15, 0.09), (0.42, 0.27, 0.14), (0.80, 0.64, 0.36),
+    (0.62, 0.60, 0.58),
+])  # fmt: skip
 PATTERNS = ("plain", "rings", "bars", "checks", "dots")
 PATTERN_ODDS = (0.52, 0.18, 0.1, 0.12, 0.08)
 
@@ -80,13 +70,19 @@ class Outfit:
     print_colour: Colour | None
 
 
-def sample_characters(rng: np.random.Generator, count: int) -> list[Character]:
-    """Characters with standard normal betas, clipped to +-2.2."""
-    return [_sample_character(rng) for _ in range(count)]
+def sample_character(rng: np.random.Generator) -> Character:
+    """One person."""
+    return Character(
+        beta=sample_betas(rng, 1)[0],
+        skin=_between(rng, SKIN_TONES),
+        hair=_between(rng, HAIR_TONES),
+        hair_length_m=float(rng.choice([0.02, 0.08, 0.2, 0.3], p=[0.35, 0.3, 0.2, 0.15])),
+        bearded=bool(rng.random() < 0.15),
+    )
 
 
 def sample_betas(rng: np.random.Generator, count: int) -> np.ndarray:
-    """SMPL shapes (count, 10)."""
+    """SMPL shapes (count, 10): standard normal, clipped to +-2.2."""
     return np.clip(rng.normal(size=(count, NUM_BETAS)), -BETA_LIMIT, BETA_LIMIT)
 
 
@@ -103,16 +99,6 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         sleeve=float(rng.choice([0.12, 0.35, 0.55, 0.97], p=[0.15, 0.35, 0.15, 0.35])),
         trouser=float(rng.choice([0.22, 0.45, 0.7, 0.97], p=[0.15, 0.2, 0.1, 0.55])),
         print_colour=_sample_colour(rng) if rng.random() < 0.5 else None,
-    )
-
-
-def _sample_character(rng: np.random.Generator) -> Character:
-    return Character(
-        beta=sample_betas(rng, 1)[0],
-        skin=_between(rng, SKIN_TONES),
-        hair=_between(rng, HAIR_TONES),
-        hair_length_m=float(rng.choice([0.02, 0.08, 0.2, 0.3], p=[0.35, 0.3, 0.2, 0.15])),
-        bearded=bool(rng.random() < 0.15),
     )
 
 

@@ -66,12 +66,7 @@ def write_held_out(folder: Path, count: int, style: SceneStyle, seed: int, studi
 
 
 def _plan(
-    rng: np.random.Generator,
-    root: Path,
-    number: int,
-    cast: Cast,
-    style: SceneStyle,
-    seed: int,
+    rng: np.random.Generator, root: Path, number: int, cast: Cast, style: SceneStyle, seed: int
 ) -> Shot:
     width, height = ((320, 240), (240, 320), (320, 320))[rng.integers(3)]
     lens = sample_lens(rng, width, height)
@@ -123,23 +118,23 @@ def coco_document(
 def _people(rng: np.random.Generator, truth: GroundTruth) -> list[dict[str, Any]]:
     """Annotations of the people of whom something is seen."""
     order = joint_map(COCOPLUS, COCO17)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for person, silhouette in enumerate(truth.silhouettes):
         if not silhouette.polygons:
             continue
         points, flags = truth.joints_px[person, order], truth.visible[person, order]
         keypoints = label_keypoints(rng, points, flags, silhouette)
-        entries.append(
-            {
-                "keypoints": keypoints.reshape(-1).tolist(),
-                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
-                "segmentation": silhouette.polygons,
-                "bbox": list(silhouette.bbox),
-                "area": silhouette.area,
-                "iscrowd": 0,
-            }
-        )
+        labels = {
+            "keypoints": keypoints.reshape(-1).tolist(),
+            "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+            "segmentation": silhouette.polygons,
+        }
+        entries.append({**labels, **_extent(silhouette), "iscrowd": 0})
     return entries
+
+
+def _extent(silhouette: Silhouette) -> dict[str, Any]:
+    return {"bbox": list(silhouette.bbox), "area": silhouette.area}
 
 
 def label_keypoints(
@@ -169,11 +164,4 @@ def _crowds(truth: GroundTruth) -> list[dict[str, Any]]:
         return []
     silhouette, segmentation = truth.crowd
     entry = {"keypoints": [0] * (3 * len(COCO17)), "num_keypoints": 0, "iscrowd": 1}
-    return [
-        {
-            **entry,
-            "segmentation": segmentation,
-            "bbox": list(silhouette.bbox),
-            "area": silhouette.area,
-        }
-    ]
+    return [{**entry, "segmentation": segmentation, **_extent(silhouette)}]

@@ -14,7 +14,7 @@ from hmr.body.joints import LSP14
 from tfrecords_tools.common.matlab import save_mat
 from tfrecords_tools.standin.picture import GroundTruth
 from tfrecords_tools.standin.scene import SceneStyle, sample_lens
-from tfrecords_tools.standin.shots import Cast, Shot, portrait, sample_cast, sample_view
+from tfrecords_tools.standin.shots import Shot, portrait, sample_cast, sample_view
 from tfrecords_tools.standin.studio import Studio
 
 DATASET_SEED = 1
@@ -38,26 +38,15 @@ def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Stud
 def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:
     rng = np.random.default_rng([seed, DATASET_SEED, start])
     cast = sample_cast(rng, stop - start, held_out=start > 0)
-    return [
-        _shot(rng, root, number, cast, number - start, style, seed) for number in range(start, stop)
-    ]
-
-
-def _shot(
-    rng: np.random.Generator,
-    root: Path,
-    number: int,
-    cast: Cast,
-    index: int,
-    style: SceneStyle,
-    seed: int,
-) -> Shot:
-    """The real pictures were scaled to people of about 150 px and come in many sizes."""
-    width, height = (int(side) for side in rng.integers(180, 300, size=2))
-    lens = sample_lens(rng, width, height)
-    path = root / "images" / f"im{number + 1:04d}.jpg"
-    shot_seed = (seed, DATASET_SEED, number)
-    return portrait(rng, path, shot_seed, cast, index, lens, sample_view(rng, style), style)
+    shots = []
+    for number in range(start, stop):
+        # The real pictures were scaled to people of about 150 px and come in many sizes.
+        width, height = (int(side) for side in rng.integers(180, 300, size=2))
+        lens, view = sample_lens(rng, width, height), sample_view(rng, style)
+        path = root / "images" / f"im{number + 1:04d}.jpg"
+        shot_seed = (seed, DATASET_SEED, number)
+        shots.append(portrait(rng, path, shot_seed, cast, number - start, lens, view, style))
+    return shots
 
 
 def _joints(truth: GroundTruth) -> np.ndarray:

@@ -190,16 +190,9 @@ def _plan(
         camera, frame = FILMED_CAMERAS[index // per_camera], index % per_camera
         folder = root / f"S{subject}" / f"Seq{sequence}" / "imageFrames" / f"video_{camera}"
         folder.mkdir(parents=True, exist_ok=True)
-        yield portrait(
-            rng,
-            folder / f"frame_{frame + 1:06d}.jpg",
-            (*sequence_seed, 2, index),
-            cast,
-            index,
-            rig.lenses[camera],
-            rig.views[camera],
-            style,
-        )
+        path, shot_seed = folder / f"frame_{frame + 1:06d}.jpg", (*sequence_seed, 2, index)
+        lens, view = rig.lenses[camera], rig.views[camera]
+        yield portrait(rng, path, shot_seed, cast, index, lens, view, style)
 
 
 def _plan_test(

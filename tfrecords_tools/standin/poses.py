@@ -43,7 +43,7 @@ NOISE_OF_RANGE = 0.05
 _COLUMN = {name: index for index, name in enumerate(DOF_NAMES)}
 
 
-def sample_dofs(rng: np.random.Generator, count: int, held_out: bool = False) -> np.ndarray:
+def sample_dofs(rng: np.random.Generator, count: int, held_out: bool) -> np.ndarray:
     """Draws poses.
 
     Args:
@@ -106,10 +106,8 @@ def dofs_to_pose(dofs: np.ndarray) -> np.ndarray:
     return np.concatenate([joints.get(name, rest) for name in SMPL_JOINTS], axis=1)
 
 
-def sample_sequence(
-    rng: np.random.Generator, num_frames: int, frame_rate: float, held_out: bool = False
-) -> np.ndarray:
-    """A smooth motion through random poses.
+def sample_sequence(rng: np.random.Generator, num_frames: int, frame_rate: float) -> np.ndarray:
+    """A smooth motion through random poses that are not reserved for held-out people.
 
     Args:
         num_frames: length of the motion.
@@ -119,7 +117,7 @@ def sample_sequence(
     """
     durations = rng.uniform(0.4, 1.0, size=2 + int(num_frames / (0.4 * frame_rate)))
     key_times = np.concatenate([[0.0], np.cumsum(durations)])
-    keys = sample_dofs(rng, len(key_times), held_out)
+    keys = sample_dofs(rng, len(key_times), held_out=False)
     times = np.arange(num_frames) / frame_rate
     segment = np.searchsorted(key_times, times, side="right") - 1
     phase = ((times - key_times[segment]) / durations[segment])[:, None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords_tools.standin.characters import Character, sample_characters
+from tfrecords_tools.standin.characters import Character, sample_character
 from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
 from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, sample_pelvis
 
@@ -58,7 +58,7 @@ class Cast:
 def sample_cast(rng: np.random.Generator, num_poses: int, held_out: bool) -> Cast:
     """Up to 64 characters, and poses: built on the reserved key poses if `held_out`."""
     poses = dofs_to_pose(sample_dofs(rng, num_poses, held_out))
-    return Cast(sample_characters(rng, min(CAST_SIZE, num_poses)), poses)
+    return Cast([sample_character(rng) for _ in range(min(CAST_SIZE, num_poses))], poses)
 
 
 def sample_view(rng: np.random.Generator, style: SceneStyle) -> View:

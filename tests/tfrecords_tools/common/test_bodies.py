@@ -24,11 +24,12 @@ def _take(number: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tile(rows[:, None], (1, 72)), np.full(10, number, np.float32)
 
 
-def test_each_body_comes_once_with_the_shape_of_its_take():
+def test_each_body_comes_once_with_the_shape_of_its_take(monkeypatch):
+    monkeypatch.setattr(bodies, "BODIES_PER_SHARD", 20)
     takes = Takes()
     for number in range(len(LENGTHS)):
         takes.add(*_take(number))
-    units = list(BodyUnits(takes, per_shard=20))
+    units = list(BodyUnits(takes))
     assert [len(poses) for poses, _ in units] == [20] * 5 + [11]
     poses, shapes = (np.concatenate(parts) for parts in zip(*units, strict=True))
     assert sorted(poses[:, 0]) == list(range(111)) and (poses == poses[:, :1]).all()
