@@ -111,7 +111,8 @@ def test_a_caption_is_written_over_the_row(evaluated):
 
 def test_the_page_holds_choices_numbers_and_pictures(evaluated, tmp_path):
     _, scores, extremes = evaluated
-    page = write_html(tmp_path / "index.html", scores, {"root": "<hips> & more"}, extremes)
+    page = tmp_path / "index.html"
+    write_html(page, scores, {"root": "<hips> & more"}, extremes)
     text = page.read_text()
     assert "&lt;hips&gt; &amp; more" in text and "<hips>" not in text
     assert f"{scores.measures['mpjpe_mm'].mean():.2f}" in text

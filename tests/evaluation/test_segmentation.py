@@ -15,12 +15,12 @@ from hmr.evaluation.protocols import find_protocol
 from hmr.evaluation.samples import PixelCounts, Prediction
 from hmr.evaluation.scoring import score
 from hmr.evaluation.segmentation import (
-    Drawing,
     count_pixels,
     label_map,
-    place_in_picture,
     read_annotation,
 )
+from hmr.geometry.camera import camera_in_picture
+from hmr.geometry.crop import box_from_record
 from tests.evaluation.test_scoring import make_truth
 
 HEIGHT, WIDTH = 60, 80
@@ -61,8 +61,8 @@ def _truth(count, center_px=(40.0, 30.0)):
 def _count(root, plates_px, truth):
     vertices = [as_vertices_m(corners, c) for corners, c in zip(plates_px, truth.center_px)]
     cameras = np.tile([1.0, 0.0, 0.0], (len(truth), 1))
-    drawing = Drawing(root, PLATE_FACES, PLATE_LABELS)
-    return count_pixels(GivenMeshes(np.array(vertices)), cameras, truth, drawing)
+    meshes = GivenMeshes(np.array(vertices))
+    return count_pixels(meshes, cameras, truth, root, PLATE_FACES, PLATE_LABELS)
 
 
 def test_the_nearer_plate_hides_the_other():
@@ -75,7 +75,8 @@ def test_the_nearer_plate_hides_the_other():
 
 def test_the_crops_camera_in_the_whole_picture():
     vertices = np.array([[0.25, -0.5, 0.1]])
-    placed = place_in_picture(vertices, np.array([0.8, 0.1, 0.2]), np.array([150.7, 90.2]))
+    box = box_from_record(np.array([150.7, 90.2]))
+    placed = camera_in_picture(np.array([0.8, 0.1, 0.2]), box).project(vertices)
     # Crop: 112 (0.8 (0.25 + 0.1) + 1) = 143.36 and 112 (0.8 (-0.5 + 0.2) + 1) = 85.12;
     # the crop's corner lies at 150 - 112 and 90 - 112.
     np.testing.assert_allclose(placed[0, :2], [143.36 + 38, 85.12 - 22])

@@ -61,7 +61,7 @@ def generalised_procrustes_mean(
     size = np.sqrt(np.mean(np.sum(centred**2, axis=(1, 2))))
     mean = _resize(centred[0], size)
     for _ in range(max_iterations):
-        aligned = metrics.procrustes_align(centred, _repeat(mean, centred))
+        aligned = metrics.procrustes_align(centred, np.broadcast_to(mean, centred.shape))
         updated = _resize(aligned.mean(axis=0), size)
         moved = np.linalg.norm(updated - mean)
         mean = updated
@@ -71,13 +71,16 @@ def generalised_procrustes_mean(
 
 
 def mean_keypoints(train_keypoints: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Mean place (K, 2) of each keypoint in the crop over the samples that show it.
+    """Mean position (K, 2) of each keypoint in the crop over the samples that show it.
 
-    A keypoint that no sample shows stands at the mean of the others.
+    A keypoint that no sample shows is put at the mean of all visible ones.
 
     Args:
         train_keypoints: (N, K, 2) in a frame shared by the samples, such as the crop's.
         visible: (N, K), counted where greater than 0.
+
+    Raises:
+        UserError: no keypoint is visible in any sample.
     """
     weights = (np.asarray(visible) > 0)[..., None].astype(np.float64)  # (N, K, 1)
     if not weights.any():
@@ -92,7 +95,3 @@ def mean_keypoints(train_keypoints: np.ndarray, visible: np.ndarray) -> np.ndarr
 def _resize(points: np.ndarray, size: float) -> np.ndarray:
     norm = np.linalg.norm(points)
     return points * (size / norm) if norm > 0 else points
-
-
-def _repeat(body: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(body, np.shape(like))

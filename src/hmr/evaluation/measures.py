@@ -55,7 +55,7 @@ class PooledF1(SampleScores):
         self._confusions = confusions
 
     def mean(self, chosen: np.ndarray | slice = slice(None)) -> float:
-        """Of the chosen samples' pooled pixels; NaN if there are none."""
+        """F1 of the chosen samples' pixels pooled; NaN if there are none."""
         return float(metrics.f1(self._confusions[chosen].sum(axis=0)))
 
 
@@ -123,7 +123,7 @@ def _joints_mm(prediction: Prediction, truth: Truth) -> tuple[np.ndarray, np.nda
 
 
 def _of_labelled(values: np.ndarray, truth: Truth, points: int = 1) -> SampleScores:
-    """Values (N,), each the mean of so many points; samples without 3D labels do not count."""
+    """Values (N,), each a mean over `points` points; samples without 3D labels do not count."""
     return SampleScores(np.where(truth.has_joints3d, values, np.nan), points * truth.has_joints3d)
 
 
@@ -150,7 +150,7 @@ def _keypoint_error_px(
 
 
 def _keypoint_pck(share_of_box: float) -> Callable[..., SampleScores]:
-    """PCK of keypoints: the threshold is a share of the longer side of the visible ones' box."""
+    """PCK: the threshold is a share of the longer side of the visible keypoints' box."""
 
     def metric(predicted_px: np.ndarray, true_px: np.ndarray, visible: np.ndarray) -> SampleScores:
         errors_px = metrics.joint_errors(predicted_px, true_px)  # (N, 19)

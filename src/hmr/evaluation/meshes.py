@@ -1,10 +1,10 @@
-"""The meshes of many samples, made a batch at a time: all their vertices would fill the memory."""
+"""The meshes of many samples, made a batch at a time: all of them at once would fill the memory."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -15,20 +15,35 @@ from hmr.body.smpl import SMPL
 _BATCH = 64
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Arrays with a row for each of N samples, side by side."""
+
+    def take(self, chosen: np.ndarray) -> typing.Self:
+        """A copy with the chosen samples, by mask or indices; what has no rows stays as it is."""
+
+        def rows(value: typing.Any) -> typing.Any:
+            if isinstance(value, np.ndarray):
+                return value[chosen]
+            return value.take(chosen) if hasattr(value, "take") else value
+
+        return replace(self, **{f.name: rows(getattr(self, f.name)) for f in fields(self)})
+
+
 class Meshes(typing.Protocol):
     """N meshes of SMPL's topology, camera's axes."""
 
     def __len__(self) -> int: ...
 
     def take(self, chosen: np.ndarray) -> Meshes:
-        """The chosen samples, by mask or indices."""
+        """See `Columns`."""
 
     def vertices_m(self, chosen: slice) -> np.ndarray:
         """(n, 6890, 3) of a range of samples, metres."""
 
 
 @dataclass(frozen=True)
-class GivenMeshes:
+class GivenMeshes(Columns):
     """Vertices (N, 6890, 3) of a file, metres."""
 
     array: np.ndarray
@@ -36,17 +51,13 @@ class GivenMeshes:
     def __len__(self) -> int:
         return len(self.array)
 
-    def take(self, chosen: np.ndarray) -> GivenMeshes:
-        """See `Meshes`."""
-        return GivenMeshes(self.array[chosen])
-
     def vertices_m(self, chosen: slice) -> np.ndarray:
         """See `Meshes`."""
         return self.array[chosen]
 
 
 @dataclass(frozen=True)
-class PosedBodies:
+class PosedBodies(Columns):
     """Bodies from parameters.
 
     Attributes:
@@ -63,10 +74,6 @@ class PosedBodies:
 
     def __len__(self) -> int:
         return len(self.pose)
-
-    def take(self, chosen: np.ndarray) -> PosedBodies:
-        """See `Meshes`."""
-        return PosedBodies(self.layers, self.which[chosen], self.pose[chosen], self.beta[chosen])
 
     def vertices_m(self, chosen: slice) -> np.ndarray:
         """See `Meshes`."""

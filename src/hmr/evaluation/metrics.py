@@ -42,7 +42,7 @@ def mpjpe(
     root: str | tuple[int, ...] = "hip_midpoint",
     num_joints: int | None = None,
 ) -> np.ndarray:
-    """Mean per joint position error of each sample, (N,): roots together, no other alignment.
+    """Mean per joint position error of each sample, (N,), after moving both roots to the origin.
 
     Paper section 4.1; `compute_errors` in the authors' src/benchmark/eval_util.py.
 
@@ -68,7 +68,7 @@ def root_errors(
     root: str | tuple[int, ...] = "hip_midpoint",
     num_joints: int | None = None,
 ) -> np.ndarray:
-    """Distance of every joint with the roots together, (N, J); arguments as in `mpjpe`."""
+    """Distance of every joint with both roots at the origin, (N, J); arguments as in `mpjpe`."""
     return joint_errors(*(centre(side, root)[:, :num_joints] for side in (predicted, truth)))
 
 
@@ -78,7 +78,7 @@ def aligned_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def joint_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Euclidean distance of every joint (or vertex), (N, J), as the two sides stand."""
+    """Euclidean distance of every joint (or vertex), (N, J), without any alignment."""
     predicted, truth = _pair(predicted, truth)
     return np.linalg.norm(predicted - truth, axis=-1)
 
@@ -109,7 +109,7 @@ def procrustes_align(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Least squares over s R p + t with R a proper rotation: a mirrored skeleton stays mirrored.
     Umeyama 1991, as `compute_similarity_transform` in the authors' src/benchmark/eval_util.py, for
     all samples at once (SciPy aligns one at a time). A prediction whose joints all lie in one point
-    goes to the mean of the truth.
+    is moved to the mean of the truth.
 
     Args:
         predicted, truth: (N, J, 3), finite.
@@ -125,7 +125,7 @@ def procrustes_align(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     mean_p, mean_t = predicted.mean(1, keepdims=True), truth.mean(1, keepdims=True)  # (N, 1, 3)
     p, t = predicted - mean_p, truth - mean_t
     rotation, trace = _best_rotation(p, t)
-    spread = np.einsum("nji,nji->n", p, p)
+    spread = np.einsum("nji,nji->n", p, p)  # (N,)
     scale = np.divide(trace, spread, out=np.zeros_like(trace), where=spread > 0)  # (N,)
     turned = p @ rotation.transpose(0, 2, 1)  # (N, J, 3): rows are points, so R goes transposed
     return scale[:, None, None] * turned + mean_t
@@ -136,7 +136,7 @@ def mean_error(errors: np.ndarray, axis: int | None = None, where: np.ndarray | 
 
     Args:
         errors: any shape, such as (N, K).
-        axis: the one to average over, such as 1 for a number of each sample; None for all.
+        axis: the axis to average over: 1 gives a number for each sample, None one for all.
         where: which errors count, bool of the same shape.
     """
     errors = np.asarray(errors, np.float64)
@@ -172,7 +172,7 @@ def auc(
 def box_sides(keypoints: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Longer side (N, 1) of the box around each sample's visible keypoints (N, K, 2).
 
-    At most 0 (minus infinity without any) where fewer than two different ones are visible.
+    It is 0 where all visible keypoints coincide, and minus infinity where none is visible.
     """
     shown = visible[..., None]  # (N, K, 1)
     high = np.where(shown, keypoints, -np.inf).max(axis=1)
@@ -190,7 +190,7 @@ def f1(confusions: np.ndarray) -> np.ndarray:
     """Mean F1 over classes, background included, in percent, of confusion matrices (..., C, C).
 
     F1 of a class is 2 TP / (2 TP + FP + FN). A class that is neither annotated nor predicted is
-    left out of the mean; NaN where every class is.
+    left out of the mean; NaN where all classes are left out.
     """
     right = np.diagonal(confusions, axis1=-2, axis2=-1)  # (..., C)
     either = confusions.sum(axis=-1) + confusions.sum(axis=-2)

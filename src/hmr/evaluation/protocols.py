@@ -1,8 +1,8 @@
-"""Evaluation protocols by name: one row each, and nothing about them decided elsewhere.
+"""The evaluation protocols, one row each: whatever a protocol decides is a field of its row.
 
-Numbers of this field differ by protocol more than by method, so every choice is a field here, and
-`choices` puts them all above the numbers. Behind the rows stands how a protocol picks its samples
-and divides them: cameras, trials, actions, scenes.
+Published numbers differ by protocol more than by method, so `choices` prints every field above the
+numbers. Below the rows: how a protocol selects samples and divides them into groups by camera,
+trial, action or scene.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Protocol:
         baseline_split: split of the same dataset that the constant answers come from; "" for none.
         selection: key of `SELECTIONS`: the sequences that are scored.
         divisions: keys of `DIVISIONS`, or "activity": a table for each.
-        mean_over: the division whose groups are averaged, each by the mean of its sequences; the
-            result stands beside the average over samples. "" for none.
+        mean_over: the division whose groups count alike in a second average, beside the one over
+            samples; a group's value is the mean of its sequences' means. "" for none.
         perspective: turn each prediction by the ray through its crop's centre before 3D measures
-            (Mehta et al. 2017): a weak-perspective crop is seen as from the front.
-        reference: key of `hmr.evaluation.references.REFERENCES`: where ground truth comes from that
+            (Mehta et al. 2017), since a weak-perspective crop is estimated as if straight ahead.
+        reference: key of `hmr.evaluation.references.REFERENCES`: the source of ground truth that
             records do not hold.
     """
 
@@ -222,7 +222,7 @@ class Evaluation:
 
 
 def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> dict[str, str]:
-    """Name -> text of each choice of a protocol, then its notes: what stands above the numbers."""
+    """What is printed above the numbers: name -> text of each choice of a protocol, then notes."""
     lines = {
         "protocol": f"{protocol.name}: {protocol.title}",
         "samples": f"{num_samples} of {protocol.dataset}/{protocol.split}; {protocol.frames}",

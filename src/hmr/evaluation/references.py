@@ -20,17 +20,17 @@ from hmr.evaluation.meshes import Meshes, PosedBodies, regress
 from hmr.evaluation.parts import vertex_parts
 from hmr.evaluation.protocols import Protocol
 from hmr.evaluation.samples import Prediction, Truth
-from hmr.evaluation.segmentation import FOLDER, Drawing, count_pixels
+from hmr.evaluation.segmentation import FOLDER, count_pixels
 
 Completed = tuple[Prediction, Truth]
 
 
 class Reference:
-    """Ground truth from the records alone; the base of those that read more.
+    """Ground truth from the records alone; the base class of the sources that read more.
 
     Attributes:
-        flags: the verb's flags that it reads.
-        required: those of them that must be given.
+        flags: of `python -m src.evaluate`, those that name its files.
+        required: the flags among these that must be given.
     """
 
     flags: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Reference:
         return prediction, truth
 
     def notes(self) -> dict[str, str]:
-        """Its choices, to stand above the numbers."""
+        """Name -> text of its choices, which are printed above the numbers."""
         return {}
 
 
@@ -87,8 +87,8 @@ class Segmentation(Reference):
                 "LSP=/path/to/lsp_dataset"
             )
         parts = vertex_parts(body, self.files["parts"])
-        drawing = Drawing(self._root, require_faces(body), parts.labels)
-        pixels = count_pixels(prediction.meshes, prediction.camera, truth, drawing)
+        meshes, camera, faces = prediction.meshes, prediction.camera, require_faces(body)
+        pixels = count_pixels(meshes, camera, truth, self._root, faces, parts.labels)
         self._notes |= {"parts": f"labels of vertices from {parts.source}"}
         if pixels.notes:
             self._notes["sizes"] = "; ".join(pixels.notes)
@@ -196,16 +196,16 @@ REFERENCES: dict[str, type[Reference]] = {
     "gendered bodies": GenderedBodies,
     "gendered bodies, Human3.6M's joints": GenderedBodiesH36M,
 }
-"""Name in a protocol -> where its ground truth comes from."""
+"""`Protocol.reference` -> the source of its ground truth."""
 
 FLAGS = tuple(dict.fromkeys(flag for kind in REFERENCES.values() for flag in kind.flags))
 
 
 def open_reference(protocol: Protocol, files: Mapping[str, str | None]) -> Reference:
-    """Where a protocol's ground truth comes from.
+    """Opens the source of a protocol's ground truth.
 
     Args:
-        protocol: names it.
+        protocol: names the source.
         files: flag -> path, of all `FLAGS`; None where it was not given.
 
     Raises:

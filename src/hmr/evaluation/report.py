@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -15,22 +14,21 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from hmr.evaluation.measures import MEASURES
 from hmr.evaluation.sample_views import DrawnSample
 from hmr.evaluation.samples import Truth
 from hmr.evaluation.scoring import Scores, group_means
+from hmr.files.images import jpeg_url
 from hmr.files.whole import make_folder, write_text
 
 METRICS_FILE, SEQUENCES_FILE, SAMPLES_FILE = "metrics.json", "sequences.csv", "samples.csv"
 HTML_FILE = "index.html"
 _NO_SEQUENCE = "(single pictures)"
-_JPEG_QUALITY = 88
 
 
 def table(scores: Scores, choices: dict[str, str]) -> str:
-    """The choices, see `hmr.evaluation.protocols.choices`, then the numbers."""
+    """Text for the terminal: the choices (`hmr.evaluation.protocols.choices`), then the numbers."""
     tables = [main_table(scores), *(group_table(*pair) for pair in scores.groups.items())]
     lines = [f"{key:<11}{text}" for key, text in choices.items()]
     return "\n".join([*lines, *(line for rows in tables for line in ["", *_aligned(rows)])])
@@ -81,14 +79,14 @@ def write_report(
     """Writes metrics.json, sequences.csv and samples.csv.
 
     Args:
-        folder: made if missing; a file appears under its name only when it is complete.
+        folder: made if missing. Each file is written atomically.
         scores: of the protocol.
         truth: the samples that were scored.
         source: what was evaluated, such as checkpoint and data folder; goes into metrics.json.
         choices: every choice behind the numbers, see `table`.
 
     Returns:
-        the files.
+        the paths of the files.
     """
     make_folder(folder)
     sequences = np.where(truth.sequence == "", _NO_SEQUENCE, truth.sequence)
@@ -100,12 +98,14 @@ def write_report(
         "metrics": scores.summary(),
         "groups": scores.groups,
     }
-    text = json.dumps(_without_nan(numbers), indent=2) + "\n"
-    return [
-        _write(folder / METRICS_FILE, text),
-        _write(folder / SEQUENCES_FILE, _sequences_csv(group_means(scores.measures, sequences))),
-        _write(folder / SAMPLES_FILE, _samples_csv(scores, truth)),
-    ]
+    texts = {
+        METRICS_FILE: json.dumps(_without_nan(numbers), indent=2) + "\n",
+        SEQUENCES_FILE: _sequences_csv(group_means(scores.measures, sequences)),
+        SAMPLES_FILE: _samples_csv(scores, truth),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def _compared(value: float, constant: float) -> str:
@@ -145,24 +145,16 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _write(path: Path, text: str) -> Path:
-    write_text(path, text)
-    return path
-
-
 def write_html(
     path: Path, scores: Scores, choices: dict[str, str], extremes: dict[str, list[DrawnSample]]
-) -> Path:
-    """Writes all of an evaluation as one page that needs no other file.
+) -> None:
+    """Writes the whole evaluation as one page that needs no other file.
 
     Args:
-        path: of the html file; it appears when it is complete.
+        path: of the html file.
         scores: the numbers.
         choices: name -> text, shown beside the numbers.
         extremes: heading -> samples.
-
-    Returns:
-        the file.
     """
     samples = [sample for group in extremes.values() for sample in group]
     first = next(iter(scores.measures))
@@ -183,7 +175,7 @@ def write_html(
         "columns": str(max((len(sample.views) for sample in samples), default=1)),
     }
     template = Template((files("hmr.evaluation") / "report.html").read_text(encoding="utf-8"))
-    return _write(path, template.substitute(parts))
+    write_text(path, template.substitute(parts))
 
 
 def _table(rows: list[list[str]]) -> str:
@@ -205,7 +197,7 @@ def _figure(sample: DrawnSample) -> str:
         for name, value in sample.numbers.items()
     )
     views = "".join(
-        f'<div class="view"><img alt="{html.escape(title)}" src="{_jpeg_url(picture)}">'
+        f'<div class="view"><img alt="{html.escape(title)}" src="{jpeg_url(picture)}">'
         f"<span>{html.escape(title)}</span></div>"
         for title, picture in sample.views.items()
     )
@@ -213,9 +205,3 @@ def _figure(sample: DrawnSample) -> str:
         f'<figure class="card"><figcaption><b>record {sample.record}: {html.escape(sample.name)}'
         f'</b>{numbers}</figcaption><div class="views">{views}</div></figure>'
     )
-
-
-def _jpeg_url(picture: np.ndarray) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -35,7 +35,7 @@ class EvaluationResult:
         scores: the protocol's numbers.
         prediction, truth: the samples.
         paths: the shards that these come from.
-        choices: everything that was decided, by name, for people.
+        choices: name -> text of every choice behind the numbers.
         body: of the predicted meshes; None where only joints or keypoints were given.
     """
 
@@ -62,7 +62,8 @@ class EvaluationResult:
         files = write_report(folder, self.scores, self.truth, source, self.choices)
         extremes = {name: self.draw(found) for name, found in find_extremes(self.scores).items()}
         files += write_extremes(folder, extremes)
-        return [*files, write_html(folder / HTML_FILE, self.scores, self.choices, extremes)]
+        write_html(folder / HTML_FILE, self.scores, self.choices, extremes)
+        return [*files, folder / HTML_FILE]
 
 
 def evaluate(evaluation: Evaluation) -> EvaluationResult:
@@ -97,14 +98,14 @@ def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
 
 
 def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
-    """A file of predictions has a row for every record, selected or not."""
+    """Reads the rows of all records first: a file has them for unselected records too."""
     smpl = SMPL(open_body(evaluation.body)) if evaluation.body else None
     truth = read_truth(paths, evaluation.limit)
     prediction = read_predictions(str(evaluation.predictions), truth, smpl)
     chosen = np.flatnonzero(select_sequences(protocol.selection, truth.sequence))
     if not len(chosen):
         raise UserError(
-            f"{protocol.name} scores {protocol.selection}, and none of the {len(truth)} records is."
+            f"{protocol.name} scores {protocol.selection} only: none of {len(truth)} records is that."
         )
     return prediction.take(chosen), truth.take(chosen), smpl.body if smpl else None
 

@@ -1,4 +1,4 @@
-"""Samples of an evaluation, drawn, the best and the worst above all: numbers hide what fails."""
+"""Drawings of an evaluation's samples, above all the best and the worst: averages hide failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIDE_PX_PER_M = 100.0
 
 @dataclass(frozen=True)
 class Case:
-    """What is drawn of one sample; what is None or has no faces is left out.
+    """What is drawn of one sample; a part that is None is left out.
 
     Attributes:
         image: (224, 224, 3) uint8, the crop.
@@ -86,7 +86,7 @@ def draw_samples(
     """Draws samples.
 
     Args:
-        indices: which.
+        indices: of the samples to draw.
         scores, prediction, truth: of all samples.
         paths: the shards that they come from.
         faces: (F, 3) of the predicted meshes; None or empty leaves bodies out.
@@ -141,7 +141,7 @@ def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarr
 
 
 def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
-    """Both 3D skeletons (14, 3), hips together, the true one pale.
+    """Both 3D skeletons (14, 3) with their hips at one point, the true one pale.
 
     The viewer of the photograph stands to the right of this picture, as in "from the left".
     """

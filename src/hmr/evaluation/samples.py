@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
 from hmr.body.smpl import SMPL
 from hmr.data.pipeline import evaluation_batches
 from hmr.errors import UserError
-from hmr.evaluation.meshes import GivenMeshes, Meshes, posed, regress
+from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, posed, regress
 from hmr.evaluation.protocols import select_sequences
 from hmr.files.safe_npz import load_npz
 
@@ -26,15 +26,15 @@ _LABELS_ONLY_PX = 28
 
 
 @dataclass(frozen=True)
-class PixelCounts:
+class PixelCounts(Columns):
     """How N samples' drawn bodies compare with annotations, see `hmr.evaluation.segmentation`.
 
-    All counts of a sample are 0 where it does not count.
+    A sample that does not count has zeros everywhere.
 
     Attributes:
         foreground: (N, 2, 2) pixels by annotation and prediction.
-        parts: (N, 7, 7) the same of the parts, ignored pixels left out.
-        parts_right: (N,) pixels with the right part, ignored ones taken for background.
+        parts: (N, 7, 7) pixels by annotated and predicted part, without ignored pixels.
+        parts_right: (N,) pixels with the right part; ignored ones count as background.
         pixels: (N,) all pixels of the annotation.
         notes: what the reader of the numbers has to know.
     """
@@ -45,19 +45,15 @@ class PixelCounts:
     pixels: np.ndarray
     notes: tuple[str, ...] = ()
 
-    def take(self, chosen: np.ndarray) -> PixelCounts:
-        """The chosen samples, by mask or indices."""
-        return _take(self, chosen)
-
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(Columns):
     """Ground truth of N samples, in the order of the records.
 
     Attributes:
         record: (N,) int, the record's number among those of the split.
-        joints3d_lsp_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. A
-            15th is the pelvis, where the protocol's root is that.
+        joints3d_lsp_m: (N, 14, 3) LSP joints in the camera's frame, metres; zero where absent. With
+            a protocol whose root is the pelvis, that is a 15th joint.
         has_joints3d: (N,) bool.
         keypoints2d: (N, 19, 2) cocoplus, normalised to the crop.
         visibility: (N, 19) bool.
@@ -68,7 +64,7 @@ class Truth:
         pose, beta: (N, 72) and (N, 10) SMPL parameters; zero where absent.
         gender: (N,) str, the body that these belong to; empty where absent.
         filename, sequence, activity: (N,) str, the record's own; empty where absent.
-        meshes: the true bodies, where the protocol has them.
+        meshes: the true bodies; None where the protocol has none.
     """
 
     record: np.ndarray
@@ -91,13 +87,9 @@ class Truth:
     def __len__(self) -> int:
         return len(self.joints3d_lsp_m)
 
-    def take(self, chosen: np.ndarray) -> Truth:
-        """The chosen samples, by mask or indices."""
-        return _take(self, chosen)
-
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Columns):
     """Estimates for N samples; what a method does not give is None.
 
     Attributes:
@@ -113,21 +105,6 @@ class Prediction:
     camera: np.ndarray | None = None
     meshes: Meshes | None = None
     pixels: PixelCounts | None = None
-
-    def take(self, chosen: np.ndarray) -> Prediction:
-        """The chosen samples, by mask or indices."""
-        return _take(self, chosen)
-
-
-def _take(samples: Any, chosen: np.ndarray) -> Any:
-    """A copy with each field's chosen samples; fields that are not by sample stay as they are."""
-
-    def part(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value[chosen]
-        return value.take(chosen) if hasattr(value, "take") else value
-
-    return replace(samples, **{f.name: part(getattr(samples, f.name)) for f in fields(samples)})
 
 
 _FLAGS = ("has_joints3d", "visibility")
@@ -160,11 +137,11 @@ def predict_split(
         paths: shards.
         batch_size: images at a time.
         limit: how many records are read, all by default.
-        selection: key of `hmr.evaluation.protocols.SELECTIONS`: of these, which are predicted.
+        selection: key of `hmr.evaluation.protocols.SELECTIONS`: which of these are predicted.
         quiet: show no progress.
 
     Raises:
-        UserError: there is no such record.
+        UserError: there is no record that the selection keeps.
     """
     batches = _numbered(evaluation_batches(paths, model.input_size, batch_size, limit))
     outputs, labels = [], []
@@ -200,7 +177,7 @@ def _numbered(batches: Iterable[dict]) -> Iterator[dict]:
 
 
 def _selected(batches: Iterable[dict], selection: str) -> Iterator[dict]:
-    """What a protocol scores of each batch; batches without such samples are left out."""
+    """The samples of each batch that the protocol scores; batches without any are left out."""
     for batch in batches:
         chosen = select_sequences(selection, _decoded(batch["sequence"]))
         if chosen.any():
@@ -263,7 +240,7 @@ def read_predictions(path: str | Path, truth: Truth, smpl: SMPL | None = None) -
             `pose` (N, 72) axis-angles, root first, and `beta` (N, 10);
             `filename` (N,), with which the order is checked.
         truth: of the same records.
-        smpl: what `pose` and `beta` belong to, and where joints come from if only a mesh is given.
+        smpl: the body of `pose` and `beta`; it also regresses the joints if only a mesh is given.
 
     Raises:
         UserError: keys, shapes, values or names do not fit.

@@ -21,9 +21,8 @@ class Scores:
     Attributes:
         protocol: what was measured.
         measures: name -> values of all samples.
-        constant: the same of constant answers; empty without a training split.
-        groups: division -> group -> `samples`, the mean of each measure, and its median
-            (`median_`).
+        constant: the same for the best constant answers; empty without a training split.
+        groups: division -> group -> `samples`, and each measure's mean and median (`median_`).
         group_mean: measure -> mean over the groups of `protocol.mean_over`, each the mean of its
             sequences' means; empty if the protocol asks for none.
     """
@@ -35,8 +34,8 @@ class Scores:
     group_mean: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
-        """Flat name -> number: means over samples, and with a prefix medians (`median_`), constant
-        answers (`mean_body_`) and means over groups (`group_mean_`).
+        """Name -> number: means over samples, and with a prefix their medians (`median_`), the
+        constant answers' means (`mean_body_`) and the means over groups (`group_mean_`).
         """
         numbers = {name: values.mean() for name, values in self.measures.items()}
         numbers |= {f"median_{name}": values.median() for name, values in self.measures.items()}
@@ -52,7 +51,7 @@ def score(
     Args:
         protocol: what to measure.
         prediction, truth: of the same samples.
-        train: the split that constant answers come from; None leaves them out.
+        train: labels that the best constant answers are made from; None leaves these out.
 
     Raises:
         UserError: the prediction lacks everything that the protocol measures, or the records
@@ -93,7 +92,7 @@ def group_means(
 
 
 def _mean_over(division: str, measured: dict[str, SampleScores], truth: Truth) -> dict[str, float]:
-    """Every group counts alike, and within it every sequence."""
+    """Measure -> mean in which every group counts alike, and every sequence within its group."""
     of_sequence = group_means(measured, truth.sequence)
     labels = group_labels(division, np.array(list(of_sequence)), np.full(len(of_sequence), ""))
 

@@ -49,7 +49,7 @@ def read_annotation(root: str | Path, filename: str) -> Annotation:
         filename: of the picture, such as im1001.jpg.
 
     Raises:
-        UserError: the name is none of LSP's, or a file is missing, unreadable or misshaped.
+        UserError: LSP has no such name, or a file is missing, unreadable or of a wrong size.
     """
     match = _NAME.fullmatch(filename)
     if match is None:
@@ -90,19 +90,6 @@ def _read_grey(path: Path) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def place_in_picture(
-    vertices_m: np.ndarray, camera: np.ndarray, center_px: np.ndarray
-) -> np.ndarray:
-    """Vertices (V, 3) in pixels of the whole picture that the crop was cut from, with depth.
-
-    Args:
-        vertices_m: camera's axes.
-        camera: (3,) s, tx, ty of the crop.
-        center_px: (2,) x, y of the record's centre.
-    """
-    return camera_in_picture(camera, box_from_record(center_px)).project(vertices_m)
-
-
 def label_map(
     vertices_px: np.ndarray, faces: np.ndarray, labels: np.ndarray, height: int, width: int
 ) -> np.ndarray:
@@ -121,29 +108,23 @@ def label_map(
     return shown
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """What `count_pixels` draws predictions with, and where it finds their annotations.
-
-    Attributes:
-        root: UPi-S1h's folder, see `read_annotation`.
-        faces: (F, 3).
-        labels: (6890,) uint8, the part of every vertex.
-    """
-
-    root: str | Path
-    faces: np.ndarray
-    labels: np.ndarray
-
-
-def count_pixels(meshes: Meshes, camera: np.ndarray, truth: Truth, drawing: Drawing) -> PixelCounts:
-    """Draws and compares every sample.
+def count_pixels(
+    meshes: Meshes,
+    camera: np.ndarray,
+    truth: Truth,
+    root: str | Path,
+    faces: np.ndarray,
+    labels: np.ndarray,
+) -> PixelCounts:
+    """Draws every predicted body into its whole picture and compares it with the annotation.
 
     Args:
         meshes: predictions.
         camera: (N, 3) s, tx, ty of the crops.
         truth: of the same samples: names, crops' centres and sizes of the pictures.
-        drawing: bodies' surface and parts, and where the annotations lie.
+        root: UPi-S1h's folder, see `read_annotation`.
+        faces: (F, 3).
+        labels: (6890,) uint8, the part of every vertex.
 
     Raises:
         UserError: an annotation is missing or unreadable, or none can be compared.
@@ -151,25 +132,26 @@ def count_pixels(meshes: Meshes, camera: np.ndarray, truth: Truth, drawing: Draw
     counts, fits = [], Counter[str]()
     for chosen, vertices_m in in_batches(meshes, "drawing parts"):
         for row, vertices in zip(range(len(meshes))[chosen], vertices_m, strict=True):
-            annotation = read_annotation(drawing.root, str(truth.filename[row]))
+            annotation = read_annotation(root, str(truth.filename[row]))
             size, picture = np.array(annotation.parts.shape), truth.size_px[row]
             fit = _fit(size, picture)
             fits[fit] += 1
             shown = np.zeros(size, np.uint8)
             if fit != OTHER_SHAPE:
-                placed = place_in_picture(vertices, camera[row], truth.center_px[row])
-                # (V, 2) x, y by (rows, columns) reversed; whole numbers are the pixels' centres.
+                box = box_from_record(truth.center_px[row])
+                placed = camera_in_picture(camera[row], box).project(vertices)  # (V, 3)
+                # From the picture's pixels to the annotation's; sizes are (rows, columns).
                 placed[:, :2] = (placed[:, :2] + 0.5) * (size / picture)[::-1] - 0.5
-                shown = label_map(placed, drawing.faces, drawing.labels, *size)
+                shown = label_map(placed, faces, labels, *size)
             counts.append(_compare(annotation, shown, counted=fit != OTHER_SHAPE))
     if fits[OTHER_SHAPE] == len(meshes):
-        raise UserError(f"no annotation in {drawing.root} has the shape of its picture.")
+        raise UserError(f"no annotation in {root} has the shape of its picture.")
     foreground, parts, right, pixels = map(np.array, zip(*counts, strict=True))
     return PixelCounts(foreground, parts, right, pixels, _notes(fits))
 
 
 def _compare(annotation: Annotation, shown: np.ndarray, counted: bool) -> tuple:
-    """The row of `PixelCounts` for one sample; zeros where it does not count."""
+    """A sample's row of `PixelCounts`; zeros if it does not count."""
     kept = annotation.parts != IGNORED
     foreground = _confusion(annotation.foreground, shown > 0, 2)
     parts = _confusion(annotation.parts[kept], shown[kept], len(PARTS))
@@ -187,7 +169,7 @@ def _fit(size: np.ndarray, picture: np.ndarray) -> str:
 
 
 def _confusion(truth: np.ndarray, predicted: np.ndarray, kinds: int) -> np.ndarray:
-    """Pixels (kinds, kinds) by true and predicted label, of labels of any one shape."""
+    """Pixels (kinds, kinds) by true and predicted label; both sides of one shape."""
     flat = truth.astype(np.int64).ravel() * kinds + predicted.astype(np.int64).ravel()
     return np.bincount(flat, minlength=kinds * kinds).reshape(kinds, kinds)
 

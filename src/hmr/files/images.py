@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
@@ -31,6 +32,7 @@ _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     struct.error, zlib.error,
 )  # fmt: skip
+_PAGE_QUALITY = 88
 _BEHIND_TRANSPARENT = (255, 255, 255, 255)
 
 
@@ -157,3 +159,10 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else path.suffix[1:].upper()
     options = {"quality": 92} if kind == "JPEG" else {}
     write_whole(path, lambda file: Image.fromarray(image).save(file, kind, **options))
+
+
+def jpeg_url(image: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 RGB as a data URL, for html pages that need no other file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=_PAGE_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 from importlib.resources import files
 
 import numpy as np
-from PIL import Image
 
 from hmr.body.joints import COCOPLUS, COCOPLUS_BONES
 from hmr.body.model_file import BodyModel, require_faces
+from hmr.files.images import jpeg_url
 from hmr.files.whole import write_text
 from hmr.prediction.result import Body
 from hmr.prediction.writers.obj import to_y_up
@@ -21,7 +20,6 @@ from hmr.rendering.draw import overlay, person_color, shrink_to_fit, side_color
 _TEMPLATE = "page.html"
 _PLACE = "__DATA__"
 _LONGEST_SIDE_PX = 1600
-_QUALITY = 88
 
 
 def write_page(
@@ -46,8 +44,8 @@ def write_page(
     content = {
         "title": title,
         "size": [image.shape[1], image.shape[0]],
-        "photo": _jpeg_url(photo),
-        "overlay": _jpeg_url(drawn),
+        "photo": jpeg_url(photo),
+        "overlay": jpeg_url(drawn),
         "faces": _base64(faces, "<u2"),
         "bones": [list(bone) for bone in COCOPLUS_BONES],
         "boneColors": [_css(COCOPLUS[a], COCOPLUS[b]) for a, b in COCOPLUS_BONES],
@@ -84,9 +82,3 @@ def _moved(vertices_px: np.ndarray, shrink: np.ndarray) -> np.ndarray:
     """(V, 3) pixels of the picture -> of the smaller one; pixel centres are whole in both."""
     places = (vertices_px[:, :2] + 0.5) * shrink - 0.5
     return np.column_stack([places, vertices_px[:, 2] * shrink.min()])
-
-
-def _jpeg_url(image: np.ndarray) -> str:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
