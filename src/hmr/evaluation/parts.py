@@ -11,6 +11,7 @@ import numpy as np
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.model_file import NUM_VERTICES, BodyModel
 from hmr.errors import UserError
+from hmr.files.safe_npz import load_npy
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
 """Label -> name, the order of UP's part annotations (Lassner et al. 2017)."""
@@ -53,8 +54,8 @@ def vertex_parts(body: BodyModel, path: str | Path | None = None) -> VertexParts
     """The part of every vertex.
 
     Args:
-        body: whose skinning weights decide where there is no file: a vertex belongs to the part of
-            its strongest joint. UP counts the shoulders' caps as torso, skinning as arms.
+        body: without a file its skinning weights decide: a vertex belongs to the part of its
+            strongest joint. UP counts the tops of the shoulders as torso, skinning as arms.
         path: .npy of 6890 labels from 1 to 6, or UP's template-bodyparts.ply.
 
     Raises:
@@ -79,10 +80,7 @@ def _of_skinning(body: BodyModel) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array ({error}).") from error
+    labels = load_npy(path)
     usable = labels.shape == (NUM_VERTICES,) and labels.dtype.kind in "iu"
     if not usable or labels.min() < 1 or labels.max() >= len(PARTS):
         raise UserError(

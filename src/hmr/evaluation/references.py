@@ -21,6 +21,7 @@ from hmr.evaluation.parts import vertex_parts
 from hmr.evaluation.protocols import Protocol
 from hmr.evaluation.samples import Prediction, Truth
 from hmr.evaluation.segmentation import FOLDER, count_pixels
+from hmr.files.safe_npz import load_npy
 
 Completed = tuple[Prediction, Truth]
 
@@ -178,10 +179,7 @@ def read_regressor(path: str | Path) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise UserError(f"no joint regressor at {path}. It is SPIN's J_regressor_h36m.npy.")
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array ({error}).") from error
+    rows = load_npy(path)
     if rows.shape != (len(H36M17_REGRESSED), NUM_VERTICES) or not np.isfinite(rows).all():
         raise UserError(
             f"{path} must be finite, of shape ({len(H36M17_REGRESSED)}, {NUM_VERTICES}). "

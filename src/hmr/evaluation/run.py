@@ -105,7 +105,7 @@ def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
     chosen = np.flatnonzero(select_sequences(protocol.selection, truth.sequence))
     if not len(chosen):
         raise UserError(
-            f"{protocol.name} scores {protocol.selection} only: none of {len(truth)} records is that."
+            f"{protocol.name} scores {protocol.selection}: none of the {len(truth)} records fits."
         )
     return prediction.take(chosen), truth.take(chosen), smpl.body if smpl else None
 

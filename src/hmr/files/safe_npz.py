@@ -1,4 +1,4 @@
-"""Reads .npz archives of unknown origin: no pickled code is run, no declared size is believed."""
+"""Reads .npz and .npy files of unknown origin: runs no pickled code, believes no declared size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,6 +48,21 @@ def load_npz(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> dict[str, A
         raise UserError(
             f"{path} is not a readable .npz file, or is damaged: {error}. Download it again."
         ) from error
+
+
+def load_npy(path: str | os.PathLike, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    """The array of an .npy file of numbers or text; "r" maps it into memory instead of reading it.
+
+    Raises:
+        UserError: the file is missing, damaged, of another kind, or holds Python objects.
+    """
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} is not an .npy file of numbers: {error}.") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} is an .npz archive, expected one array as .npy.")
+    return array
 
 
 def _read_members(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> dict[str, Any]:

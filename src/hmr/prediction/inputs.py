@@ -1,4 +1,4 @@
-"""What is predicted on: pictures from files, folders, patterns, videos, cameras; or raw crops."""
+"""Opens what is predicted on: pictures (files, folders, patterns), videos, cameras, raw crops."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.images import IMAGE_SUFFIXES, LazyImage, read_image
+from hmr.files.safe_npz import load_npy
 from hmr.files.video import VIDEO_SUFFIXES, Video
 
 
@@ -36,7 +37,7 @@ class ImageFiles:
 
 
 def _targets(paths: list[Path]) -> list[Path]:
-    """Names for results: paths below the common folder; suffixes stay where stems are equal."""
+    """Paths of the results below the common folder; without suffix unless two would be equal."""
     if not paths:
         return []
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]))
@@ -52,8 +53,8 @@ def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> PictureS
     """Pictures, folders of pictures and patterns; or a video; or a camera's number.
 
     Args:
-        texts: as given to --input. Several (as a shell makes of photos/*.jpg) must be pictures.
-        max_frames: of a video or camera; None for all.
+        texts: the values of --input. Several (a shell expands photos/*.jpg) must be pictures.
+        max_frames: how many frames of a video or camera are read; None for all.
 
     Raises:
         UserError: nothing is there, or nothing in it is a picture or a video.
@@ -73,12 +74,9 @@ def _open(text: str, max_frames: int | None) -> PictureSource:
     path = Path(text)
     if path.is_dir():
         return _from_folder(path)
-    if path.is_file():
-        is_video = path.suffix.lower() in VIDEO_SUFFIXES
-        return Video(path, max_frames) if is_video else ImageFiles([path])
-    if text.isdecimal():
+    if text.isdecimal() and not path.is_file():
         return Video(int(text), max_frames)
-    matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
+    matches = [path] if path.is_file() else sorted(map(Path, glob.glob(text, recursive=True)))
     files = [match for match in matches if match.is_file()]
     if not files:
         raise UserError(f"--input {text}: no such file or folder, and no file matches it")
@@ -106,14 +104,11 @@ def open_crops(path: Path) -> np.ndarray:
     """Maps an .npy file of crops into memory.
 
     Raises:
-        UserError: it is missing, no .npy file, holds objects, or no crop.
+        UserError: it is missing, not an .npy file of numbers, or holds no crop.
     """
     if not path.is_file():
         raise UserError(f"--crops {path}: no such file")
-    try:
-        crops = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} is not an .npy file of numbers: {error}") from error
-    if not isinstance(crops, np.ndarray) or len(crops.shape) == 0 or len(crops) == 0:
+    crops = load_npy(path, mmap_mode="r")
+    if crops.ndim == 0 or len(crops) == 0:
         raise UserError(f"{path} holds no crops: expected one .npy array (N, S, S, 3) float32")
     return crops

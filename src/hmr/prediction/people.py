@@ -103,7 +103,7 @@ def from_keypoints(
 
 
 def select(people: list[Detection], which: str) -> list[Detection]:
-    """All of them, the one of the best score, or the one of the largest box."""
+    """All people, the one with the best score, or the one with the largest box."""
     if which == "all" or not people:
         return people
     if which not in SELECTIONS:

@@ -107,7 +107,7 @@ class Predictor:
             min_score: keypoints at or below it do not count.
 
         Raises:
-            UserError: the picture or a box is unusable; it names which.
+            UserError: the picture or a box is unusable; the message names which.
         """
         _check_image(image)
         height, width = image.shape[:2]
@@ -128,7 +128,7 @@ class Predictor:
             pictures: (H, W, 3) uint8 RGB and the people in it.
 
         Returns:
-            per picture its bodies, and a line for each person that gave none.
+            per picture its bodies, and a line for each person without one.
         """
         with self.watch("crop"):
             cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
@@ -179,7 +179,7 @@ class Predictor:
             (B, 24, 3) m, vertices (B, 6890, 3) m, features (B, F); all float32.
 
         Raises:
-            UserError: the shape or the type is another.
+            UserError: the shape or the type is wrong.
         """
         size = self.model.input_size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.float32:

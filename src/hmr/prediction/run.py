@@ -1,6 +1,7 @@
-"""Pictures in, bodies out: batched, streaming, resumable; one bad picture stops no other.
+"""Pictures in, bodies out: batched, streaming, resumable; one bad picture does not stop the others.
 
-A picture passes `_prepare` (read, find people), `_finish` (network, common batches) and `_save`.
+A picture goes through `_prepare` (read it, find the people), `_finish` (run the network on a batch
+of several pictures) and `_save`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hmr.prediction.writers.video import STREAM_KINDS, VideoStreams
 _MOST_LINES_SAID = 20
 _MOST_LINES_KEPT = 10_000
 
-# Pictures that wait for a full batch; whatever their size, memory stays within this and one more.
+# Pictures wait for a full batch until they hold this much memory: it bounds a run of large ones.
 _MOST_BYTES_HELD = 200_000_000
 _SUMMARY_FILE = "prediction_summary.json"
 
@@ -88,7 +89,7 @@ class PictureTask:
     failure: str | None = None
 
     def finish(self, bodies: list[Body], problems: list[str]) -> None:
-        """Makes the result of the bodies; `problems` names the people who gave none."""
+        """Sets the result; `problems` has a line for each person without a body."""
         assert self.image is not None
         height, width = self.image.shape[:2]
         lines = (*self.detections.problems, *problems)
@@ -105,9 +106,9 @@ class RunOptions:
         kinds: what to write, among `hmr.prediction.writers.save.KINDS`. The npz is always written:
             a resumed run reads it.
         person: one of `hmr.prediction.people.SELECTIONS`.
-        settings: text of everything that decides the numbers. Results of the same settings and the
-            same input file are not made again.
-        overwrite: make everything again.
+        settings: text of everything that changes the numbers. Results of the same settings and the
+            same input file are not computed again.
+        overwrite: compute everything again.
     """
 
     output: Path
@@ -117,7 +118,7 @@ class RunOptions:
     overwrite: bool = False
 
     def fingerprint(self, origin: Path | None) -> str:
-        """Of the settings and the input file; empty for a camera, which never repeats itself."""
+        """Hash of the settings and the input file; empty for a camera, which never repeats."""
         if origin is None:
             return ""
         state = origin.stat() if origin.is_file() else None
@@ -162,7 +163,7 @@ class PictureRun:
 
         Args:
             source: the pictures.
-            advance: is told how many more pictures are done, for a progress bar.
+            advance: called with the number of pictures just done, for a progress bar.
 
         Raises:
             UserError: the output folder cannot be made or written to.
@@ -192,7 +193,7 @@ class PictureRun:
         finally:
             streams.abandon()
         if video.problem:
-            self._problem(video.problem)
+            self._report(self.summary.problems, video.problem)
 
     def _pictures(self, images: Iterable[LazyImage]) -> Iterator[PictureTask]:
         """Finished pictures in the order of the input, computed in common batches."""
@@ -242,7 +243,7 @@ class PictureRun:
         summary.pictures += 1
         if result is None:
             summary.failed += 1
-            self._problem(str(task.failure))
+            self._report(summary.problems, str(task.failure))
             return
         summary.finished_before += task.finished_before
         summary.predicted += not task.finished_before
@@ -250,12 +251,12 @@ class PictureRun:
         summary.without_people += not result.bodies
         summary.left_out += len(result.problems)
         for problem in result.problems:
-            self._problem(f"{task.source.name}: {problem}")
+            self._report(summary.problems, f"{task.source.name}: {problem}")
         for note in task.detections.notes:
-            self._note(f"{task.source.name}: {note}")
+            self._report(summary.notes, f"{task.source.name}: {note}")
 
     def _save(self, task: PictureTask, kinds: tuple[str, ...]) -> None:
-        """Writes a picture's files; of a resumed one those that are missing or older than it."""
+        """Writes a picture's files; after a resume only those missing or older than its npz."""
         if task.result is None:
             return
         base = self._base(task.source)
@@ -266,25 +267,18 @@ class PictureRun:
             save_result(base, result, body, kinds, since_ns, self._watch)
 
     def _with_image(self, task: PictureTask) -> Result:
-        """The result with its pixels, which a resumed one lacks until they are needed."""
+        """The result with its pixels, which are read only now if an earlier run made it."""
         assert task.result is not None
         if task.result.image is not None:
             return task.result
-        # Not kept in the task: finished pictures wait in memory for the rest of their batch.
+        # Not stored in the task, which stays in memory until the rest of its batch is done.
         with self._watch("read"):
             return dataclasses.replace(task.result, image=task.source.load())
 
-    def _problem(self, line: str) -> None:
-        if len(self.summary.problems) < _MOST_LINES_KEPT:
-            self.summary.problems.append(line)
-        self._say_some(line)
-
-    def _note(self, line: str) -> None:
-        if len(self.summary.notes) < _MOST_LINES_KEPT:
-            self.summary.notes.append(line)
-        self._say_some(line)
-
-    def _say_some(self, line: str) -> None:
+    def _report(self, kept: list[str], line: str) -> None:
+        """Keeps a line for the summary, and prints it if it is among the first of the run."""
+        if len(kept) < _MOST_LINES_KEPT:
+            kept.append(line)
         self._lines_said += 1
         if self._lines_said <= _MOST_LINES_SAID:
             self._say(line)
@@ -307,7 +301,7 @@ def predict_crops_file(
     output: Path,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, np.ndarray]:
-    """The network's outputs for raw inputs, for comparing with any other implementation.
+    """The network's outputs for raw inputs, to compare with other implementations.
 
     Args:
         predictor: the loaded model.

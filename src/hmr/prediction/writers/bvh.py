@@ -22,7 +22,7 @@ _ROOT_CHANNELS = "Xposition Yposition Zposition " + _ROTATION_CHANNELS
 
 
 class MotionFrame(NamedTuple):
-    """What a motion keeps of a body: a kilobyte per frame.
+    """The part of a body that a motion needs, a kilobyte per frame.
 
     rotations (24, 3, 3), local; beta (10,); translation_m (3,), of the body's origin.
     """
@@ -46,7 +46,7 @@ def write_motion(
     """One person's motion as bvh, with the bones of their mean shape.
 
     Args:
-        path: of the file; it appears when it is complete.
+        path: of the file, written atomically.
         motion: the person in every frame.
         body: the arrays of the body model.
         frames_per_second: of the motion.
@@ -66,7 +66,7 @@ def write_bvh(
     """Writes a motion: y up, metres, degrees, channels Z X Y.
 
     Args:
-        path: of the file; it appears when it is complete.
+        path: of the file, written atomically.
         rotations: (N, 24, 3, 3) local rotations, the root's in the camera's axes.
         root_positions_m: (N, 3) of the pelvis joint, camera's axes.
         rest_joints_m: (24, 3) joints of the shaped body before posing, SMPL's axes.
@@ -75,19 +75,16 @@ def write_bvh(
     rotations = np.array(rotations, np.float64)
     rotations[:, 0] = Y_UP @ rotations[:, 0]
     count = len(rotations)
-    angles = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_euler(_EULER_ORDER, degrees=True)
-    order = _depth_first()
-    angles = _unwrap(angles.reshape(count, len(SMPL_JOINTS), 3))[:, order].reshape(count, -1)
+    matrices = rotations.reshape(-1, 3, 3)  # (N, 24, 3, 3) -> (N * 24, 3, 3)
+    angles = Rotation.from_matrix(matrices).as_euler(_EULER_ORDER, degrees=True)
+    # Without jumps of whole turns between frames, so that programs can interpolate.
+    angles = np.unwrap(angles.reshape(count, len(SMPL_JOINTS), 3), axis=0, period=360.0)
+    angles = angles[:, _depth_first()].reshape(count, -1)  # (N, 24, 3) -> (N, 72)
     rows = np.concatenate([to_y_up(root_positions_m).reshape(count, 3), angles], axis=1)
     lines = ["HIERARCHY", *_joint_lines(0, np.asarray(rest_joints_m, np.float64), "")]
     lines += ["MOTION", f"Frames: {count}", f"Frame Time: {1 / frames_per_second:.8f}"]
     lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
     write_text(path, "\n".join(lines) + "\n")
-
-
-def _unwrap(angles_deg: np.ndarray) -> np.ndarray:
-    """Removes jumps of whole turns between frames, so that programs can interpolate."""
-    return np.unwrap(angles_deg, axis=0, period=360.0)
 
 
 def _children(joint: int) -> list[int]:

@@ -80,19 +80,17 @@ def write_glb(
     body: BodyModel,
     rotations: np.ndarray,
     beta: np.ndarray,
-    translation_m: np.ndarray | None = None,
 ) -> None:
     """Writes one posed, skinned body. Blender, Unity and web viewers open it in its pose.
 
     The skin's rest shape carries the pose blend shapes of this pose, so that the posed mesh equals
-    SMPL's vertices; bent anew, it deforms by skinning alone.
+    SMPL's vertices; in another pose it deforms by skinning alone.
 
     Args:
-        path: of the file; it appears when it is complete.
-        body: the model.
+        path: of the file, written atomically.
+        body: the arrays of the body model.
         rotations: (24, 3, 3) local rotations, the root's in the camera's axes.
         beta: (10,) shape.
-        translation_m: (3,) added to the body's place, camera's axes; none if None.
 
     Raises:
         UserError: the body has no faces.
@@ -103,11 +101,10 @@ def write_glb(
     primitive = _add_mesh(buffer, vertices, body)
     bind = np.tile(np.eye(4), (len(joints), 1, 1))
     bind[:, :3, 3] = -joints
-    # glTF stores matrices by columns.
+    # glTF stores matrices by columns: (24, 4, 4) -> (24, 16).
     matrices = np.ascontiguousarray(bind.transpose(0, 2, 1).reshape(-1, 16), "<f4")
     inverse_bind = buffer.add(matrices, "MAT4")
-    shift = np.zeros(3) if translation_m is None else np.asarray(translation_m, np.float64)
-    nodes = _joint_nodes(joints, body.parents, rotations, shift)
+    nodes = _joint_nodes(joints, body.parents, rotations)
     nodes.append({"name": "body", "mesh": 0, "skin": 0})
     document = _document(buffer, primitive, nodes, inverse_bind)
     write_whole(path, lambda file: file.write(_pack(document, bytes(buffer.data))))
@@ -130,14 +127,12 @@ def _add_mesh(buffer: _Buffer, vertices: np.ndarray, body: BodyModel) -> dict:
     return {"attributes": attributes, "indices": indices, "material": 0}
 
 
-def _joint_nodes(
-    joints: np.ndarray, parents: np.ndarray, rotations: np.ndarray, shift: np.ndarray
-) -> list[dict]:
+def _joint_nodes(joints: np.ndarray, parents: np.ndarray, rotations: np.ndarray) -> list[dict]:
     local = np.array(rotations, np.float64)
     local[0] = Y_UP @ local[0]
     quaternions = Rotation.from_matrix(local).as_quat()
     places = joints - joints[np.maximum(parents, 0)]
-    places[0] = to_y_up(joints[0] + shift)
+    places[0] = to_y_up(joints[0])
     nodes = []
     for index, name in enumerate(SMPL_JOINTS):
         node = {

@@ -1,4 +1,4 @@
-"""Bodies as files other programs open: obj here, skinned glb in `gltf`, motion in `bvh`.
+"""Bodies as files that other programs open: obj here, skinned glb in `gltf`, motion in `bvh`.
 
 All of them have y up, x to the right and z towards the viewer, metres: the camera's axes (y down,
 z away) turned by half a circle about x. A person who stands upright in the photograph stands
@@ -27,7 +27,7 @@ def rest_body(body: BodyModel, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """The shaped body before posing (SMPL equations 8 and 10).
 
     Args:
-        body: the model.
+        body: the arrays of the body model.
         beta: (10,) shape.
 
     Returns:
@@ -47,7 +47,7 @@ def write_obj(path: str | os.PathLike, vertices_m: np.ndarray, faces: np.ndarray
     """Writes a Wavefront obj, y up, metres, six decimals (a micrometre).
 
     Args:
-        path: of the file; it appears when it is complete.
+        path: of the file, written atomically.
         vertices_m: (V, 3) camera's axes.
         faces: (F, 3).
     """
@@ -58,5 +58,5 @@ def write_obj(path: str | os.PathLike, vertices_m: np.ndarray, faces: np.ndarray
 
 
 def _lines(pattern: str, rows: np.ndarray) -> str:
-    """Formats all rows in one call, ten times as fast as row by row."""
+    """Formats all rows in one call, which is ten times as fast as row by row."""
     return (pattern * len(rows)) % tuple(rows.reshape(-1).tolist())

@@ -1,4 +1,4 @@
-"""One html file with the photograph and the bodies to turn, which needs nothing else."""
+"""One html file with the photograph and the bodies to turn; it needs no other file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def write_page(
     """Writes the page: the photograph with its bodies, and beside it each mesh to turn.
 
     Args:
-        path: of the html file; it appears when it is complete.
-        title: shown above.
+        path: of the html file, written atomically.
+        title: shown at the top.
         image: (H, W, 3) uint8 RGB. Pictures with a side over 1600 px are shown smaller.
         bodies: of the picture.
         body: the arrays of the body model.
@@ -79,6 +79,6 @@ def _base64(array: np.ndarray, kind: str) -> str:
 
 
 def _moved(vertices_px: np.ndarray, shrink: np.ndarray) -> np.ndarray:
-    """(V, 3) pixels of the picture -> of the smaller one; pixel centres are whole in both."""
+    """(V, 3) pixels of the picture -> of the smaller one; pixel centres are integers in both."""
     places = (vertices_px[:, :2] + 0.5) * shrink - 0.5
     return np.column_stack([places, vertices_px[:, 2] * shrink.min()])

@@ -31,10 +31,10 @@ class Kind:
 
     Attributes:
         ending: of the file's name; `{}` in it is the person's number.
-        write: takes path, what is written and the body's arrays: a whole `Result`, or one `Body`
-            of it where the ending has a person's number.
+        write: takes the path, a `Result` (or one `Body` of it, where the ending has a person's
+            number), and the body's arrays.
         needs_faces: whether it shows or holds the surface.
-        needs_people: whether a picture of nobody gives no file.
+        needs_people: whether a picture without people gives no file.
     """
 
     ending: str
@@ -82,7 +82,7 @@ KINDS = {
 
 
 def check_kinds(kinds: Collection[str], body: BodyModel) -> None:
-    """To be called before anything is written.
+    """Checks that the body has all that the kinds need; call it before anything is written.
 
     Raises:
         UserError: a kind needs the body's faces, and it has none.
@@ -105,7 +105,7 @@ def planned_files(base: Path, result: Result, kinds: Collection[str]) -> dict[Pa
 
 
 def is_current(path: Path, since_ns: int | None) -> bool:
-    """Whether a file is there, written at that time or later; never if no time is given."""
+    """Whether a file exists and was written at that time or later; False if no time is given."""
     return since_ns is not None and path.is_file() and path.stat().st_mtime_ns >= since_ns
 
 
@@ -117,7 +117,7 @@ def save_result(
     keep_since_ns: int | None = None,
     watch: Stopwatch | None = None,
 ) -> list[Path]:
-    """Writes the files of one picture, each whole or not at all.
+    """Writes the files of one picture, each one atomically.
 
     Args:
         base: path without suffix that all file names begin with.
@@ -125,7 +125,7 @@ def save_result(
         body: the arrays of the body model.
         kinds: among `KINDS`.
         keep_since_ns: leave files alone that were written since then (`st_mtime_ns`).
-        watch: is told the time of each kind, as `save <kind>`.
+        watch: adds up the time of each kind, as `save <kind>`.
 
     Returns:
         The paths of all files of these kinds.

@@ -21,10 +21,10 @@ class VideoStreams:
 
     Args:
         base: path without suffix that their names begin with.
-        kinds: among `STREAM_KINDS`; others are left to the frames.
+        kinds: among `STREAM_KINDS`.
         body: the arrays of the body model.
         rate: frames per second.
-        watch: is told the time of each drawing, as `save <kind>`.
+        watch: adds up the time of each drawing, as `save <kind>`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class VideoStreams:
         return bool(self._writers)
 
     def add(self, result: Result, frame: int) -> None:
-        """Appends a frame; its number counts from 0."""
+        """Appends a frame; frames are numbered from 0."""
         for kind, writer in self._writers.items():
             with self._watch(f"save {kind}"):
                 writer.add(DRAWINGS[kind](result, self._body))
@@ -55,7 +55,7 @@ class VideoStreams:
                 self._extend_motion(person, frame)
 
     def _extend_motion(self, person: Body, frame: int) -> None:
-        """Frames in which a person is missing repeat the one before, so that time stays right."""
+        """Appends a person's frame; missing frames repeat the last one, so that timing is kept."""
         motion = self._motions[person.label]
         missing = frame - self._last_frame.get(person.label, frame - 1) - 1
         if motion:
