@@ -27,8 +27,11 @@ def _write(path, content):
 def test_summary_holds_every_figure(tmp_path, capsys):
     _write(tmp_path / "training.json", {"train_images": 10, "steps": 20, "seconds": 30.0})
     _write(tmp_path / "evaluation" / "metrics.json", {"metrics": METRICS})
-    report = tmp_path / "export" / "1" / "assets.extra" / "export.json"
-    write_report(report, ExportReport("", 1e-6, {"from_crops": {"beta": 1e-6}}, 1.0, 1.0))
+    for version, difference in (("2", 1.0), ("10", 1e-6), (".partial-host-1.export", 1.0)):
+        path = tmp_path / "export" / version / "assets.extra" / "export.json"
+        write_report(
+            path, ExportReport("", difference, {"from_crops": {"beta": difference}}, 1.0, 1.0)
+        )
     assert demo.main(["--workdir", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary == {

@@ -4,6 +4,6 @@ import argparse
 
 
 def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
-    """A verb's parser, to which it adds its flags; both texts are shown as they are written."""
-    kept = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=kept)
+    """The parser that a verb adds its flags to; --help keeps the line breaks of both texts."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=formatter)

@@ -1,7 +1,6 @@
 """Says what is installed, which files are found, and what to do next.
 
-Works without TensorFlow too, and when TensorFlow cannot be loaded: it is tried in a process of
-its own.
+Works without TensorFlow too, and where loading it crashes: it is loaded in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +29,8 @@ devices = [tf.config.experimental.get_device_details(d).get("device_name", d.nam
 print(json.dumps({"tensorflow": tf.__version__, "keras": keras.__version__,
                   "backend": keras.backend.backend(), "gpus": devices}))
 """
+# What a training's folder holds, and what that says about it.
+RUN_MARKS = {"config.json": "started", "checkpoints": "can be resumed", "model": "finished"}
 EPILOG = """\
 examples:
   python -m src.doctor
@@ -121,12 +121,12 @@ def report_tensorflow(report: Report) -> None:
 
 
 def probe_tensorflow(command: tuple[str, ...] = ()) -> tuple[dict | None, str]:
-    """Loads TensorFlow in a process of its own, so that a crash of it is only reported.
+    """Loads TensorFlow in a process of its own, so that a crash there is reported as a problem.
 
     Args:
         command: another command to run, which prints the same JSON as its last line.
     Returns:
-        what it says (None if it cannot be loaded), and the problem in one line.
+        what the command printed (None if TensorFlow cannot be loaded), and the problem in one line.
     """
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -204,16 +204,10 @@ def report_runs(report: Report, runs: Path) -> None:
     report.section(f"Trainings in {runs}")
     folders = sorted({path.parent for path in runs.glob("*/*") if path.name in RUN_MARKS})
     for folder in folders:
-        report.row(folder.name, ", ".join(_run_state(folder)))
+        states = (state for name, state in RUN_MARKS.items() if (folder / name).exists())
+        report.row(folder.name, ", ".join(states))
     if not folders:
         report.row("none", "make demo, or make train")
-
-
-RUN_MARKS = {"config.json": "started", "checkpoints": "can be resumed", "model": "finished"}
-
-
-def _run_state(folder: Path) -> Iterator[str]:
-    return (meaning for name, meaning in RUN_MARKS.items() if (folder / name).exists())
 
 
 def next_steps(report: Report, has_smpl: bool, num_records: int) -> list[str]:

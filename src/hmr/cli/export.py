@@ -1,4 +1,4 @@
-"""Writes a model for other programs to run, and runs each export again to prove it."""
+"""Writes a model for other programs to run, and runs each export again to check it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hmr.cli import verb_parser
 from hmr.errors import UserError
+from hmr.prediction import DEFAULT_MODEL
 from hmr.serving.portable import FORMATS, check_installed, export_portable
 from hmr.serving.report import ExportReport
 
@@ -34,7 +35,7 @@ SAVED_MODEL = "savedmodel"
 def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(__doc__, EPILOG)
     parser.add_argument(
-        "--checkpoint", default="models/demo_standin", help="model folder (models/demo_standin)"
+        "--checkpoint", default=DEFAULT_MODEL, help=f"model folder ({DEFAULT_MODEL})"
     )
     parser.add_argument("--body", help="another body file than the model's")
     parser.add_argument("--output", default="runs/export", help="base folder (runs/export)")
@@ -47,7 +48,6 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
-
     kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
     check_installed(portable)

@@ -29,7 +29,7 @@ The diagonal of the box around a person's keypoints (or of the box) becomes 150 
 results, in --output (npz is always written; a run that was interrupted goes on from there):
   npz      every quantity, one row a person; the json of --save json describes shapes and units
   json     the same without the vertices, with body measurements (height, girths, limb lengths)
-  overlay  the bodies over the picture (mp4 for videos)       side  from their side
+  overlay  the bodies over the picture (mp4 for videos)       side  from the side
   crop     a row per person: crop, keypoints, body, three more sides
   page     one html file: the photograph, and the mesh to turn; opens without a network
   obj glb  a mesh a person, y up, metres; glb is skinned and posed

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
 
     with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder:
-        # Read by Gradio when the page is built: uploads end with the program too.
+        # Gradio reads this when the page is built; uploads are then deleted with the folder.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
 
         from hmr.web.app import build_app, launch

@@ -41,8 +41,8 @@ class LazyImage:
     """An image file, or a frame of a video, that is read when `load` is called.
 
     Attributes:
-        name: under which boxes and keypoints name it: the path, or `<video>_<frame, 12 digits>`.
-        target: relative path, without suffix, that its results take.
+        name: its name in files of boxes and keypoints: the path, or `<video>_<frame, 12 digits>`.
+        target: relative path of its results, without suffix.
         load: returns (H, W, 3) uint8 RGB, or raises UserError.
         origin: the file it comes from; None for a camera.
     """
@@ -54,7 +54,7 @@ class LazyImage:
 
 
 def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Reads an image file as it is meant to be seen.
+    """Reads an image file upright, in 8-bit RGB.
 
     The EXIF orientation is applied; 16-bit values (and decimals from 0 to 1) are scaled to 8 bits;
     grey, palette and CMYK are converted; transparent parts become white; of several frames the
@@ -68,7 +68,7 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         (H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: missing, empty, too large, damaged or not a picture; it names file and reason.
+        UserError: the file is missing, empty, too large, damaged or not a picture.
     """
     name = "image data" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _file_bytes(Path(source))

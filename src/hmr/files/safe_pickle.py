@@ -1,8 +1,8 @@
-"""Reads pickles of arrays without running anything that stands in them.
+"""Reads pickles of arrays without running any code in them.
 
 SMPL's official files and the MoSh sequences of the original are Python-2 pickles, some with
 chumpy objects, and a pickle may call any function. Here every name that a file mentions is looked
-up in a short list of stand-ins that only hold data; any other name is refused. chumpy itself is
+up in a short allow-list of stubs that only hold data; any other name is refused. chumpy itself is
 not needed: a leaf is its array, and the few expressions that occur are evaluated with numpy.
 """
 
@@ -23,7 +23,7 @@ import scipy.sparse
 from hmr.errors import UserError
 
 MAX_BYTES = 1 << 30
-# The memory that evaluating a file may take: an honest one holds an array, its text form and a
+# The memory that evaluating a file may take: a harmless file holds an array, its text form and a
 # selection of it.
 MEMORY_PER_BYTE, MEMORY_FLOOR_BYTES = 8, 1 << 26
 PLAIN_DTYPE = re.compile(r"[<>|=]?([biufSU]\d{1,9}|O\d?)")
@@ -106,7 +106,7 @@ def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Stub:
 
 _ARRAY, _DTYPE = _stub_class("numpy.ndarray"), _stub_class("numpy.dtype")
 _SCALAR, _BUFFER = _stub_class("numpy.scalar"), _stub_class("numpy.frombuffer")
-# What could turn a short file into much memory is a stub too: `_Resolver` has a memory budget.
+# Whatever could turn a short file into much memory is a stub too: `_Resolver` limits memory.
 _SPECIAL: dict[str, Any] = {
     "_codecs.encode": _stub_class("encode"),
     "copy_reg._reconstructor": _Function(_reconstruct_object),
@@ -120,7 +120,7 @@ _SPECIAL: dict[str, Any] = {
 }
 _SPARSE = ("scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix")
 _ALLOWED = _SPECIAL | {name: _stub_class(name) for name in _SPARSE}
-# Any chumpy class may stand in a derived entry of a SMPL file: as a stub it only holds data.
+# A derived entry of a SMPL file may hold any chumpy class; as a stub it only holds data.
 _CHUMPY_NAME = re.compile(r"chumpy\.\w+\.\w+")
 
 # The same names as older and newer versions of Python, numpy and scipy spell them.

@@ -27,7 +27,7 @@ class Video:
 
     Attributes:
         rate: frames per second; 25 where the file does not say.
-        problem: set after iterating if the video ended before the length that its header gives.
+        problem: set after iterating if the video was shorter than its header says.
     """
 
     def __init__(self, source: Path | int, max_frames: int | None = None):
@@ -109,7 +109,7 @@ class VideoWriter:
         self._size = (0, 0)
 
     def add(self, image: np.ndarray) -> None:
-        """Appends (H, W, 3) uint8 RGB; a frame of another size is fitted into the first one's."""
+        """Appends (H, W, 3) uint8 RGB; frames are fitted into the size of the first one."""
         if self._writer is None:
             # The codec halves the colour's resolution: sides must be even.
             self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
@@ -121,7 +121,7 @@ class VideoWriter:
         self._writer.write(cv2.cvtColor(fit_into(image, *self._size), cv2.COLOR_RGB2BGR))
 
     def close(self) -> bool:
-        """Finishes the file; False if nothing was added."""
+        """Finishes the file and gives it its name; returns False if no frame was added."""
         if self._writer is None:
             return False
         self._writer.release()
@@ -129,14 +129,14 @@ class VideoWriter:
         return True
 
     def abandon(self) -> None:
-        """Removes what was written."""
+        """Removes the unfinished file, if there is one."""
         if self._writer is not None:
             self._writer.release()
         self._partial.unlink(missing_ok=True)
 
 
 def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture at exactly this size: cut by a pixel at most, else resized onto white."""
+    """The picture at exactly this size: a single pixel is cut off, else resized onto white."""
     if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
         return np.ascontiguousarray(image[:height, :width])
     ratio = min(width / image.shape[1], height / image.shape[0])

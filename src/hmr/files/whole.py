@@ -2,7 +2,7 @@
 
 What is being written lies beside its target under a name of its own, `.partial-HOST-PROCESS.NAME`,
 and is renamed at the end: readers see the old content or the new, never a part. After a failure it
-is removed; what a killed process left is removed by the next one that writes into that folder.
+is removed; the next process that writes into the folder removes what a killed one left.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def whole_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[P
 
 @contextlib.contextmanager
 def scratch_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """A folder beside `path` that is removed when the block ends; what is in it can take names.
+    """A folder beside `path`, removed when the block ends; `take_name` moves files out of it.
 
     Raises:
         UserError: the place cannot be written to, or is full.
@@ -104,7 +104,7 @@ def make_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A free `partial_path` whose folder exists; what still bears that name at the end is removed.
+    """A free `partial_path` whose folder exists; if it still exists at the end, it is removed.
 
     An OSError becomes a UserError unless it is about another file, which the block reads.
     """
@@ -125,7 +125,7 @@ def _partial(path: Path) -> Iterator[Path]:
 
 @functools.cache
 def _remove_abandoned(folder: Path) -> None:
-    """Removes what killed processes of this machine left half written; looks once a folder."""
+    """Removes the partial files of killed processes of this machine; checks each folder once."""
     written_by = re.compile(rf"{re.escape(_PARTIAL + socket.gethostname())}-(\d+)\.")
     for path in folder.glob(f"{_PARTIAL}*"):
         writer = written_by.match(path.name)
@@ -144,7 +144,7 @@ def _is_running(process: int) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Removes a file or folder if it is there; a failure must not hide the one before it."""
+    """Removes a file or folder if it exists; errors must not hide the one being handled."""
     with contextlib.suppress(OSError):
         if path.is_dir():
             shutil.rmtree(path)

@@ -13,7 +13,7 @@ from hmr.geometry.camera import WeakCamera, weak_perspective_px
 from hmr.geometry.crop import CROP_SIZE, CropBox, crop_image
 from hmr.rendering.shade import SKIN_BLUE, render_mesh
 
-# One per person, repeated after the last; the colour-blind can tell them apart.
+# One per person, repeated after the last; colour-blind people can tell them apart.
 PERSON_COLORS = (
     SKIN_BLUE, (235, 178, 140), (160, 205, 160), (215, 165, 205), (230, 210, 140), (140, 205, 205),
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """Loops over the faces of a mesh, and over their rows and pixels, compiled by numba.
 
 Whole-array NumPy gives the same bits (tests/helpers/numpy_rasterise.py) in 14 ms instead of 0.9 for
-a body in a picture of 224 px, and 115 ms instead of 14 at 1080 px; the loops make a whole shaded
-picture take three fifths of the time. Compiled code does not check indices: its caller,
+a body in a picture of 224 px, and 115 ms instead of 14 at 1080 px; with these loops a whole shaded
+picture takes three fifths of the time. Compiled code does not check indices: its caller,
 `hmr.rendering.rasterise.rasterize`, does.
 """
 

@@ -54,8 +54,7 @@ class Band(NamedTuple):
     """Some rows of a drawn mesh.
 
     Attributes:
-        rows: of the picture.
-        columns: of the picture.
+        rows, columns: where it lies in the picture.
         color: (h, w, 3) float32 RGB, 0 to 255.
         coverage: (h, w, 1) float32, the covered part of each pixel, 0 to 1.
     """
@@ -112,6 +111,7 @@ def _sample_mean(
     fine = (vertices_px + (0.5, 0.5, 0)) * (supersample, supersample, 1) - (0.5, 0.5, 0)
     raster = rasterize(fine, faces, height * supersample, width * supersample, cull=True)
     samples = interpolate(raster, faces, np.column_stack([lit, np.ones(len(lit), np.float32)]))
+    # (H * s, W * s, 4) -> (H, s, W, s, 4) -> (H, W, 4)
     return samples.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
 
 
@@ -148,6 +148,9 @@ def render_mesh(
 
     Returns:
         (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: neither an image nor a height and a width is given.
     """
     if image is None:
         if height is None or width is None:

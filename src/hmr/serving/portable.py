@@ -1,8 +1,8 @@
-"""Writes a model as TFLite or ONNX files, which need no TensorFlow, and proves each.
+"""Writes a model as TFLite or ONNX files, which run without TensorFlow, and checks each of them.
 
 The files hold the `from_crops` signature of `hmr.serving.signatures`: `crops` (B, S, S, 3) in,
-outputs of the same names out. They trust their input: nothing in them refuses bad values.
-TensorFlow is imported where it is used, so that a format that cannot be made is refused before.
+outputs of the same names out. They do not check their input.
+TensorFlow is imported where it is used, so that an unavailable format is refused at once.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class PortableFormat:
 
     Attributes:
         ending: of the file's name.
-        write: (folder of a SavedModel with `from_crops`, file to write).
-        packages: that have to be importable.
-        extra: that brings them.
+        write: takes the folder of a SavedModel with `from_crops`, and the file to write.
+        packages: must be importable.
+        extra: the project's extra that installs them.
         max_abs_diff: the largest difference to the Keras model; above 1e-4 where weights are
             rounded on purpose.
     """
@@ -54,8 +54,7 @@ def write_tflite(saved_model: Path, file: Path, weights: str = "float32") -> Non
     Args:
         saved_model: folder.
         file: to write.
-        weights: float32, float16, or int8 (per-channel, computed with in int8 and float32: TFLite's
-            dynamic range).
+        weights: float32, float16, or int8 (TFLite's dynamic-range quantisation, per channel).
     """
     import tensorflow as tf
 
@@ -102,7 +101,7 @@ FORMATS = {
 
 
 def check_installed(kinds: Sequence[str]) -> None:
-    """To be called before anything is written.
+    """Checks the packages of these formats; call it before anything is written.
 
     Raises:
         UserError: a package that one of the kinds needs is not installed; it names the extra.
@@ -175,7 +174,7 @@ def export_portable(
 
 
 def _write_with_fixed_size(model: HMR, folder: Path) -> None:
-    """A SavedModel whose crops have their size in the signature, for the converters to rely on."""
+    """Writes a SavedModel with the crops' size in its signature, which the converters need."""
     import keras
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What an export came to, run in a process of its own: differences, size, speed."""
+"""The check of an export, which is run in a fresh process: differences, size, speed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hmr.geometry.crop import CROP_SIZE
 from hmr.serving import rerun
 from hmr.settings import read_settings
 
-# Of the files that `write_report` writes: raised when a field's meaning changes.
+# Version of the files that `write_report` writes; raised when a field's meaning changes.
 REPORT_VERSION = 1
 # The signatures, see `hmr.serving.signatures`.
 FROM_IMAGES, FROM_CROPS = "from_images", "from_crops"
 MAX_ABS_DIFF = 1e-4
-_LINES_SAID = 5
+_LINES_OF_ERROR = 5
 
 Differences = dict[str, dict[str, float]]
 # A signature, and its inputs by name.
@@ -37,12 +37,12 @@ Answer = tuple[str, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export came to.
+    """The result of an export and its check.
 
     Attributes:
         path: the SavedModel's folder, or the file.
         export_max_abs_diff: largest difference to the Keras model, over signatures and outputs.
-        differences: signature -> output -> largest difference; of pixels in halves of a crop.
+        differences: signature -> output -> largest difference; pixels in units of half a crop.
         megabytes: size of folder or file, 10^6 bytes.
         milliseconds: median time of one crop in the fresh process, on this machine's CPU or GPU.
         warmup_requests: how many were written; 0 without tensorflow-serving-api.
@@ -66,17 +66,17 @@ class ExportReport:
 
 
 def write_report(path: str | os.PathLike, report: ExportReport) -> None:
-    """Writes a report as JSON, without what this kind of export does not have."""
-    said = {name: value for name, value in asdict(report).items() if value != {}}
-    said["version"] = REPORT_VERSION
-    write_text(path, json.dumps(said, indent=2) + "\n")
+    """Writes a report as JSON, without the fields that this kind of export does not have."""
+    content = {name: value for name, value in asdict(report).items() if value != {}}
+    content["version"] = REPORT_VERSION
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_report(path: Path) -> ExportReport:
     """Reads what this or an earlier version of `write_report` wrote.
 
     Raises:
-        UserError: it is no such file, or holds a field that this version does not know.
+        UserError: it is not a report, or holds a field that this version does not know.
     """
     try:
         report = read_settings(ExportReport, json.loads(path.read_text()), str(path))
@@ -99,24 +99,23 @@ def check_export(
 
     Args:
         export: the SavedModel's folder, or the file.
-        requests: to answer.
+        requests: the requests that it answers.
         expected: the Keras model's outputs for each.
         limit: see `compare`.
     Raises:
-        UserError: it does not run there, or an output differs by more than the limit.
+        UserError: the export does not run, or an output differs by more than the limit.
     """
     received, milliseconds = _run_fresh(export, requests)
     signatures = [signature for signature, _ in requests]
     differences = compare(zip(signatures, expected, received, strict=True), limit)
-    return ExportReport(
-        str(export), largest_of(differences), differences, _size_megabytes(export), milliseconds
-    )
+    largest = max(value for outputs in differences.values() for value in outputs.values())
+    return ExportReport(str(export), largest, differences, _size_megabytes(export), milliseconds)
 
 
 def _run_fresh(export: Path, requests: Sequence[Request]) -> tuple[list[Outputs], float]:
     """The outputs of every request, and the median time of the last in milliseconds."""
     inputs: dict[str, Any] = {
-        # As bytes of one length: pictures end in no zero byte, which numpy would cut off.
+        # NumPy cuts zero bytes off the end of "S" strings; JPEG and PNG files do not end in one.
         f"{index}/{signature}/{name}": array.astype("S") if array.dtype == object else array
         for index, (signature, arrays) in enumerate(requests)
         for name, array in arrays.items()
@@ -127,7 +126,7 @@ def _run_fresh(export: Path, requests: Sequence[Request]) -> tuple[list[Outputs]
         command = [sys.executable, "-I", rerun.__file__, str(export), folder]
         finished = subprocess.run(command, capture_output=True, text=True)
         if finished.returncode:
-            last_lines = " | ".join(finished.stderr.strip().splitlines()[-_LINES_SAID:])
+            last_lines = " | ".join(finished.stderr.strip().splitlines()[-_LINES_OF_ERROR:])
             raise UserError(f"the export does not run in a process of its own: {last_lines}")
         outputs: list[Outputs] = [{} for _ in requests]
         with np.load(Path(folder) / rerun.OUTPUTS_FILE, allow_pickle=False) as stored:
@@ -143,8 +142,8 @@ def compare(answers: Iterable[Answer], limit: float) -> Differences:
 
     Args:
         answers: of all requests.
-        limit: for outputs of up to 1; of larger ones for each 1 of the largest value, since float32
-            keeps a number of digits. A trained model's are about 1.
+        limit: largest difference of outputs up to 1, about which a trained model's are; for larger
+            outputs it grows with the largest value, as float32's rounding does.
     Raises:
         UserError: an output differs by more than the limit, or is not finite.
     """
@@ -172,13 +171,8 @@ def compare(answers: Iterable[Answer], limit: float) -> Differences:
     return largest
 
 
-def largest_of(differences: Differences) -> float:
-    """The largest difference of all."""
-    return max(value for outputs in differences.values() for value in outputs.values())
-
-
 def _size_megabytes(path: Path) -> float:
-    """Of a file, or of all files in a folder."""
+    """Size of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files) / 1e6
 

@@ -24,7 +24,7 @@ Run = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 def open_saved_model(folder: str) -> Run:
-    """By TensorFlow."""
+    """Runs a SavedModel with TensorFlow."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(folder)
@@ -37,7 +37,7 @@ def open_saved_model(folder: str) -> Run:
 
 
 def open_tflite(file: str) -> Run:
-    """By the LiteRT runtime; the file holds one signature."""
+    """Runs a TFLite file, which holds one signature, with LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(file, num_threads=os.cpu_count())
@@ -46,7 +46,7 @@ def open_tflite(file: str) -> Run:
 
 
 def open_onnx(file: str) -> Run:
-    """By ONNX Runtime on the CPU; the file holds one signature."""
+    """Runs an ONNX file, which holds one signature, with ONNX Runtime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -54,7 +54,7 @@ def open_onnx(file: str) -> Run:
     return lambda signature, inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-# How an export's name ends: what runs it, and what must not be needed for that.
+# Suffix of an export -> what opens it, and the packages that it must run without.
 _PROJECT = ("keras", "hmr", "src")
 RUNTIMES: dict[str, tuple[Callable[[str], Run], tuple[str, ...]]] = {
     ".tflite": (open_tflite, ("tensorflow", *_PROJECT)),
@@ -64,7 +64,7 @@ _SAVED_MODEL = (open_saved_model, _PROJECT)
 
 
 def hide_what_is_not_needed(export: str) -> None:
-    """Makes an import of it raise ModuleNotFoundError."""
+    """Makes imports of the packages that it must run without raise ModuleNotFoundError."""
     _, hidden = RUNTIMES.get(Path(export).suffix, _SAVED_MODEL)
     modules: dict[str, Any] = sys.modules
     modules.update(dict.fromkeys(hidden))

@@ -1,4 +1,4 @@
-"""Writes a model as a TensorFlow SavedModel with two named signatures, and proves it."""
+"""Writes a model as a TensorFlow SavedModel with two named signatures, and checks it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def export_saved_model(
         max_abs_diff: the largest difference allowed, see `compare`.
 
     Raises:
-        UserError: an output differs by more; nothing is left behind.
+        UserError: an output differs by more; then no file is left behind.
     """
     folder = Path(folder)
     with scratch_folder(folder / "export") as partial:
@@ -74,8 +74,9 @@ def next_version(folder: Path) -> int:
 
 
 def _write(model: HMR, folder: Path) -> None:
-    """Sizes are left open in the signatures and checked in the graph: TensorFlow trusts a
-    signature's sizes without looking, and would compute garbage from other ones."""
+    """Writes the SavedModel. The graph checks the sizes of the inputs, the signatures do not:
+    TensorFlow does not enforce a signature's sizes and would compute garbage from wrong ones.
+    """
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(

@@ -1,4 +1,4 @@
-"""What a served model takes and returns, and example requests.
+"""The inputs and outputs of a served model, and example requests.
 
 | signature | input | shape |
 |---|---|---|
@@ -38,7 +38,7 @@ IMAGE_OUTPUTS = {
     "crop_center_px": "(B, 2) picture pixel under the crop's centre",
     "crop_scale": "(B,) pixels of a 224 px crop for each picture pixel",
 }
-# Rounding may carry a crop a little over the edge.
+# Rounding may carry a crop's values slightly beyond 1.
 _LARGEST_CROP_VALUE = 1.001
 
 
@@ -60,7 +60,7 @@ def signatures(input_size: int) -> dict[str, dict[str, dict[str, str]]]:
 
 
 def run_on_crops(model: HMR, crops: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The `from_crops` signature; other values than a crop's are refused.
+    """The `from_crops` signature.
 
     The graph fails with InvalidArgumentError on another size and on values that are not finite or
     lie outside [-1, 1], such as pictures from 0 to 255.
@@ -73,7 +73,7 @@ def run_on_crops(model: HMR, crops: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def run_model(model: HMR, crops: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`OUTPUTS` of crops that are known to be good."""
+    """`OUTPUTS` of crops that are known to be valid."""
     outputs = model(crops, training=False, vertices=True)
     return {name: outputs[name] for name in OUTPUTS}
 
@@ -98,7 +98,7 @@ _RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
 
 
 def answers(model: HMR, requests: Sequence[Request]) -> list[Outputs]:
-    """What the Keras model answers in this process."""
+    """The Keras model's outputs for each request, computed in this process."""
     received = [
         _RUN[signature](model, **{name: tf.constant(array) for name, array in inputs.items()})
         for signature, inputs in requests

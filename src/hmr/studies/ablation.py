@@ -1,7 +1,7 @@
 """Compares three trainings as section 4.3 of the paper does: python -m hmr.studies.ablation
 
-(a) with paired 3D labels, (b) without them, (c) without them and without discriminators. Without
-both, 2D keypoints fit as well and the bodies are "monsters". Reads what `make ablation` left in
+(a) with paired 3D labels, (b) without them, (c) without them and without discriminators. In (c)
+2D keypoints fit as well and the bodies are "monsters". Reads what `make ablation` left in
 runs/ablation/paired, unpaired and no_prior, prints the table, and writes ablation.json and
 ablation.jpg: the same held-out people by all three.
 """
@@ -86,7 +86,7 @@ def _read(path: Path) -> dict:
 
 
 def check_claims(results: dict[str, dict[str, float]]) -> dict[str, bool]:
-    """What section 4.3 says -> whether the measured numbers say it, too."""
+    """Claim of the paper's section 4.3 -> whether the measured numbers agree with it."""
     paired, unpaired, no_prior = (results[run] for run in RUNS)
 
     def rises(key: str) -> bool:
@@ -101,7 +101,7 @@ def check_claims(results: dict[str, dict[str, float]]) -> dict[str, bool]:
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
-    """The three runs, and the best constant answers, for people."""
+    """The three runs and the best constant answers as text for the terminal."""
     columns = (*KEYS, "steps", "seconds")
     heads = ("MPJPE mm", "PA-MPJPE mm", "2D px of 224", "steps", "seconds")
     lines = [f"{'unseen people and poses':<36}" + "".join(f"{head:>14}" for head in heads)]

@@ -95,8 +95,9 @@ def summarise(workdir: Path) -> dict[str, float]:
     """
     training = _read(workdir / "training.json", "python -m src.main")
     metrics = _read(workdir / "evaluation" / "metrics.json", "python -m src.evaluate")["metrics"]
-    reports = sorted((workdir / "export").glob("*/assets.extra/export.json"))
-    newest = reports[-1] if reports else workdir / "export"
+    reports = (workdir / "export").glob("*/assets.extra/export.json")
+    versions = {int(path.parts[-3]): path for path in reports if path.parts[-3].isdigit()}
+    newest = versions[max(versions)] if versions else workdir / "export"
     exported = read_report(_existing(newest, "python -m src.export"))
     return {
         **{key: training[key] for key in TRAINING_KEYS},

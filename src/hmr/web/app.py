@@ -1,4 +1,4 @@
-"""The Gradio app: what is on the page and what each action does."""
+"""The Gradio app: the parts of the page and what each action does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hmr.web.estimator import (
     open_photo,
 )
 
-# Read by Gradio when it is imported: no usage figures, no question for newer versions.
+# Gradio reads this when it is imported; it turns off usage statistics and the version check.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 try:
@@ -35,7 +35,7 @@ TITLE = "A body from a photo"
 STAGE_PX = 480
 BOX_COLOR = (47, 111, 181)
 SECONDS_KEPT = 3600
-# The browser itself refuses to ask anything of any other address.
+# With this policy the browser refuses to send requests to any other address.
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 _CSS_FILE = Path(__file__).with_name("page.css")
 _READY = "Drag a box around one person, or leave it out: then the person fills the photo."
@@ -67,7 +67,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
 
     Args:
         estimator: estimates the bodies and keeps their files.
-        about: a line on the model, shown below the title.
+        about: a line about the model, shown below the title.
     """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
@@ -126,7 +126,7 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
     """Starts the server in threads of its own, and returns its address.
 
     Raises:
-        UserError: the port is taken, or the host is not this machine's.
+        UserError: the port is taken, or the host is not an address of this machine.
     """
     from starlette.middleware import Middleware
 
@@ -184,6 +184,6 @@ def _opened(path: str | None, box: Box | None) -> Shown:
 
 
 def _error(error: UserError) -> str:
-    """The message as HTML; markup in it, which may come from outside, is shown as text."""
+    """The message as HTML, escaped: a file name in it may hold markup."""
     text = str(error).replace("&", "&amp;").replace("<", "&lt;")
     return f'<span class="error">{text}</span>'

@@ -76,7 +76,7 @@ def open_photo(path: str | Path) -> Photo:
     try:
         image = read_image(path)
     except UserError as error:
-        # The name is the user's, the folder is not.
+        # The user knows the file's name, but not the folder that Gradio uploaded it to.
         raise UserError(str(error).replace(str(path), path.name)) from error
     return Photo(path.name, image, shrink_to_fit(image, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX))
 
@@ -86,7 +86,7 @@ def box_of_drawing(drawn: Sequence[Mapping[str, float]], photo: Photo) -> Box | 
 
     Args:
         drawn: at most one rectangle as xmin, ymin, xmax, ymax.
-        photo: it was drawn on.
+        photo: the photo that the rectangle was drawn on.
     """
     if not drawn:
         return None
@@ -104,11 +104,11 @@ def drawing_of_box(box: Box, photo: Photo) -> dict[str, int]:
 
 
 class Estimator:
-    """A loaded model, and the folder of the files that it has made.
+    """A loaded model, and the folder that its results are written to.
 
     Args:
         predictor: the loaded model; its body needs faces.
-        folder: of the results; each gets a folder of its own in it.
+        folder: gets a subfolder for each result.
     """
 
     def __init__(self, predictor: Predictor, folder: Path):
@@ -119,8 +119,8 @@ class Estimator:
         """Estimates one person's body and writes its files.
 
         Args:
-            photo: it is in.
-            box: around the person, pixels of the photo; None for one who fills the photo.
+            photo: shows the person.
+            box: around the person, pixels of the photo; None if the person fills the photo.
 
         Raises:
             UserError: the box is unusable, or the estimated camera shows nothing.
