@@ -33,6 +33,7 @@ CONVERTER_MODULE = '''"""Walkers: made pictures of one person each.
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,12 +53,13 @@ def convert(item: tuple) -> Iterator[bytes]:
     if not np.isfinite(joints3d).all():
         raise SampleError("joints that are not finite", path.name)
     labels = reorder(np.column_stack([joints, np.ones(len(LSP14))]), LSP14, path.name)
-    yield person_to_example(whole_person(path, labels, NAME, joints3d_lsp_m=joints3d))
+    person = replace(whole_person(path, labels, NAME), joints3d_lsp_m=joints3d)
+    yield person_to_example(person)
 
 
 def plan(args: argparse.Namespace) -> Plan:
     """One job: all pictures are for training."""
-    plan_splits(args, CONVERTER, lambda split: None if split == "train" else f"no split {split}")
+    plan_splits(args, CONVERTER)
     file = args.input / "labels.npz"
     labels = np.load(file, allow_pickle=False)
     paths = [args.input / f"{index:04d}.png" for index in range(len(labels["joints"]))]

@@ -137,6 +137,17 @@ def test_the_architecture_shows_the_rooms_of_the_table():
     assert shown == [line for line in rooms if line]
 
 
+def test_the_readme_shows_every_room_and_folder():
+    tree = re.search(r"^src/ .*?^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[
+        0
+    ]
+    inside = [path for path in (ROOT / "src/hmr").iterdir() if path.name[0] not in "._"]
+    rooms = {path.name for path in inside if path.is_dir()}
+    assert [room for room in sorted(rooms) if not re.search(rf"\b{room}\b", tree)] == []
+    tops = {path.parent.name for path in ROOT.glob("[a-z]*/__init__.py")} | {"models", "docs"}
+    assert [top for top in sorted(tops) if f"{top}/" not in tree] == []
+
+
 def _is_there(room: str) -> bool:
     path = room.replace(".", "/")
     return exists(path) or exists(f"{path}.py")

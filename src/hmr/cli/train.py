@@ -27,7 +27,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, logs and the model; runs/<name of the config>."
 )
-_NEXT_COMMAND = "See python -m src.main --help, and the fields in hmr/configs/hmr.py."
+_NEXT_COMMAND = "See python -m src.main --help, and the fields in hmr/settings.py."
 _CONFIGS = Path(configs.__file__).parent
 
 

@@ -1,4 +1,4 @@
-"""Section 4.3 in small, (c): without paired 3D labels and without discriminators.
+"""The paper's section 4.3 scaled down, (c): without paired 3D labels and without discriminators.
 
 Command:  make ablation (all three), or python -m src.main --config ablation_no_prior
           --workdir runs/ablation/no_prior

@@ -1,4 +1,4 @@
-"""Section 4.3 in small, (a): with paired 3D labels and with discriminators.
+"""The paper's section 4.3 scaled down, (a): with paired 3D labels and with discriminators.
 
 Command:  make ablation (all three), or python -m src.main --config ablation_paired
           --workdir runs/ablation/paired
@@ -15,9 +15,9 @@ from hmr.configs.demo import get_config as demo_config
 def get_config() -> ConfigDict:
     """The demo's model and data, with discriminators that learn fast enough to be a prior.
 
-    In minutes, discriminators at the paper's 1e-4 never catch up with the encoder, and at weight 1
-    the encoder listens to them before they know anything. The weight of the 3D joints is the one
-    that the figures above were measured with.
+    In a training of minutes, discriminators at the paper's learning rate of 1e-4 never catch up
+    with the encoder, and at weight 1 they pull at the encoder before they have learned anything.
+    The weight of the 3D joints is the one that the figures above were measured with.
     """
     config = demo_config()
     config.loss.joints3d = 1000.0

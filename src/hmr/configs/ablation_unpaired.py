@@ -1,4 +1,4 @@
-"""Section 4.3 in small, (b): without paired 3D labels, with discriminators.
+"""The paper's section 4.3 scaled down, (b): without paired 3D labels, with discriminators.
 
 Command:  make ablation (all three), or python -m src.main --config ablation_unpaired
           --workdir runs/ablation/unpaired

@@ -1,4 +1,4 @@
-"""The paper's training in small, on the stand-in datasets, in minutes on two cores.
+"""The paper's training scaled down to minutes on two cores, on the stand-in datasets.
 
 Command:  make demo (makes the data first), or python -m src.main --config demo
 Needs:    data/standin, the converted stand-in datasets.
@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.data.root = "data/standin"
     config.data.train = ConfigDict({"lsp": 1.0, "coco": 1.0, "mpi_inf_3dhp": 1.0})
     config.data.mocap = ConfigDict({"mocap_cmu": 1.0, "mocap_posePrior": 1.0})
-    # In minutes a network learns most from 3D labels and from people close to the crop's middle.
+    # In so few minutes a network learns most from 3D labels, and from people in the crop's middle.
     config.data.share_3d = 0.8
     config.data.augmentation = ConfigDict(
         {"shift_px": 5, "scale_min": 0.95, "scale_max": 1.06, "flip_probability": 0.5}
