@@ -1,4 +1,4 @@
-"""Measures speed on this machine, each row beside the least that the work needs."""
+"""Measures speed on this machine; each row stands beside the least that the work needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ examples:
   python -m benchmarks --encoder resnet14_v2_narrow --input-size 96 --batch 64
   python -m benchmarks --only input --data data/standin
 
-Both sides of a row are called in turns; the figures are medians. Close other programs first.
+The two sides of a row are called alternately; figures are medians. Close other programs first.
 """
-GROUPS = ("body", "network", "drawing", "metrics", "input", "serving")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=GROUPS, help="one group of rows instead of all")
+    parser.add_argument("--only", choices=MEASURES, help="one group of rows instead of all")
     parser.add_argument("--encoder", default="resnet50_v2", help="default: the paper's")
     parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")
     parser.add_argument("--batch", type=int, default=16, help="images in a training step (16)")
@@ -110,8 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.repeats < 1:
         raise UserError(f"--repeats must be at least 1. Received: {options.repeats}.")
-    rows = [row for group in GROUPS if options.only in (None, group)
-            for row in MEASURES[group](options)]  # fmt: skip
+    rows = [row for group, measure in MEASURES.items() if options.only in (None, group)
+            for row in measure(options)]  # fmt: skip
     print(table(rows))
     return 0
 

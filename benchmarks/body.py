@@ -1,4 +1,4 @@
-"""Keypoints from small tensors beside keypoints by way of the whole mesh; drawing."""
+"""Keypoints from precomputed small tensors beside keypoints of the whole mesh; drawing."""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 For each dataset that is given: pictures (or bodies) a second with one worker and with all, beside
 the rate at which one process only decodes and encodes the same files with OpenCV, which is the
-least that scaling and cutting a picture needs. All are measured in turns; the figures are medians.
+least that scaling and cutting a picture needs. All are measured alternately; figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import shutil
 import statistics
 import tempfile
 import time
@@ -61,16 +60,12 @@ def bare_rate(folder: Path, count: int) -> float | None:
 
 def conversion_rate(jobs: list[Job], workers: int) -> float:
     """Samples a second, with the processes already started."""
-    folder = Path(tempfile.mkdtemp(prefix="conversion_"))
-    try:
-        with Workers(workers) as pool:
-            pool.warm_up()
-            started = time.perf_counter()
-            for job in jobs:
-                write_job(job, folder, pool)
-            return sum(job.samples for job in jobs) / (time.perf_counter() - started)
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="conversion_") as folder, Workers(workers) as pool:
+        pool.warm_up()
+        started = time.perf_counter()
+        for job in jobs:
+            write_job(job, Path(folder), pool)
+        return sum(job.samples for job in jobs) / (time.perf_counter() - started)
 
 
 def measure(converter: Converter, folder: Path, workers: int, count: int, repeats: int) -> Rates:

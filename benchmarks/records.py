@@ -12,7 +12,7 @@ from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, 
 from hmr.data.records import parse_person
 
 PIPELINE_BATCH = 32
-# So many that the few which a stream prepares ahead, while the other is timed, count little.
+# Many, so that the few that one stream prefetches while the other is timed hardly count.
 BATCHES = 160
 
 
@@ -27,7 +27,7 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
     """
     people, bodies = find_record_sets(root, {images: 1.0}), find_record_sets(root, {mocap: 1.0})
     settings = PipelineSettings(input_size, PIPELINE_BATCH, 3 * PIPELINE_BATCH, seed=0)
-    # Open all along: a training fills its shuffle buffer once, not for each measurement.
+    # Stays open for all measurements: a training fills its shuffle buffer only once.
     with open_batches(training_dataset(people, bodies, settings)) as ours:
         bare = iter(_decoded(people[0].paths))
         return compare(
@@ -45,7 +45,7 @@ def _draw(batches: Iterator) -> None:
 
 
 def _decoded(paths) -> tf.data.Dataset:
-    """Batches of sums, so that nothing but decoding takes time."""
+    """Batches of a few sums of pixels, so that nothing but decoding takes time."""
 
     def decode(serialized):
         picture = tf.io.decode_jpeg(parse_person(serialized)["image_bytes"], channels=3)

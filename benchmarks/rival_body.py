@@ -73,7 +73,7 @@ class Smplx:
         self._vertices: Callable = lambda: lbs(self._beta, self._pose, **fixed)[0]
 
     def keypoint_gradients(self) -> list:
-        """Of the sum of squared keypoints, with respect to pose and beta."""
+        """Gradients of the sum of squared keypoints with respect to pose and beta."""
         keypoints = self._torch.einsum("kv,bvc->bkc", self._regressor, self._vertices())
         return list(self._torch.autograd.grad(keypoints.square().sum(), [self._pose, self._beta]))
 

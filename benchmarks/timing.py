@@ -1,4 +1,4 @@
-"""Times two ways of doing a thing in turns, so that both meet the same machine."""
+"""Times two functions alternately, so that both run under the same load of the machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: what was done.
+        name: what was measured.
         ours_ms: median time of one call, ms.
-        rival: what it stands beside.
-        rival_ms: median time of the rival's call, ms.
+        rival: what it is compared with.
+        rival_ms: median time of one call of the rival, ms.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Row:
 def compare(
     name: str, ours: Callable[[], object], rival: str, other: Callable[[], object], repeats: int
 ) -> Row:
-    """Calls both in turns `repeats` times, after a warm-up; medians."""
+    """Calls both alternately, `repeats` times after a warm-up, and takes medians."""
     for _ in range(WARM_UP_CALLS):
         ours(), other()
     pairs = [(_milliseconds(ours), _milliseconds(other)) for _ in range(repeats)]
@@ -45,8 +45,8 @@ def compare(
 
 
 def _milliseconds(call: Callable[[], object]) -> float:
-    """Of one call, among as many as fill a tenth of a second."""
-    # Threads of the side before may still be spinning for work, as OpenMP's do.
+    """Mean time of one call, over as many calls as fill `BLOCK_S`."""
+    # Threads of the other function may still be spinning, as OpenMP's do.
     time.sleep(PAUSE_S)
     started, calls = time.perf_counter(), 0
     while (passed := time.perf_counter() - started) < BLOCK_S or not calls:

@@ -41,7 +41,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Namespace:
-    """The converter's own options, at their defaults, with the common ones as given."""
+    """All options of a converter: its own at their defaults, the common ones as given."""
     folder = getattr(args, converter.name)
     options = build_parser(converter).parse_args(["--input", str(folder)])
     for name in ("output", "workers", "overwrite"):
@@ -67,7 +67,7 @@ def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], bool]:
 
 
 def main() -> int:
-    """Converts what is given; exit code 2 if anything that was given is broken."""
+    """Converts the datasets that are given; returns exit code 2 if one of them fails."""
     parser = _build_parser()
     args = parser.parse_args()
     if all(getattr(args, converter.name) is None for converter in CONVERTERS):

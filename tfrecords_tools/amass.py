@@ -7,7 +7,7 @@ although they belong to the gendered SMPL+H body: as a prior of the neutral SMPL
 approximate.
 
 Takes are thinned to --fps frames a second: 12 gives the paper's 390 thousand poses of CMU.
-PosePrior (MPI_Limits), short, is kept whole, as in the paper (180 thousand poses).
+PosePrior (MPI_Limits) is short and kept whole, as in the paper (180 thousand poses).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _stride(path: Path, rate: float | None, fps: float | None) -> int:
 
 
 def to_smpl(poses: np.ndarray) -> np.ndarray:
-    """SMPL poses (N, 72) of SMPL+H or SMPL-X poses (N, 156 or 165); hands are put in rest pose."""
+    """SMPL poses (N, 72) of SMPL+H or SMPL-X poses (N, 156 or 165), with the hands at rest."""
     smpl = np.zeros((len(poses), POSE_SIZE), np.float32)
     width = POSE_SIZE if poses.shape[1] == POSE_SIZE else _BODY_NUMBERS
     smpl[:, :width] = poses[:, :width]
@@ -75,7 +75,7 @@ def to_smpl(poses: np.ndarray) -> np.ndarray:
 
 
 def find_sets(root: Path) -> dict[str, list[Path]]:
-    """Record name -> takes, for each set below `root`, or for `root` if it is itself a set.
+    """Record name -> takes, for each set below `root`, or for `root` itself if it is a set.
 
     Raises:
         UserError: there are no takes.

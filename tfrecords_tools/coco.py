@@ -1,10 +1,10 @@
 """COCO keypoints, of 2014 (the paper's) or 2017: people with 17 labelled points.
 
-A person is kept, as in the original, if it is no crowd, at least 6 of its points are visible
+A person is kept, as in the original, if it is not a crowd, at least 6 of its points are visible
 (v = 2), its mask is larger than 60 px in one direction, and at least one point below the shoulders
-is labelled. Labelled points (v = 1 or 2) then count alike. COCO has no neck and no head top: they
-are left unlabelled. The window is +-200 px around the middle of the keypoints. A picture is decoded
-once for all of its people.
+is labelled. In the record, visible (v = 2) and hidden points (v = 1) both count as labelled; neck
+and head top, which COCO does not have, are unlabelled. The window is +-200 px around the middle of
+the keypoints. A picture is decoded once for all of its people.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def read_annotations(path: Path) -> dict[str, Any]:
     """Reads a COCO json.
 
     Returns:
-        what it holds; keypoints and polygons as arrays.
+        the content that is needed, with keypoints and polygons as arrays.
     Raises:
-        UserError: it is missing, no json, or lacks images or annotations.
+        UserError: the file is missing, is not JSON, or lacks images or annotations.
     """
     try:
         with need_file(path, NAME).open(encoding="utf-8") as stream:
             content = json.load(stream, object_hook=_compact)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is no readable json: {error}") from error
+        raise UserError(f"{path} is not a readable json: {error}") from error
     keys = set(content) if isinstance(content, dict) else set()
     if not {"images", "annotations"} <= keys:
         raise UserError(
@@ -66,7 +66,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
 
 
 def _compact(item: dict[str, Any]) -> dict[str, Any]:
-    """An object's `_KEYS`, with numbers as arrays: everything would take gigabytes of memory."""
+    """Only `_KEYS` of an object, numbers as arrays: the whole would take gigabytes of memory."""
     needed = {key: item[key] for key in _KEYS if key in item}
     if isinstance(needed.get("keypoints"), list) and "image_id" in needed:
         needed["keypoints"] = np.array(needed["keypoints"], np.float64)
@@ -128,7 +128,7 @@ def _is_polygon(numbers: Any) -> bool:
 
 
 def read_people(content: dict[str, Any]) -> Iterator[tuple[tuple[int, str], Labels | SampleError]]:
-    """Yields for each annotation id and file name of the picture, and the person.
+    """Yields for each annotation (id, file name) of the picture, and its labels or why it has none.
 
     Raises:
         KeyError: an image or annotation lacks a key.

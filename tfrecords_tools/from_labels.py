@@ -61,7 +61,7 @@ def read_npz(path: Path) -> Iterator[PersonInPicture]:
         with np.load(path, allow_pickle=False) as content:
             arrays = {key: content[key] for key in content.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is no readable npz of plain arrays: {error}") from error
+        raise UserError(f"{path} is not a readable npz of plain arrays: {error}") from error
     _check_arrays(arrays, path)
     keypoints = with_visibility(arrays["keypoints2d_px"])
     for row, name in enumerate(arrays["image"]):
@@ -126,7 +126,9 @@ def read_json(path: Path) -> Iterator[PersonInPicture]:
                 name = names[annotation["image_id"]]
                 yield name, _labels(name, with_visibility(numbers[None])[0], row, {})
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: an image or annotation lacks or mistypes {error}.") from error
+        raise UserError(
+            f"{path}: an image or annotation lacks a key or has a wrong type: {error}."
+        ) from error
 
 
 def _enough_labels(found: Iterable[PersonInPicture], least: int) -> Iterator[PersonInPicture]:

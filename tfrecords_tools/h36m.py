@@ -47,7 +47,7 @@ from tfrecords_tools.neutrmosh import read_fits
 
 NAME = "h36m"
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
-# By the dataset's numbers; 1 holds recordings that no protocol uses.
+# Keys are the dataset's activity numbers; activity 1 holds recordings that no protocol uses.
 ACTIVITIES = {
     2: "Directions", 3: "Discussion", 4: "Eating", 5: "Greeting", 6: "Phoning", 7: "Posing",
     8: "Purchases", 9: "Sitting", 10: "SittingDown", 11: "Smoking", 12: "TakingPhoto",
@@ -66,7 +66,7 @@ _METADATA_PLACES = (
     "code-v1.2/Release-v1.2/metadata.xml",
 )
 NUM_CAMERAS, NUM_SUBJECTS, NUM_TAKES = 4, 11, 32
-# Parameters of a camera for each subject, and of its lens: metadata.xml holds all in one list.
+# metadata.xml lists the extrinsics of each camera for each subject, then the intrinsics of each.
 _EXTRINSIC, _INTRINSIC = 6, 9
 _NUMBERS = NUM_CAMERAS * (NUM_SUBJECTS * _EXTRINSIC + _INTRINSIC)
 _VARIABLE = "Pose"
@@ -91,7 +91,7 @@ def read_metadata(path: Path) -> Metadata:
     """Reads metadata.xml.
 
     Raises:
-        UserError: the file is no metadata.xml of Human3.6M.
+        UserError: the file is not a metadata.xml of Human3.6M.
     """
     try:
         root = ElementTree.parse(path).getroot()
@@ -100,13 +100,13 @@ def read_metadata(path: Path) -> Metadata:
         numbers = np.array((_element(root, "w0").text or "").strip(" []\n").split(), np.float64)
         prefixes = _read_prefixes(rows)
     except (OSError, ElementTree.ParseError, ValueError, IndexError) as error:
-        raise UserError(f"{path} is no metadata.xml of Human3.6M: {error}.") from error
+        raise UserError(f"{path} is not a metadata.xml of Human3.6M: {error}.") from error
     if len(cameras) != NUM_CAMERAS or numbers.shape != (_NUMBERS,):
         raise UserError(
             f"{path}: {len(cameras)} cameras and {numbers.size} camera numbers, expected "
             f"{NUM_CAMERAS} and {_NUMBERS}."
         )
-    # The list ends with the intrinsics of each camera: fx, fy, cx, cy and five of distortion.
+    # fx, fy, cx, cy and five numbers of distortion
     lenses = numbers[-NUM_CAMERAS * _INTRINSIC :].reshape(NUM_CAMERAS, _INTRINSIC)  # (4, 9)
     intrinsics_px = np.column_stack([lenses[:, :2].mean(axis=1), lenses[:, 2:4]])  # (4, 3)
     return Metadata(prefixes, cameras, intrinsics_px)
@@ -120,7 +120,7 @@ def _element(root: ElementTree.Element, name: str) -> ElementTree.Element:
 
 
 def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
-    """Rows of the table: first the subjects; then action, subaction and a name for each subject."""
+    """The first row names the subjects; others hold action, subaction and a name per subject."""
     subjects = [int(name.removeprefix("S")) for name in rows[0][2:]]
     return {
         (subject, int(action), int(subaction)): prefix
@@ -176,7 +176,7 @@ class LabelledVideo:
         video, joints2d, joints3d: files.
         sequence: as S9_Directions_0_cam3.
         intrinsics_px: (3,) focal length, cx, cy in px.
-        frames: how many frames are wanted.
+        frames: how many frames a complete video gives.
         min_joints_inside: see `FrameUnit`.
         fits: file of SMPL fits, None without.
     """
@@ -211,7 +211,7 @@ def convert_video(video: LabelledVideo) -> Iterator[Outcome]:
 
 
 def _frames(video: LabelledVideo, poses: np.ndarray, beta: np.ndarray) -> list[LabelledFrame]:
-    """The frames that have 2D and 3D joints; the first ones have pose and beta, too."""
+    """The frames that have 2D and 3D joints; those that `poses` (n, 72) covers have SMPL's too."""
     joints2d_px = take_joints(read_positions(video.joints2d, 2), H36M32, LSP14)[::FRAME_STEP]
     joints3d_mm = take_joints(read_positions(video.joints3d, 3), H36M32, LSP14)[::FRAME_STEP]
     activity = video.sequence.split("_")[1]
@@ -363,7 +363,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds options: where metadata and fits are, and what becomes of misaligned takes."""
     parser.add_argument("--metadata", type=Path, help="metadata.xml, if it lies elsewhere")
     parser.add_argument("--fits", type=Path, help="folder neutrSMPL_H3.6 of the authors' SMPL fits")
-    parser.add_argument("--misaligned", choices=("keep", "drop"), default="keep")
+    parser.add_argument(
+        "--misaligned",
+        choices=("keep", "drop"),
+        default="keep",
+        help="what to do with the takes of S9 whose joints are shifted (default: %(default)s)",
+    )
 
 
 CONVERTER = Converter(

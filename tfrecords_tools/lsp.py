@@ -42,8 +42,8 @@ def read_joints(path: Path, name: str) -> np.ndarray:
             "14 x 3 x N."
         )
     if joints.shape[0] == 3:
-        joints = joints.transpose(1, 0, 2)
-    return joints.transpose(2, 0, 1).astype(np.float64)
+        joints = joints.transpose(1, 0, 2)  # (14, 3, N)
+    return joints.transpose(2, 0, 1).astype(np.float64)  # (N, 14, 3)
 
 
 def picture_of(path: Path, joints: np.ndarray, labelled: np.ndarray, dataset: str) -> PicturePeople:
@@ -67,8 +67,8 @@ def pictures_job(
         dataset, split: see `Job`.
         pictures: of one person each, in the order of the records.
         scaled: people are scaled to 150 px and cut out, else pictures are stored as they are.
-        release: its name.
-        source: its fingerprint.
+        release: name of the release.
+        source: fingerprint of its files.
     """
     return Job(
         dataset,

@@ -1,12 +1,12 @@
 """LSP extended: 10,000 more people doing sports, all for training; both of its releases are read.
 
 `joints.mat` holds `joints`, 14 x 3 x N: x, y and a flag that is 1 where the joint is labelled, the
-opposite of LSP's. In the first release (im00001.jpg, people of about 150 px) row and file go by the
-number in the name, and pictures are stored as they are, as in the original. In the high-resolution
-release (HR-LSPET, im00001.png) they go by the position in the sorted folder, and people are scaled
-to 150 px and cut out. Differences to the original: the flag means the same whatever the number of
-pictures; the high-resolution release is scaled. Some labels are wrong: sides are exchanged, or
-points are far off.
+opposite of LSP's. In the first release (im00001.jpg, people of about 150 px) the number in a
+picture's name is its row, and pictures are stored as they are, as in the original. In the
+high-resolution release (HR-LSPET, im00001.png) the pictures, sorted by name, belong to the rows in
+this order, and people are scaled to 150 px and cut out. Differences from the original: the flag
+means the same whatever the number of pictures; the high-resolution release is scaled. Some labels
+are wrong: sides are exchanged, or points are far off.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _high_resolution(folder: Path, joints: np.ndarray) -> list[Path]:
     if len(paths) != len(joints):
         raise UserError(
             f"{NAME}: {folder} holds {len(paths)} pictures im*.png, but joints.mat has "
-            f"{len(joints)} rows, and they go by position: extract the archive completely."
+            f"{len(joints)} rows, one for each picture: extract the archive completely."
         )
     return paths
 

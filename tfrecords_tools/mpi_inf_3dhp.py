@@ -186,7 +186,7 @@ def sequence_folders(root: Path, split: str) -> dict[str, Path]:
 def _collect_frames(
     session: Session, units: list[FrameUnit], loose: list[LabelledFrame], dropped: DropLog
 ) -> None:
-    """Adds a session's frames: a unit for each video, loose frames where there are pictures."""
+    """Adds a session's frames: one unit per video to `units`, frames with pictures to `loose`."""
     for camera in (camera for camera in CAMERAS if camera in session.joints3d_mm):
         finite = np.isfinite(session.joints3d_mm[camera]).all(axis=(1, 2))
         for row in np.flatnonzero(~finite):

@@ -1,12 +1,12 @@
 """MPII Human Pose: people doing 410 kinds of things, 16 joints.
 
 From the MATLAB release, training people that stand well apart are taken (`single_person`), as in
-the original; the json of later code (annot/train.json, annot/valid.json) names more people. A joint
-counts as labelled where it is annotated, visible or not. With an ankle labelled, the keypoints' box
-gets a diagonal of 150 px; else the mean distance of shoulders and hips becomes 75 px; people with
-neither are left out. The window is +-300 px.
+the original; the json of later projects (annot/train.json, annot/valid.json) lists more people. A
+joint counts as labelled where it is annotated, visible or not. If an ankle is labelled, the
+keypoints' box gets a diagonal of 150 px; otherwise the mean distance of shoulders and hips becomes
+75 px; people with neither are left out. The window is +-300 px.
 
-Differences to the original: the 75 px rule measures from the shoulders, as the original intended
+Differences from the original: the 75 px rule measures from the shoulders, as the original intended
 (it measures from the head top, which makes such people 1.9 times smaller); MATLAB's pixels, counted
 from 1, are counted from 0 here; x and y keep their own scale factors; people with broken
 annotations are left out and counted.
@@ -48,7 +48,7 @@ def read_release(path: Path) -> Iterator[PersonInPicture]:
     """Yields the training people of `mpii_human_pose_v1_u12_1.mat` that stand well apart.
 
     Raises:
-        UserError: the file is no such release.
+        UserError: the file is not such a release.
     """
     content = read_mat(path, ("RELEASE",), struct_as_record=False, squeeze_me=True)
     release = content["RELEASE"]
@@ -103,7 +103,7 @@ def read_json(path: Path) -> Iterator[PersonInPicture]:
     """Yields the people of `annot/train.json` or `annot/valid.json`.
 
     Raises:
-        UserError: the file is no such json.
+        UserError: the file is not such a json.
     """
     try:
         people = json.loads(path.read_bytes())
@@ -111,7 +111,7 @@ def read_json(path: Path) -> Iterator[PersonInPicture]:
             yield str(person["image"]), _read_json_person(person, f"{person['image']}, row {index}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is no list of people with image, center, joints and joints_vis: {error!r}."
+            f"{path} is not a list of people with image, center, joints and joints_vis: {error!r}."
         ) from error
 
 

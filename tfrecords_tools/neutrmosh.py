@@ -1,10 +1,10 @@
 """neutrMosh: the authors' own motion capture as neutral SMPL bodies, in Python-2 pickles.
 
 Each folder becomes a record set: `mocap_cmu` (3,934,267 poses), `mocap_h36m_mosh` (1,559,985),
-`mocap_posePrior` (181,968). Pickles are read without running any code in them. Differences to the
-original: `*_aligned.pkl` of Human3.6M, which repeat poses of other files, are left out here (the
-converter of Human3.6M reads them: --fits); the test subjects S9 and S11 are left out by the name of
-their folder, not wherever these letters occur in the path.
+`mocap_posePrior` (181,968). Pickles are read without running any code in them. Differences from
+the original: `*_aligned.pkl` of Human3.6M, which repeat poses of other files, are left out here
+(the converter of Human3.6M reads them: --fits); the test subjects S9 and S11 are left out by the
+name of their folder, not wherever these letters occur in the path.
 
 All frames are kept, as in the authors' records; --keep_every 10 gives the numbers that the paper
 quotes for CMU and Human3.6M.

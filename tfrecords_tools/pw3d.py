@@ -84,13 +84,13 @@ def read_sequence(path: Path) -> LabelledSequence:
     """
     content = safe_load(path)
     try:
-        extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)
+        extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)  # (N, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], np.float64)
         intrinsics_px = np.array([intrinsics[[0, 1], [0, 1]].mean(), *intrinsics[:2, 2]])
         count = len(content["poses"])
         actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{NAME}: {path} is no sequence of 3DPW: {error!r}.") from error
+        raise UserError(f"{NAME}: {path} is not a sequence of 3DPW: {error!r}.") from error
     return LabelledSequence(path.stem, extrinsics, intrinsics_px, actors)
 
 
@@ -139,13 +139,14 @@ class BodyJoints:
         ]
         joints = np.concatenate([np.array(part["joints3d"]) for part in parts])[:, : len(LSP14)]
         world = joints + actor.translations_m[:, None]
-        return np.einsum("nij,nkj->nki", extrinsics[:, :3, :3], world) + extrinsics[:, None, :3, 3]
+        turned = np.einsum("nij,nkj->nki", extrinsics[:, :3, :3], world)  # (N, 14, 3)
+        return turned + extrinsics[:, None, :3, 3]
 
 
 def select_people(
     sequence: LabelledSequence, joints: BodyJoints | None
 ) -> Iterator[tuple[int, Labels | SampleError]]:
-    """Yields the frame and the labels of each person in each frame, or why there are none."""
+    """Yields the frame and the labels of each person in each frame, or why they are left out."""
     for actor in sequence.actors:
         extrinsics = np.where(actor.valid[:, None, None], sequence.extrinsics, np.eye(4))
         poses = to_camera(actor.poses, extrinsics)
@@ -181,7 +182,7 @@ def _rejection(actor: Actor, frame: int, labels: Labels) -> str | None:
 def read_people(
     args: argparse.Namespace, paths: list[Path]
 ) -> Iterator[tuple[tuple[int, int, Path], Labels | SampleError]]:
-    """Yields for each person number of the sequence, frame and file of the picture, and labels."""
+    """Yields each person with (number of the sequence, frame, file) of the picture."""
     joints = BodyJoints({"m": args.male, "f": args.female}) if args.male else None
     for number, path in enumerate(paths):
         sequence = read_sequence(path)

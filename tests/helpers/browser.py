@@ -1,4 +1,4 @@
-"""The system's Chromium under Playwright: what a page shows, asks for and complains of."""
+"""The system's Chromium under Playwright: what a page shows, requests and logs as errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def watched_page(
     width: int = 900,
     height: int = 520,
 ) -> Iterator[Page]:
-    """Opens an empty tab that is not let out, and fails when its page is not clean.
+    """Opens an empty tab that may request allowed addresses only, and fails on errors of its page.
 
     Args:
         browser: from `chromium`.

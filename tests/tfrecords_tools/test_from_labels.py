@@ -93,7 +93,7 @@ def test_json_without_masks(tmp_path):
         ({"boxes": np.zeros(3)}, r"unknown \['boxes'\]"),
         ({"keypoints2d_px": np.zeros((ROWS, 16, 2))}, r"\(3, 16, 2\), expected"),
         ({"pose": np.zeros((ROWS, 69))}, r"pose has shape \(3, 69\), expected \(3, 72\)"),
-        ({"image": np.array([{}], dtype=object)}, "no readable npz of plain arrays"),
+        ({"image": np.array([{}], dtype=object)}, "not a readable npz of plain arrays"),
     ],
 )
 def test_wrong_arrays_are_named(tmp_path, arrays, message):

@@ -119,7 +119,7 @@ def test_splits_have_the_datasets_folders(tmp_path):
 @pytest.mark.parametrize("change", [{"poses2d": []}, {"cam_poses": np.eye(4)}, {"genders": None}])
 def test_another_layout_is_named(tmp_path, change):
     _write(tmp_path / "3dpw", **change)
-    with pytest.raises(UserError, match=r"street_00\.pkl is no sequence of 3DPW"):
+    with pytest.raises(UserError, match=r"street_00\.pkl is not a sequence of 3DPW"):
         run(CONVERTER, tmp_path / "3dpw", tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""Converts on an Apache Beam runner in place of a process pool; for more than one machine.
+"""Converts on an Apache Beam runner, which may use many machines, instead of a process pool.
 
 Each unit of a job is one element. Machines share the folder of records (--output): a shard is
 written by whichever gets its unit, under the same name and with the same bytes as by the pool.
@@ -22,10 +22,10 @@ class BeamWorkers:
     """Converts units on a Beam runner; used like `writer.Workers`.
 
     Args:
-        runner: Beam's name of it (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner, ...).
-        options: further flags of Beam's, as on a command line.
+        runner: its name in Beam (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner, ...).
+        options: further Beam flags, as on a command line.
     Raises:
-        UserError: Apache Beam is not installed, or knows no such runner or option.
+        UserError: Apache Beam is not installed, or does not know the runner.
     """
 
     def __init__(self, runner: str, options: str = ""):

@@ -37,7 +37,7 @@ _TAKES_A_TASK = 8
 class Takes:
     """Poses of many takes, each with one beta.
 
-    The poses lie in a temporary file without a name: four million take more than a gigabyte.
+    The poses are kept in an anonymous temporary file: four million take more than a gigabyte.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Takes:
 class BodyUnits(Sequence):
     """All bodies in one seeded shuffle, cut into shards.
 
-    Item i is (poses (n, 72), betas (n, 10)), made when it is asked for.
+    Item i is (poses (n, 72), betas (n, 10)), read when it is asked for.
     """
 
     def __init__(self, takes: Takes):
@@ -122,7 +122,7 @@ def bodies_job(
         name: the record set, without its prefix.
         paths: the takes' files, in a fixed order.
         read_take: reads one of them.
-        dropped: takes that are already left out; unreadable ones are added.
+        dropped: takes that are already left out; unusable ones are added.
         arguments: options that decide what comes out.
         workers: how many processes read them.
     Raises:
@@ -150,7 +150,7 @@ def bodies_job(
 def _read_all(
     paths: list[Path], read_take: ReadTake, workers: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray] | SampleError]:
-    """The takes in the order of the paths; those that are left out as their errors."""
+    """Yields takes in the order of the paths; for a take that is left out, its error."""
     read = partial(_read_or_error, read_take)
     if workers < 2 or len(paths) < _TAKES_WORTH_PROCESSES:
         yield from map(read, paths)

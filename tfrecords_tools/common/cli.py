@@ -80,7 +80,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=_count_of_processes,
         default=os.cpu_count() or 1,
-        help="processes; 0 converts in this one (default: all cores, here %(default)s)",
+        help="processes; 0 converts in this process (default: all cores, here %(default)s)",
     )
     parser.add_argument(
         "--runner",
@@ -117,7 +117,7 @@ def above_zero(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 
 def open_workers(args: argparse.Namespace) -> Workers | BeamWorkers:
-    """Who converts, by the parsed options: a process pool, or Beam where a runner is named."""
+    """The process pool, or the Beam runner where the options name one."""
     if args.runner:
         return BeamWorkers(args.runner, args.runner_options)
     return Workers(args.workers)

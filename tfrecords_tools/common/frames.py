@@ -30,7 +30,7 @@ class LabelledFrame:
     """One person in one frame.
 
     Attributes:
-        path: the picture's file; the record gets its name, also where the frame is in a video.
+        path: the picture, whose name the record stores; not read where the unit has a video.
         dataset, sequence: see `schema.PERSON_KEYS`.
         frame: 0-based number in the sequence.
         joints2d_px: (14, 2) LSP-14 joints.

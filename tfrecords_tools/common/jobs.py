@@ -15,7 +15,7 @@ BODIES_PER_SHARD = 10_000
 
 
 class SampleError(Exception):
-    """A sample that is left out: counted and named, the others go on.
+    """A sample that is left out: it is counted and named, and the conversion goes on.
 
     Attributes:
         reason: why, in words that group samples ("unreadable picture").
@@ -39,7 +39,7 @@ class DropLog:
         self.merge(DropLog({reason: 1}, {reason: [name]}))
 
     def merge(self, other: DropLog) -> None:
-        """Adds the counts and names of another log behind one's own."""
+        """Adds the counts of another log, and its names after those of this one."""
         for reason, count in other.counts.items():
             self.counts[reason] = self.counts.get(reason, 0) + count
             names = self.names.get(reason, []) + other.names.get(reason, [])
@@ -56,7 +56,7 @@ Outcome = bytes | SampleError
 
 @dataclass(frozen=True)
 class ItemByItem:
-    """Turns a function of one item into one of a unit, a list of items.
+    """Makes a function that converts a unit, a list of items, from one that converts an item.
 
     Attributes:
         convert_item: module-level function: item -> outcomes; may raise `SampleError`.
@@ -98,7 +98,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a converter found: the jobs to do, and split -> why there is none."""
+    """What a converter found: the jobs to do, and skipped split -> why it is skipped."""
 
     jobs: list[Job]
     skipped: dict[str, str] = field(default_factory=dict)

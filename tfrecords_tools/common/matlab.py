@@ -20,7 +20,7 @@ _DAMAGE = (
     MatReadError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, MemoryError,
     OverflowError, struct.error, zlib.error,
 )  # fmt: skip
-_VERSION_7_3 = 2  # as scipy counts; such a file is HDF5 within
+_VERSION_7_3 = 2  # scipy's number of the version whose files are HDF5
 
 
 def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str
         content = {} if is_hdf5 else loadmat(path, variable_names=list(variables), **options)
     except _DAMAGE as error:
         raise UserError(
-            f"{path} is no readable MATLAB file of version 5 to 7: {error}. Copy it again."
+            f"{path} is not a readable MATLAB file of version 5 to 7: {error}. Copy it again."
         ) from error
     if is_hdf5:
         raise UserError(
@@ -57,7 +57,7 @@ TEXT_BYTES = 116
 
 
 def save_mat(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """A MATLAB v5 file without the time in scipy's header: equal arrays give equal bytes."""
+    """Writes a MATLAB v5 file without scipy's time of writing: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, arrays, do_compression=True)
     text = b"MATLAB 5.0 MAT-file, written by tfrecords_tools.standin".ljust(TEXT_BYTES)

@@ -142,7 +142,7 @@ def full_body_scale(labels: Labels) -> float:
 
 
 def whole_person(path: Path, labels: Labels, dataset: str) -> Person:
-    """A person in a picture that is stored as it is; the bytes of a JPEG pass through.
+    """A person in a picture that is stored as it is; the bytes of a JPEG are copied.
 
     Raises:
         SampleError: unreadable picture or unusable labels.
@@ -217,7 +217,7 @@ def scaled_window(
 ) -> np.ndarray:
     """Pixels start..end (x, y) of the picture resized by OpenCV, (H, W, 3) uint8.
 
-    Enlarged pictures may be huge, so that only the window is computed: up to two grey levels off.
+    An enlarged picture may be huge, so only its window is computed: up to two grey levels off.
     """
     if (resized <= image.shape[1::-1]).all():
         smaller = cv2.resize(image, resized.tolist(), interpolation=cv2.INTER_LINEAR)

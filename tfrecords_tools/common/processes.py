@@ -22,8 +22,8 @@ def process_pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """Opens a pool of processes.
 
-    They end with this process, however it ends. Where the block is left by an error or Ctrl-C,
-    they end at once: nobody waits for results that nobody will take.
+    They end when this process ends, however it ends. An error or Ctrl-C in the block ends them at
+    once, without waiting for what they are working on.
 
     Args:
         count: how many.
@@ -43,7 +43,7 @@ def process_pool(
 
 
 def _start(end: connection.Connection, initializer: Callable | None, arguments: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to report
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process reports Ctrl-C
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_at, args=(end,), daemon=True).start()
     if initializer is not None:
@@ -51,6 +51,6 @@ def _start(end: connection.Connection, initializer: Callable | None, arguments: 
 
 
 def _exit_at(end: connection.Connection) -> None:
-    """Ends this process when the other end of the pipe is closed: by the parent, or its death."""
+    """Ends this process when the parent closes the other end of the pipe, or dies."""
     connection.wait([end])
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Writes jobs as shards, on all cores, so that an interrupted conversion can be taken up again.
+"""Writes jobs as shards, on all cores, so that an interrupted conversion can be continued.
 
 Each unit becomes one shard, whichever process converts it, and a shard gets its name only when it
 is complete: the result is the same, byte for byte, for any number of workers and after any
@@ -61,7 +61,7 @@ class UnitWriter(Protocol):
 
 
 class Workers:
-    """A pool of processes that several jobs share; use it as a context.
+    """A pool of processes that several jobs share; a context manager.
 
     Args:
         count: number of processes; 0 converts in this process.
@@ -84,7 +84,7 @@ class Workers:
         self._opened.__exit__(*error)
 
     def warm_up(self) -> None:
-        """Waits until all processes have started, for those who measure time."""
+        """Waits until all processes have started, so that starting them is not measured."""
         if self._pool is not None:
             wait([self._pool.submit(time.sleep, 1.0) for _ in range(self.count)])
 
@@ -147,7 +147,7 @@ _worker_progress: Synchronized | None = None
 
 
 def _count_outcomes(progress: Synchronized) -> None:
-    """Makes `write_shard` count in this process."""
+    """Initialises a worker process: `write_shard` counts its outcomes in `progress`."""
     global _worker_progress
     _worker_progress = progress
 
@@ -158,7 +158,7 @@ def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -
     Args:
         convert, unit: see `Job`.
         folder: the dataset's folder of records.
-        split, index: what the shard is called by.
+        split, index: the shard's name is made of them.
     Raises:
         UserError: the disk is full or cannot be written to.
     """
@@ -192,12 +192,12 @@ def _write_records(convert: Any, unit: Any, path: Path) -> ShardResult:
 
 
 def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False) -> Manifest:
-    """Writes all shards of a job and their manifest; takes up an interrupted conversion.
+    """Writes all shards of a job and their manifest; continues an interrupted conversion.
 
     Args:
         job: what to convert.
         root: folder of all records.
-        workers: who converts.
+        workers: convert the units.
         overwrite: whether records of another source or other arguments may be replaced.
     Raises:
         UserError: there are records of another source, complete records lack shards, or the disk

@@ -152,7 +152,7 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
 
 
 def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
-    # Keras takes seconds to import: --help and a folder that is up to date do without.
+    # Keras takes seconds to import: --help and a folder that is up to date do not need it.
     from tfrecords_tools.standin.amass import write_amass
     from tfrecords_tools.standin.coco import write_coco, write_held_out
     from tfrecords_tools.standin.lsp import write_lsp

@@ -38,7 +38,7 @@ SKELETON = (
 
 
 def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Studio) -> None:
-    """Writes `count` pictures of one or two people, some before a crowd, and their annotations."""
+    """Writes `count` pictures of one or two people, some in front of a crowd, and labels."""
     (root / "train2014").mkdir(parents=True)
     (root / "annotations").mkdir()
     rng = np.random.default_rng([seed, DATASET_SEED])

@@ -136,7 +136,7 @@ def joint_matrix() -> np.ndarray:
 def write_mpi_inf_3dhp(
     root: Path, count: int, style: SceneStyle, frame_px: int, seed: int, studio: Studio
 ) -> None:
-    """Writes at least `count` pictures, as many for each of the eight cameras of the 16 sequences.
+    """Writes at least `count` pictures, equally many for each camera that films in a sequence.
 
     Args:
         frame_px: width and height of the pictures, as the calibration files say.
@@ -217,8 +217,8 @@ def _write_annotations(
     for camera in range(NUM_CAMERAS):
         joints_mm = filmed_mm.get(camera, rig.carry(filmed_mm[0], 0, camera))
         joints_px = rig.lenses[camera].project(joints_mm)
-        cells["annot2"][camera, 0] = joints_px.reshape(per_camera, -1)
-        cells["annot3"][camera, 0] = joints_mm.reshape(per_camera, -1)
+        cells["annot2"][camera, 0] = joints_px.reshape(per_camera, -1)  # (N, 56)
+        cells["annot3"][camera, 0] = joints_mm.reshape(per_camera, -1)  # (N, 84)
         cells["univ_annot3"][camera, 0] = to_universal(joints_mm).reshape(per_camera, -1)
     frames = np.arange(per_camera, dtype=np.float64)[:, None]
     cameras = np.arange(NUM_CAMERAS, dtype=np.float64)[None]
@@ -249,7 +249,7 @@ def _write_test_annotations(
 def _joints_mm(truths: list[GroundTruth]) -> np.ndarray:
     """(N, 28, 3) joints in the camera frame, mm."""
     joints_m = np.stack([truth.joints_m[0] for truth in truths]).astype(np.float64)
-    return MM_PER_M * np.einsum("kj,njc->nkc", joint_matrix(), joints_m)
+    return MM_PER_M * np.einsum("kj,njc->nkc", joint_matrix(), joints_m)  # (N, 28, 3)
 
 
 def to_universal(joints_mm: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ WHITE, DARK, LIPS = np.array([0.95] * 3), np.array([0.05, 0.04, 0.04]), np.array
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Places on the template at rest that clothes and faces are cut by, metres.
+    """Places on the template at rest that clothes and face are painted by, metres.
 
     `face` maps the names of the five face keypoints and `head_top` to (3,) points.
     """

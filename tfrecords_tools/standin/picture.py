@@ -101,7 +101,7 @@ class BodyTemplate:
 
 
 def measure_template(body: BodyModel) -> BodyTemplate:
-    """Measures a body: a joint's tolerance is 1.5 times its depth below the skin, and 25 mm."""
+    """Measures a body: a joint's tolerance is 1.5 times its depth below the skin plus 25 mm."""
     regressor = np.concatenate([body.cocoplus_regressor, body.joint_regressor])
     joints = regressor @ body.v_template
     distance = np.linalg.norm(joints[:, None] - body.v_template[None], axis=-1)
@@ -145,9 +145,11 @@ def _rasterize(
     num_people, num_vertices, _ = points_px.shape
     rows, columns = window
     inside_px = points_px - (columns.start, rows.start)
-    vertices_px = np.concatenate([inside_px, depth_m[..., None]], axis=-1).reshape(-1, 3)
+    vertices_px = np.concatenate([inside_px, depth_m[..., None]], axis=-1).reshape(
+        -1, 3
+    )  # (P * V, 3)
     shift = np.arange(num_people)[:, None, None] * num_vertices
-    faces = (template.body.faces[None] + shift).reshape(-1, 3)
+    faces = (template.body.faces[None] + shift).reshape(-1, 3)  # (P * F, 3)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     return rasterize(vertices_px, faces, height, width, cull=True)
 
