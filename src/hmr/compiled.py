@@ -1,4 +1,4 @@
-"""Loops over pixels and faces, compiled by numba at their first call and kept for later runs."""
+"""Compiles loops over pixels and faces with numba, at their first call, and caches the result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numba
 
 
 def compiled(**options: Any) -> Callable[[Callable], Callable]:
-    """`numba.njit(**options)`, whose threads leave Python's lock to others.
+    """`numba.njit(**options)` for a function that releases the GIL and is cached on disk.
 
-    What is compiled goes to `__pycache__`, or to the user's cache where that cannot be written;
-    where neither can, every process compiles for itself.
+    The cache is `__pycache__`, or the user's cache folder if `__pycache__` is not writable. If
+    neither is, every process compiles the function again.
     """
 
     def compile_later(function: Callable) -> Callable:
         try:
             return numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # numba's for want of a folder to write to
+        except RuntimeError:  # raised by numba where no cache folder is writable
             return numba.njit(nogil=True, **options)(function)
 
     return compile_later

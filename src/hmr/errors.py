@@ -1,4 +1,4 @@
-"""Errors a user can mend, and how the command-line verbs report them."""
+"""Errors that the user can fix, and how the command-line verbs report them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ EXIT_INTERRUPTED = 130
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     Args:
         message: what happened, where (file, record, key, step), what was expected, what was
-            received and which command comes next. It stays one line: line breaks and other
-            characters that cannot be printed, of a file's name for instance, appear as \\n, \\x1b.
+            received and which command comes next. It is kept on one line: characters that cannot be
+            printed, such as a line break in a file's name, are shown escaped, as \\n or \\x1b.
     """
 
     def __init__(self, message: str):
@@ -24,14 +24,14 @@ class UserError(Exception):
 
 
 def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
-    """Runs a command-line verb and leaves the process with its exit code.
+    """Runs a command-line verb and ends the process with its exit code.
 
     Args:
         main: the verb; returns an exit code, or None for success.
-        command: what the user typed to run it, for its usage line.
+        command: the command that the usage line shows.
 
-    A `UserError` becomes one message on standard error and exit code 2; Ctrl-C exit code 130.
-    Anything else is a defect of the project and keeps its traceback.
+    A `UserError` is printed on standard error as one line, with exit code 2; Ctrl-C gives exit code
+    130. Any other exception is a defect of the project and keeps its traceback.
     """
     if command:
         sys.argv[0] = command

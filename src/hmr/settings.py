@@ -1,8 +1,8 @@
-"""Every setting of a training with its default, which is the paper's; nothing else says them.
+"""Every setting of a training, with the paper's values as defaults, which are stated only here.
 
-`hmr.configs.hmr` makes the configuration of these classes, experiments change its fields, and
+`hmr.configs.hmr` makes the configuration from these classes, experiments change its fields, and
 `hmr.training.recipe` reads it back. Nothing heavy is imported here, so that a command can refuse a
-wrong field before TensorFlow starts.
+wrong field before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Settings = TypeVar("Settings")
 class ModelSpec:
     """Everything that decides the model's structure.
 
-    A field that is added must have as its default what models did before: folders that were
-    written without it are read with that.
+    The default of a new field must be the behaviour of models before it: model folders that were
+    written without the field are read with its default.
 
     Attributes:
         encoder: a key of `hmr.network.encoders.ENCODERS`.
         input_size: side of the input image, px.
         iterations: T of the regressor.
         hidden_units: width of the regressor's layers.
-        dropout: rate after them, in training.
+        dropout: dropout rate after each of those layers, in training.
         discriminator_units: width of the all-joints discriminator's layers.
         body: path of the body file.
     """
@@ -46,12 +46,12 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training crops are jittered, as the original's.
+    """How training crops are jittered; the defaults are the original's.
 
     Attributes:
-        shift_px: the centre moves by whole pixels in [-shift_px, shift_px).
-        scale_min, scale_max: the picture is scaled by a uniform factor between them.
-        flip_probability: of a left-right mirror.
+        shift_px: the centre moves by whole pixels in [-shift_px, shift_px), x and y alike.
+        scale_min, scale_max: the picture is scaled by a uniform random factor between them.
+        flip_probability: probability of mirroring left and right.
     """
 
     shift_px: int = 20
@@ -62,19 +62,21 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which records are seen, and how often.
+    """Which records a training sees, and how often.
 
     Attributes:
         root: folder of the records.
         train: dataset of pictures -> how often each of its records is seen, relative to the
-            others'; 0 leaves a dataset out.
-        mocap: likewise for datasets of bodies.
-        share_3d: part of each batch that carries 3D labels, where both kinds of datasets are given.
-        shuffle_buffer: records from which each draw is made.
-        max_bad_share: part of all records that may be unreadable; those are left out and named.
+            records of other datasets; 0 leaves a dataset out.
+        mocap: the same for datasets of bodies without pictures.
+        share_3d: fraction of each batch that carries 3D labels, if there are datasets with and
+            without them.
+        shuffle_buffer: number of records from which each record is drawn at random.
+        max_bad_share: fraction of all records that may be unreadable; unreadable records are left
+            out and named.
         service: address of a tf.data service that prepares the batches elsewhere, such as
             grpc://host:5000; "" for this process.
-        augmentation: the jitter.
+        augmentation: the jitter of the crops.
     """
 
     root: str = "data/tfrecords"
@@ -97,7 +99,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss of `hmr.training.losses` counts; one that is not the paper's has weight 0.
+    """The weight of each loss of `hmr.training.losses`; losses beyond the paper's have weight 0.
 
     Attributes:
         keypoints2d: the reprojection loss.
@@ -114,13 +116,13 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """The two Adams.
+    """The two Adam optimisers.
 
     Attributes:
         encoder_learning_rate: of encoder, regressor and mean Theta.
         discriminator_learning_rate: of the discriminators.
         schedule: "constant", or "cosine": to zero over the training, after a linear warm-up.
-        warmup_steps: of the cosine schedule.
+        warmup_steps: length of the cosine schedule's warm-up.
     """
 
     encoder_learning_rate: float = 1e-5
@@ -134,13 +136,13 @@ class TrainSettings:
     """How long to train, and how often to save and log.
 
     Attributes:
-        batch_size: pictures a step, of all devices together.
+        batch_size: pictures per step, all devices together.
         epochs: passes over the pictures.
-        batch_norm_variance: which variance of a batch the moving average is fed: "biased", as
-            TensorFlow 1.3 did, or "corrected" by N / (N - 1), as TF-Slim does since.
+        batch_norm_variance: the variance of a batch that updates the moving average: "biased", as
+            in TensorFlow 1.3, or "corrected" by N / (N - 1), as in TF-Slim since TensorFlow 1.4.
         checkpoint_every_steps: steps between two checkpoints.
-        checkpoints_kept: how many of the last checkpoints stay.
-        log_every_steps: steps whose mean makes one entry of the log.
+        checkpoints_kept: how many of the latest checkpoints are kept.
+        log_every_steps: number of steps whose mean makes one entry of the log.
     """
 
     batch_size: int = 64
@@ -153,13 +155,13 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class ValidationSettings:
-    """What is scored while training.
+    """The validation during a training.
 
     Attributes:
-        dataset: of `DataSettings.root`; "" for none.
-        split: of the dataset.
-        every_steps: between two validations; the last step is validated too.
-        limit: records scored, from the first; 0 for all.
+        dataset: a dataset in `DataSettings.root`; "" for no validation.
+        split: the split of the dataset.
+        every_steps: steps between two validations; the last step is validated too.
+        limit: how many records are scored, from the first on; 0 for all.
         best_by: mpjpe_mm, pa_mpjpe_mm or keypoint_error_px; the checkpoint with the lowest value
             is kept in `best/`.
         pictures: how many of the records are drawn for TensorBoard.
@@ -178,17 +180,17 @@ class Experiment:
     """A whole training.
 
     Attributes:
-        seed: of weights, order and augmentation.
+        seed: seed of the initial weights, the order of records and the augmentation.
         precision: of encoder and regressor, "float32" or "mixed_bfloat16"; body and losses are
             float32.
-        strategy: "none" for one device, "mirrored" for all of this machine, "multi_worker" for
-            the machines of TF_CONFIG.
-        mean_params: where Theta_0 comes from: the authors' .h5 file, or "mocap" for the records'
-            mean.
-        initial_model: model folder to start from; a converted training goes on where it stopped.
-        initial_encoder: encoder weights to start from where `initial_model` is ""; "" for random
-            ones. The paper's are ImageNet's.
-        model, data, loss, optimizer, train, validation: see there.
+        strategy: "none" for one device, "mirrored" for all devices of this machine, "multi_worker"
+            for the machines of TF_CONFIG.
+        mean_params: the authors' .h5 file of Theta_0, or "mocap" for the mean of the mocap records.
+        initial_model: model folder to start from, or ""; a converted TF1 training continues from
+            its step.
+        initial_encoder: encoder weights to start from if `initial_model` is ""; "" for random
+            weights. The paper starts from ImageNet weights.
+        model, data, loss, optimizer, train, validation: the settings of each part.
     """
 
     seed: int = 0
@@ -206,10 +208,10 @@ class Experiment:
 
 
 def read_settings(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
-    """An object of `kind` from saved or configured fields.
+    """Makes an object of `kind` from saved or configured fields.
 
-    A field that is missing has its default, so that what was saved before a field existed stays
-    readable.
+    A missing field takes its default, so that files which were saved before a field was added can
+    still be read.
 
     Args:
         kind: one of the classes above, or another dataclass.

@@ -2,5 +2,5 @@
 
 from typing import Any
 
-# A tensor or array of whichever backend Keras runs on; shapes are in the docstrings.
+# A tensor or array of the backend that Keras runs on; the docstrings give its shape.
 Tensor = Any

@@ -1,6 +1,6 @@
-"""From a parsed record to a training sample: random shift, scale and flip, and their labels.
+"""From a parsed record to a training sample: random shift, scale and flip of picture and labels.
 
-The picture's part is `hmr.geometry.crop_train`'s.
+`hmr.geometry.crop_train` crops the picture; the labels follow here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hmr.settings import Augmentation
 
 
 def draw_jitters(seed: tf.Tensor, settings: Augmentation, count: int) -> Jitter:
-    """`count` draws from `settings`; the same (2,) int64 seed always gives the same."""
+    """`count` draws from `settings`; the same seed, (2,) int64, always gives the same draws."""
     shift_seed, scale_seed, flip_seed = tf.unstack(
         tf.random.experimental.stateless_split(seed, num=3)
     )
@@ -31,10 +31,10 @@ def draw_jitters(seed: tf.Tensor, settings: Augmentation, count: int) -> Jitter:
 
 
 def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int) -> dict:
-    """Turns a parsed record into what the network and its losses take.
+    """Makes the network's input and the labels of its losses from a parsed record.
 
     Args:
-        person: of `hmr.data.records.parse_person`.
+        person: the output of `hmr.data.records.parse_person`.
         jitter: the draw for this sample.
         input_size: side S of the network's input; the 224-pixel crop is scaled to it.
     Returns:
@@ -50,7 +50,13 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
 
 
 def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Batches (B, ...) of records and their `crop_pictures` to batches of `prepare_person`."""
+    """Turns a batch (B, ...) of parsed records and `crop_pictures` into samples.
+
+    Args:
+        cropped: the keys of `person_labels` and of `crop_pictures`.
+    Returns:
+        as `prepare_person`, with a leading dimension B.
+    """
     flip, visibility = cropped["flip"], cropped["visibility"]
     factor, origin_px = cropped["factor"][:, None], cropped["origin_px"][:, None]  # (B, 1, 2)
     crop_px = cropped["keypoints2d_px"] * factor - origin_px  # (B, 19, 2)
@@ -75,10 +81,10 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The labels of the same people in a mirror: keypoints, pose and 3D joints change sides.
+    """The labels of mirrored pictures: in keypoints, pose and 3D joints left and right are swapped.
 
     Pixel x becomes size - 1 - x. The original also subtracts the mean from the mirrored 3D joints;
-    the losses centre them on the hips, so it has no effect and is left out.
+    the losses centre them on the hips, so that has no effect and is left out.
 
     Args:
         labels: keypoints2d (..., 19, 2), visibility (..., 19), joints3d_lsp_m (..., 14, 3) and pose
@@ -96,5 +102,5 @@ def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         "keypoints2d": keypoints,
         "visibility": visibility,
         "joints3d_lsp_m": joints * tf.constant([-1.0, 1.0, 1.0]),
-        "pose": tf.reshape(axes, tf.shape(pose)),
+        "pose": tf.reshape(axes, tf.shape(pose)),  # (..., 24, 3) -> (..., 72)
     }

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dataset:
-    """Records of one kind.
+    """A dataset of records.
 
     Attributes:
-        name: in configurations, and of the folder that holds the records.
-        converter: module of `tfrecords_tools` that makes them; the same word is the flag of
-            `python -m tfrecords_tools` and, in capitals, the variable of `make tfrecords`.
-        original: where the authors' release has the same data: a pattern below the records' root.
+        name: its name in configurations, and of the folder that holds its records.
+        converter: the module of `tfrecords_tools` that makes the records; the same word is the
+            flag of `python -m tfrecords_tools` and, in capitals, the variable of `make tfrecords`.
+        original: glob pattern, relative to the records' root, of the same data in the authors'
+            release; "" where the release has none of its own.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""tf.data from records to batches.
+"""The tf.data pipelines from records to batches of training and of evaluation.
 
-Order and augmentation follow from the seed alone, on any number of cores, and the iterator can be
-saved in a checkpoint.
+Order and augmentation depend on the seed alone, not on the number of cores, and a checkpoint can
+save the iterator's position.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from hmr.data.records import (
     person_labels,
     read_shard,
 )
-from hmr.data.schema import MOCAP_KEYS, PERSON_KEYS
-from hmr.data.shards import count_by_shard, find_shards, is_mocap_path
+from hmr.data.shards import count_by_shard, find_shards, is_mocap_path, rebuild_hint
 from hmr.data.unreadable import map_readable, records_of_shard
 from hmr.errors import UserError
 from hmr.geometry.crop_train import (
@@ -39,12 +38,13 @@ from hmr.geometry.crop_train import (
 from hmr.settings import DataSettings
 from hmr.tensor import Tensor
 
-# Goes up when the datasets below are put together otherwise: a position that an iterator saved in
-# a checkpoint then means nothing, and tf.data does not notice. 1 where none was saved with it.
+# To be raised whenever the structure of the datasets below changes: the position of an iterator in
+# an older checkpoint is then meaningless, and tf.data does not notice. Checkpoints without a
+# version have 1.
 POSITION_VERSION = 2
 _OPEN_SHARDS = 4
 _TRIED_RECORDS = 100
-# tf.data pays for every call of a function, so one makes many random numbers.
+# Every call of a function costs tf.data time, so each call draws this many random numbers.
 _DRAWS = 256
 
 
@@ -80,11 +80,11 @@ class PipelineSettings:
         input_size: side S of the images, px.
         batch_size: B, images a step.
         real_bodies: mocap bodies a step; the original takes B * T.
-        seed: of order and augmentation. The workers of a tf.data service draw orders of their
-            own: the seed is not used.
+        seed: of order and augmentation; not used with a tf.data service, where every worker draws
+            an order of its own.
         data: shares, shuffling, augmentation and service.
         parts, part: how many processes share each batch evenly, and which of them this is. All
-            read the same order and decode their own part.
+            read the records in the same order, and each decodes only its own part.
     """
 
     input_size: int
@@ -97,14 +97,14 @@ class PipelineSettings:
 
     @property
     def order(self) -> int | None:
-        """The seed of the order; None draws another order in every process."""
+        """The seed of the order; None lets every process draw its own order."""
         return None if self.data.service else self.seed
 
 
 def find_record_sets(
     root: str, weights: Mapping[str, float], split: str = "train"
 ) -> list[RecordSet]:
-    """Looks up the configured datasets.
+    """Finds the shards of the configured datasets.
 
     Args:
         root: folder of the records.
@@ -128,8 +128,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Endless training batches.
 
-    If both kinds of datasets are given, `share_3d` of each batch carries 3D labels. Within a kind,
-    a dataset's share is its number of records times its weight.
+    If there are datasets with and without 3D labels, `share_3d` of each batch carries 3D labels.
+    Within each of the two kinds, a dataset's share is its number of records times its weight.
 
     Args:
         images: datasets of people.
@@ -143,19 +143,18 @@ def training_dataset(
     """
     kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
     streams = [_mix(kind, settings) for kind in kinds if kind]
-    people = streams[0] if len(streams) == 1 else _take_turns(streams, settings)
+    people = streams[0] if len(streams) == 1 else _alternate(streams, settings)
     people = tf.data.Dataset.zip(people, _jitters(settings))
     real = tf.data.Dataset.zip((_mix(mocap, settings),))
-    sample = _sampler(settings)
+    # The workers of a tf.data service cannot call Python functions of this process.
+    sample = sample_in_graph if settings.data.service else BatchSampler()
 
     def people_batch(serialized: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
         raw = parse_training_raw(serialized)
-        encoded, center_px = (
-            raw.pop("image/encoded")[:, 0],
-            tf.cast(raw["image/center"], tf.float32),
-        )
-        crops = crop_pictures(encoded, center_px, Jitter(*draws), settings.input_size, sample)
-        return finish_samples({**person_labels(raw), **crops})
+        encoded, labels = raw["image/encoded"][:, 0], person_labels(raw)
+        jitter, size = Jitter(*draws), settings.input_size
+        crops = crop_pictures(encoded, labels["center_px"], jitter, size, sample)
+        return finish_samples({**labels, **crops})
 
     def body_batch(serialized: Tensor) -> dict[str, Tensor]:
         pose, beta = parse_mocap(serialized)
@@ -196,11 +195,12 @@ def evaluation_dataset(
 
 @contextlib.contextmanager
 def open_batches(dataset: tf.data.Dataset) -> Iterator[Iterator[dict[str, Tensor]]]:
-    """An iterator over a dataset, which `tf.train.Checkpoint` can save; leaving `with` closes it.
+    """A context manager: an iterator over a dataset, which `tf.train.Checkpoint` can save.
 
     Until it is closed, threads prepare batches ahead, and a thread that needs the interpreter
     (`BatchSampler`) while Python shuts down never returns: the process would hang. Deleting the
-    name is not enough, since checkpoints and tracebacks still refer to the iterator: it is emptied.
+    name does not close the iterator, since checkpoints and tracebacks still refer to it; emptying
+    it does.
     """
     batches = iter(dataset)
     try:
@@ -226,7 +226,7 @@ def evaluation_batches(
 
 
 def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
-    """Mean pose (72,) axis-angles and mean beta (10,) of the first mocap records."""
+    """Mean pose (72,) axis-angles in rad and mean beta (10,) of the first `limit` mocap records."""
     paths = [path for source in mocap for path in source.paths]
     bodies = tf.data.TFRecordDataset(paths).take(limit).batch(4096).map(parse_mocap)
     poses, betas = zip(*bodies.as_numpy_iterator(), strict=True)
@@ -238,39 +238,24 @@ def explain_input_error(sources: Sequence[RecordSet], error: tf.errors.OpError) 
     for source in sources:
         for path in source.paths:
             try:
-                check_shard(path)
-                _check_pictures(path)
+                check_shard(path, pictures=True)
             except UserError as found:
                 return found
     return UserError(f"reading the records failed: {error.message}")
 
 
-def _check_pictures(path: str) -> None:
-    if is_mocap_path(path):
-        return
-    for index, serialized in enumerate(read_shard(path)):
-        try:
-            check_record(serialized, PERSON_KEYS)
-        except UserError as error:
-            raise UserError(f"record {index} of {path}: {error}") from error
-
-
 def _readable_record(path: str) -> bytes:
-    """The first of a shard that can be read: without any, a stream would never begin."""
-    keys = MOCAP_KEYS if is_mocap_path(path) else PERSON_KEYS
+    """The first readable record of a shard; a stream without any would block for ever."""
     tried, problem = 0, ""
     for serialized in itertools.islice(read_shard(path), _TRIED_RECORDS):
         try:
-            check_record(serialized, keys)
+            check_record(serialized, is_mocap_path(path))
         except UserError as error:
             tried, problem = tried + 1, str(error)
         else:
             return serialized
     what = f"none of the first {tried} records of {path} can be read: {problem}"
-    raise UserError(
-        f"{what if tried else f'{path} holds no records.'} "
-        "Delete the shard and its manifest, then run make tfrecords again."
-    )
+    raise UserError(f"{what if tried else f'{path} holds no records.'} {rebuild_hint(path)}")
 
 
 def _carries_3d(serialized: bytes, path: str) -> bool:
@@ -281,7 +266,7 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
 
 
 def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
-    """Endless draws, a tuple for each person."""
+    """Endless draws of the augmentation: (shift_px, scale, flip) for each person."""
 
     def draw(seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         jitters = draw_jitters(seed, settings.data.augmentation, _DRAWS)
@@ -291,7 +276,7 @@ def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
 
 
 def _mix(sources: Sequence[RecordSet], settings: PipelineSettings) -> tf.data.Dataset:
-    """Endless (bytes, place, path) of records, each source as often as its size and weight say."""
+    """Endless (bytes, index, path) of records, sampled in proportion to size times weight."""
     orders = [None if settings.data.service else settings.seed + i for i in range(len(sources))]
     streams = [_shuffled(each, order, settings) for each, order in zip(sources, orders)]
     if len(streams) == 1:
@@ -322,22 +307,16 @@ def _shuffled(source: RecordSet, seed: int | None, settings: PipelineSettings) -
 
 
 def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """With a thread for each core and two batches ahead.
+    """The dataset without autotuning: a thread for each core, and two batches prefetched.
 
-    tf.data's own tuning finds nothing better, and its thread sleeps for up to a minute, for which
-    whoever closes the dataset has to wait now and then.
+    tf.data's autotuning finds nothing better, and its thread sleeps for up to a minute at a time,
+    so that closing the dataset sometimes has to wait for it.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    # `map_readable` has no state, but an operation in it that TensorFlow takes for stateful.
+    # `map_readable` has no state, although TensorFlow counts one of its operations as stateful.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     return batches.prefetch(2).with_options(options)
-
-
-def _sampler(settings: PipelineSettings) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
-    if settings.data.service:  # in the worker's process there is none of our Python
-        return sample_in_graph
-    return BatchSampler()
 
 
 def _batches(
@@ -347,20 +326,20 @@ def _batches(
     settings: PipelineSettings,
     stream: str,
 ) -> tf.data.Dataset:
-    """Batches of what `prepare` makes of the records that can be read.
+    """Batches of the samples that `prepare` makes of the readable records.
 
-    Of each `size` records this process takes its part.
+    Of each group of `size` records this process takes its own part.
     """
     share = size // settings.parts
-    # Behind a service every process has an order of its own, and nothing to divide.
+    # With a service every process has an order of its own, so nothing needs dividing.
     part = 0 if settings.data.service else settings.part
     groups = records.batch(size, drop_remainder=True)
     mine = slice(part * share, (part + 1) * share)
     return map_readable(groups, prepare, mine, stream).rebatch(share, drop_remainder=True)
 
 
-def _take_turns(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
-    """Spreads the records with 3D labels evenly over each batch."""
+def _alternate(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
+    """Alternates between the streams with and without 3D labels, evenly within each batch."""
     places = np.arange(settings.batch_size + 1) * settings.data.share_3d
     with_3d = np.diff(np.round(places + 1e-9).astype(int)) == 1
     turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()

@@ -1,4 +1,4 @@
-"""Reads records: into tensors inside `tf.data`, and checks them against the schema."""
+"""Parses records into tensors inside `tf.data`, and checks records against the schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hmr.data.schema import (
     Key,
     refuse_newer,
 )
-from hmr.data.shards import count_records, is_mocap_path, truncated_message
+from hmr.data.shards import count_records, is_mocap_path, rebuild_hint, truncated_message
 from hmr.errors import UserError
 
 _LABELS = (
@@ -48,7 +48,7 @@ def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         serialized: scalar string tensor, one `tf.train.Example`.
     Returns:
         image_bytes: string, JPEG.
-        center_px: (2,) float32, x and y of the keypoint box's middle.
+        center_px: (2,) float32, x and y of the middle of the keypoint box.
         keypoints2d_px: (19, 2) float32, cocoplus order.
         visibility: (19,) float32, 1 where labelled, else 0.
         joints3d_lsp_m: (14, 3) float32, camera frame; zero where absent.
@@ -66,19 +66,19 @@ def parse_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def parse_training_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The pictures of person records (...,), and what `person_labels` needs."""
+    """The encoded pictures of person records (...,) and the keys that `person_labels` reads."""
     return tf.io.parse_example(serialized, _parser_spec(_TRAINING_KEYS))
 
 
 def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`parse_person` and what an evaluation protocol needs besides.
+    """`parse_person` with the further keys that evaluation protocols need.
 
     Returns:
         the keys of `parse_person`, and
         intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN if unknown.
         size_px: (2,) int64, rows and columns of the stored image.
-        scale_factors: (2,) float32, rows and columns; 1 where the picture is stored as it was.
-        crop_origin_px: (2,) float32.
+        scale_factors: (2,) float32, rows and columns: stored size / original size.
+        crop_origin_px: (2,) float32, x and y of the stored image's corner in the scaled picture.
         sequence, activity, gender, dataset: string, empty where absent.
         frame: int64, -1 where absent.
     """
@@ -103,12 +103,12 @@ def _person(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """What `parse_person` returns, but the picture's bytes and name, of any leading dimensions."""
+    """`parse_person`'s output without `image_bytes` and `filename`, for any leading dimensions."""
     visibility, has_3d, gt3d = raw["image/visibility"], raw["meta/has_3d"], raw["mosh/gt3d"]
     face_x, face_y, face_visibility = tf.split(raw["image/face_pts"], 3, axis=-1)
     x = tf.concat([raw["image/x"], face_x], -1)  # (..., 14) and (..., 5) -> (..., 19)
-    y = tf.concat([raw["image/y"], face_y], -1)
-    labelled = tf.concat([visibility > 0, face_visibility > 0], -1)
+    y = tf.concat([raw["image/y"], face_y], -1)  # (..., 19)
+    labelled = tf.concat([visibility > 0, face_visibility > 0], -1)  # (..., 19)
     has_joints3d = tf.reduce_all(tf.math.is_finite(gt3d), -1)
     has_smpl = tf.cast(has_3d > 0, tf.float32)
     joints3d_lsp_m = tf.where(has_joints3d[..., None], gt3d, tf.zeros_like(gt3d))
@@ -133,9 +133,9 @@ def parse_mocap(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> None:
-    """Checks every key's presence, type and number of values, and the record's version.
+    """Checks presence, type and number of values of every key, and the record's version.
 
-    Records without a version, such as the authors' own, may hold further keys.
+    A record without a version, such as the authors' own, may hold keys that are not in the schema.
 
     Raises:
         UserError: naming the key, what was expected and what was received.
@@ -152,10 +152,7 @@ def validate_record(serialized: bytes, keys: tuple[Key, ...] = PERSON_KEYS) -> N
         elif key.default is None:
             raise UserError(f'key "{key.name}" is missing{_version_hint(features)}')
     for version in _versions(features):
-        try:
-            refuse_newer(version, features, [key.name for key in keys])
-        except UserError as error:
-            raise UserError(f"the record {error}") from error
+        refuse_newer("the record", version, features, [key.name for key in keys])
 
 
 _KIND_OF_DTYPE = {STRING: "bytes_list", INT64: "int64_list", FLOAT32: "float_list"}
@@ -179,34 +176,31 @@ def _version_hint(features: Any) -> str:
 
 
 def _versions(features: Any) -> list[int]:
-    """The record's version; empty if it carries none."""
+    """A list of the record's version; empty if the record carries none."""
     if "meta/schema_version" not in features:
         return []
     return list(features["meta/schema_version"].int64_list.value[:1])
 
 
-def check_shard(path: str | Path, mocap: bool | None = None) -> int:
+def check_shard(path: str | Path, pictures: bool = False) -> int:
     """Reads a whole shard and checks every record against the schema.
 
     Args:
-        path: the shard.
-        mocap: whether it holds bodies rather than people; by default the folder's name tells.
+        path: the shard; the name of its folder tells whether it holds people or bodies.
+        pictures: also decode every picture.
     Returns:
         the number of records.
     Raises:
         UserError: naming file, record, key, what was expected and what was received.
     """
-    path = Path(path)
-    keys = MOCAP_KEYS if (is_mocap_path(path) if mocap is None else mocap) else PERSON_KEYS
-    count_records(path)  # TensorFlow takes a file that ends inside a record's header for complete
-    count = 0
+    count = count_records(path)  # TensorFlow does not notice a file that ends inside a header.
+    mocap = is_mocap_path(path)
     for index, serialized in enumerate(read_shard(path)):
         try:
-            validate_record(serialized, keys)
+            check_record(serialized, mocap, pictures)
         except UserError as error:
-            again = f"rerun make tfrecords for {path.parent.name}"
-            raise UserError(f"record {index} of {path}: {error} To mend it, {again}.") from error
-        count += 1
+            message = f"record {index} of {path}: {error} {rebuild_hint(path)}"
+            raise UserError(message) from error
     return count
 
 
@@ -235,33 +229,37 @@ def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
 
 
 def why_unreadable(name: str) -> str:
-    """What is wrong with a record of a name like "record 7 of data/lsp/train_00000.tfrecord"."""
+    """What is wrong with a record that is named as `hmr.data.unreadable` names it.
+
+    Args:
+        name: such as "record 7 of data/lsp/train_00000.tfrecord".
+    """
     number, _, path = name.removeprefix("record ").partition(" of ")
-    keys = MOCAP_KEYS if is_mocap_path(path) else PERSON_KEYS
     try:
         for index, serialized in enumerate(read_shard(path)):
             if str(index) == number:
-                check_record(serialized, keys)
+                check_record(serialized, is_mocap_path(path))
     except UserError as error:
-        return f"{name}: {error}"
-    return f"{name}: the file ends before it, or has changed since."
+        return f"{name}: {error} {rebuild_hint(path)}"
+    return f"{name}: the file ends before this record, or it has changed since."
 
 
-def check_record(serialized: bytes, keys: tuple[Key, ...]) -> None:
-    """Checks a record's keys as `validate_record` does, and that its picture can be decoded.
+def check_record(serialized: bytes, mocap: bool, picture: bool = True) -> None:
+    """Checks a record as `validate_record` does, and that its picture can be decoded.
 
+    Args:
+        serialized: the record.
+        mocap: whether it is a body without a picture.
+        picture: False leaves the picture undecoded.
     Raises:
-        UserError: saying what is wrong and what to do.
+        UserError: naming the key, or the picture, and what is wrong with it.
     """
-    validate_record(serialized, keys)
-    if keys is not PERSON_KEYS:
+    validate_record(serialized, MOCAP_KEYS if mocap else PERSON_KEYS)
+    if mocap or not picture:
         return
     person = parse_person(tf.constant(serialized))
     try:
         tf.io.decode_jpeg(person["image_bytes"], channels=3)
     except tf.errors.InvalidArgumentError as error:
         name = person["filename"].numpy().decode(errors="replace")
-        raise UserError(
-            f"the picture ({name or 'unnamed'}) is no readable JPEG. "
-            "Delete the shard and its manifest, then run make tfrecords again."
-        ) from error
+        raise UserError(f"the picture ({name or 'unnamed'}) is no readable JPEG.") from error

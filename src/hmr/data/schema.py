@@ -1,8 +1,7 @@
 """The record schema: what every TFRecord of the project holds.
 
 The keys are a superset of those of the authors' own records (github.com/akanazawa/hmr), so those
-can be read and trained on directly. `PERSON_KEYS` and `MOCAP_KEYS` are the schema;
-`schema_table()` prints it for the documentation.
+can be read and trained on directly. `PERSON_KEYS` and `MOCAP_KEYS` are the schema.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from hmr.data.tfrecord import encode_example
 from hmr.errors import UserError
 
 SCHEMA_VERSION = 1
-JPEG = b"JPEG"
 NAN = float("nan")
 STRING, INT64, FLOAT32 = "string", "int64", "float32"
 
@@ -33,7 +31,7 @@ class Key:
         length: how many values the feature holds.
         meaning: what the values are, with order and unit.
         absent: when a record lacks the key; empty if every record has it.
-        default: the value that stands for each missing one (None: the key is required).
+        default: the value of each element where the key is absent; None makes the key required.
     """
 
     name: str
@@ -158,14 +156,14 @@ def _check_array(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
 def person_to_example(person: Person) -> bytes:
     """Serialises a person as a `tf.train.Example` with the keys of `PERSON_KEYS`.
 
-    Keys of what the person lacks are left out. The same person always gives the same bytes.
+    Absent labels are left out. The same person always gives the same bytes.
     """
     values: dict[str, Any] = {
         "image/encoded": person.encoded,
         "image/height": person.height,
         "image/width": person.width,
         "image/center": np.asarray(person.center_px).astype(np.int64),
-        "image/format": JPEG,
+        "image/format": b"JPEG",
         "image/filename": person.filename.encode(),
         "meta/dataset": person.dataset.encode(),
         "meta/schema_version": SCHEMA_VERSION,
@@ -224,35 +222,30 @@ def mocap_to_example(pose: np.ndarray, beta: np.ndarray) -> bytes:
 
 def _serialize(values: dict[str, Any], keys: tuple[Key, ...]) -> bytes:
     return encode_example(
-        {
-            key.name: (key.dtype, _as_list(key, values[key.name]))
-            for key in keys
-            if key.name in values
-        }
+        {key.name: (key.dtype, values[key.name]) for key in keys if key.name in values}
     )
 
 
-def _as_list(key: Key, value: Any) -> Any:
-    return value if key.dtype == STRING else np.atleast_1d(value)
+def refuse_newer(what: str, version: int, stored: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses a record or manifest that this version of the project would misread.
 
-
-def refuse_newer(version: int, stored: Iterable[str], known: Iterable[str]) -> None:
-    """Refuses what this version of the project would misread; older versions lack fields only.
+    Those of older versions can be read: they only lack fields.
 
     Args:
-        version: `SCHEMA_VERSION` of whoever wrote it.
-        stored: names of the fields that are there.
-        known: names that this version knows.
+        what: a name for the message, such as the file's path.
+        version: the `SCHEMA_VERSION` it was written with.
+        stored: names of its fields.
+        known: names of the fields that this version knows.
 
     Raises:
-        UserError: the version is newer, or a field unknown.
+        UserError: the version is newer, or a field is unknown.
     """
     unknown = sorted(set(stored) - set(known))
     if version > SCHEMA_VERSION or unknown:
         raise UserError(
-            f"was written by another version of this project: schema {version}, this one reads up "
-            f"to {SCHEMA_VERSION}; unknown to it: {', '.join(unknown) or 'nothing'}. Update the "
-            "project, or delete the file and run make tfrecords again."
+            f"{what} was written by another version of this project: schema {version}, this one "
+            f"reads up to {SCHEMA_VERSION}; unknown to it: {', '.join(unknown) or 'nothing'}. "
+            "Update the project, or delete the file and run make tfrecords again."
         )
 
 

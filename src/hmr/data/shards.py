@@ -1,4 +1,4 @@
-"""Where records lie: shard files, their manifest, and finding out what is wrong with a shard.
+"""Where records lie: shard files and their manifests.
 
 `<root>/<dataset>/<split>_00000.tfrecord, ...` beside `<root>/<dataset>/<split>_manifest.json`.
 The authors' own folders, which have no manifest, are found too.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from hmr.errors import UserError
 from hmr.files.whole import write_text
 
 MOCAP_PREFIX = "mocap_"
+# TFRecord: 8 bytes of length and their checksum stand before each record, a checksum after it.
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 
 
 @dataclass
@@ -58,33 +59,32 @@ def manifest_path(root: str | Path, dataset: str, split: str) -> Path:
 
 
 def progress_dir(root: str | Path, dataset: str, split: str) -> Path:
-    """The folder that exists only while a conversion is unfinished."""
+    """The working folder of a conversion, which exists until the conversion is complete."""
     return Path(root) / dataset / f".{split}_in_progress"
 
 
 def write_manifest(root: str | Path, manifest: Manifest) -> Path:
-    """Writes the manifest beside its shards, whole or not at all."""
+    """Writes the manifest beside its shards, atomically."""
     path = manifest_path(root, manifest.dataset, manifest.split)
     write_text(path, json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n")
     return path
 
 
 def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None:
-    """Reads a manifest; None if there is none.
+    """Reads a manifest; returns None if there is none.
 
     Raises:
-        UserError: if the file is not a manifest, or holds what this version does not know.
+        UserError: the file is not a manifest, or holds fields that this version does not know.
     """
     path = manifest_path(root, dataset, split)
     if not path.is_file():
         return None
     try:
-        # The first manifests are of version 1; an absent field has the default of its attribute.
+        # Manifests without a version are of version 1; a missing field has its default.
         stored = {"schema_version": 1, **json.loads(path.read_text())}
-        refuse_newer(stored["schema_version"], stored, {f.name for f in fields(Manifest)})
+        known = {field.name for field in fields(Manifest)}
+        refuse_newer(str(path), stored["schema_version"], stored, known)
         return Manifest(**stored)
-    except UserError as error:
-        raise UserError(f"{path} {error}") from error
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not a manifest of this project ({error}). Delete it and run make tfrecords."
@@ -95,13 +95,13 @@ def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
     """Sorted paths of a dataset's shards.
 
     Raises:
-        UserError: if there are none, if the conversion is unfinished, or if a shard that the
-            manifest names is missing.
+        UserError: there are none, the conversion is unfinished, or a shard that the manifest
+            names is missing.
     """
     if progress_dir(root, dataset, split).is_dir():
         raise UserError(
             f"the conversion of {dataset}/{split} in {root} was interrupted: run the same "
-            f"make tfrecords command again, it continues where it stopped."
+            "make tfrecords command again, it continues where it stopped."
         )
     manifest = read_manifest(root, dataset, split)
     if manifest is not None:
@@ -141,11 +141,10 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
 
 
 def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
-    """Number of records in each shard of `find_shards`: from the manifest, else by walking the
-    shards' record headers.
+    """Number of records in each shard of `find_shards`, from the manifest or by `count_records`.
 
     Raises:
-        UserError: as `find_shards`, and if a shard without manifest is truncated.
+        UserError: as `find_shards`, or a shard without manifest is truncated.
     """
     paths = find_shards(root, dataset, split)
     manifest = read_manifest(root, dataset, split)
@@ -155,41 +154,41 @@ def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
 
 
 def count_records(path: str | Path) -> int:
-    """Number of records in a shard, without reading their contents.
+    """Number of records in a shard, counted by their headers without reading their contents.
 
     Raises:
-        UserError: if there is no such file, or if it ends inside a record.
+        UserError: there is no such file, or it ends inside a record.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise UserError(f"no shard at {path}.")
-    return sum(1 for _ in _record_sizes(Path(path)))
-
-
-_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
-
-
-def _record_sizes(path: Path) -> Iterator[int]:
-    size, position, index = path.stat().st_size, 0, 0
+    size, position, count = path.stat().st_size, 0, 0
     with path.open("rb") as shard:
         while position < size:
             header = shard.read(_HEADER_BYTES)
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
             position += _HEADER_BYTES + length + _CHECKSUM_BYTES
             if position > size:
-                raise UserError(truncated_message(path, index))
-            yield length
+                raise UserError(truncated_message(path, count))
             shard.seek(position)
-            index += 1
+            count += 1
+    return count
 
 
-def truncated_message(path: Path, index: int) -> str:
-    """What to say of a record that ends too early or fails its checksum."""
+def truncated_message(path: str | Path, index: int) -> str:
+    """The error message for a record that ends too early or fails its checksum."""
     return (
         f"record {index} of {path} is truncated or damaged: the file is incomplete. "
-        f"Delete it and run make tfrecords again, or copy it again."
+        "Delete it and run make tfrecords again, or copy it again."
     )
 
 
+def rebuild_hint(path: str | Path) -> str:
+    """The end of an error message about a shard: how to make the shard again."""
+    dataset = Path(path).resolve().parent.name
+    return f"Delete the shard and its manifest, then run make tfrecords for {dataset} again."
+
+
 def is_mocap_path(path: str | Path) -> bool:
-    """Whether a shard holds bodies without pictures, by the name of its folder."""
+    """Whether a shard holds bodies without pictures, which the name of its folder tells."""
     return Path(path).resolve().parent.name.startswith(MOCAP_PREFIX)

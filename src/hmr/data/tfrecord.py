@@ -1,17 +1,18 @@
 """TFRecord files and `tf.train.Example` messages, written without TensorFlow.
 
-Converter processes start in a fraction of a second and stay small because they need nothing else.
+Converter processes that do not import TensorFlow start in a fraction of a second and stay small.
 Both formats are public and stable: https://www.tensorflow.org/tutorials/load_data/tfrecord and
 tensorflow/core/example/{example,feature}.proto.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -23,15 +24,13 @@ _LENGTH_DELIMITED = 2
 # Field numbers of tensorflow.Feature's three kinds.
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
-Values = bytes | np.ndarray | Sequence[int] | Sequence[float]
 
-
-def encode_example(features: Mapping[str, tuple[str, Values]]) -> bytes:
+def encode_example(features: Mapping[str, tuple[str, Any]]) -> bytes:
     """Serialises features as a `tf.train.Example`, sorted by name.
 
     Args:
-        features: name -> (type, values); the type is "string", with one bytes value, "float32" or
-            "int64", with a sequence of numbers.
+        features: name -> (type, values). The values of "string" are one bytes object, those of
+            "float32" and "int64" a number or an array of numbers.
     """
     entries = [
         _field(1, _field(1, name.encode()) + _field(2, _encode_feature(*features[name])))
@@ -40,13 +39,14 @@ def encode_example(features: Mapping[str, tuple[str, Values]]) -> bytes:
     return _field(1, b"".join(entries))
 
 
-def _encode_feature(kind: str, values: Values) -> bytes:
+def _encode_feature(kind: str, values: Any) -> bytes:
     if kind == "string":
-        assert isinstance(values, bytes)
         return _field(_BYTES_LIST, _field(1, values))
     if kind == "float32":
         return _field(_FLOAT_LIST, _field(1, np.asarray(values, "<f4").tobytes()))
-    return _field(_INT64_LIST, _field(1, b"".join(_varint(int(value)) for value in values)))
+    return _field(
+        _INT64_LIST, _field(1, b"".join(_varint(int(value)) for value in np.ravel(values)))
+    )
 
 
 def _field(number: int, payload: bytes) -> bytes:
@@ -55,7 +55,7 @@ def _field(number: int, payload: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=1 << 14)
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first; negative numbers as 64-bit two's complement."""
+    """Seven bits per byte, lowest first; negative numbers as 64-bit two's complement."""
     value &= _UINT64
     encoded = bytearray()
     while value > 0x7F:
@@ -65,8 +65,8 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-class RecordWriter:
-    """Writes a TFRecord file; use it as a context.
+class RecordWriter(contextlib.AbstractContextManager):
+    """Writes a TFRecord file; a context manager, which closes the file.
 
     Args:
         path: the file, replaced if it exists.
@@ -81,15 +81,7 @@ class RecordWriter:
         parts = (length, _masked_checksum(length), record, _masked_checksum(record))
         self._stream.write(b"".join(parts))
 
-    def __enter__(self) -> RecordWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stream.close()
 
 

@@ -1,19 +1,19 @@
 """From the crop's weak-perspective camera to cameras of the whole picture.
 
-Axes of every 3D point here: x right, y down, z away from the viewer, metres ("camera's axes").
+Axes of all 3D points here: x right, y down, z away from the viewer, metres ("camera's axes").
 
-The network gives [s, tx, ty]: x = s (X + t) in the crop, normalised to [-1, 1]. Three cameras of
-the whole picture follow:
+The network gives [s, tx, ty]: x = s (X + t) in the crop, normalised to [-1, 1]. It determines three
+cameras of the whole picture:
 
 * `weak_perspective_px`: the same projection in picture pixels. It is exact, and drawing uses it.
 * `pinhole` with its default, very long lens: agrees with the crop's camera to 0.5 px for every
-  point of the body. Right for laying a mesh over the picture in another renderer. Its distances
-  are as long as its lens.
-* `pinhole` with a known or an ordinary lens (`ordinary_focal_px`): distances as in a room. It
-  agrees with the crop's camera in the plane through the body's origin; what lies nearer or farther
-  moves with perspective. Right for root motion and for several people in one scene.
+  point of the body. Use it to lay a mesh over the picture in another renderer. Its distances are
+  far too long, in proportion to the lens.
+* `pinhole` with a known or an ordinary lens (`ordinary_focal_px`): realistic distances. It agrees
+  with the crop's camera in the plane through the body's origin; points in front of it or behind it
+  are displaced by perspective. Use it for root motion and for several people in one scene.
 
-Scale from a single picture is ambiguous: distances are as right as the body's estimated height.
+Scale in a single picture is ambiguous: distances are as accurate as the body's estimated height.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.geometry.crop import CROP_SIZE, CropBox
 
-# With focal = factor * longest side^2, a reach of 0.5 m to or from the viewer moves a point in the
-# corner of the picture by less than 0.25 px, for people up to as large as the picture.
+# With focal = factor * longest side^2, moving a point in the corner of the picture 0.5 m to or from
+# the viewer changes its projection by less than 0.25 px, for people up to the size of the picture.
 _LONG_LENS_PER_PX = 2.0
 _SMALLEST_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """A perspective camera and where the body stands before it.
+    """A perspective camera and the position of the body in front of it.
 
     `u = focal_px * (X + translation_x) / (Z + translation_z) + principal_x`, v likewise.
 
     Attributes:
         focal_px: focal length in picture pixels, the same for both axes.
         principal_point_px: (2,) x, y, picture pixels.
-        translation_m: (3,) of the body's origin, camera's axes.
+        translation_m: (3,) position of the body's origin, camera's axes.
     """
 
     focal_px: float
@@ -80,7 +80,7 @@ def weak_perspective_px(camera: np.ndarray, box: CropBox) -> WeakCamera:
         box: the crop.
 
     Raises:
-        UserError: the camera's scale is not positive, so that nothing can be placed.
+        UserError: the camera's scale is not positive.
     """
     if not np.isfinite(camera).all() or camera[0] < _SMALLEST_SCALE:
         raise UserError(f"camera [s, tx, ty] = {np.asarray(camera).tolist()} shows no body: s <= 0")
@@ -88,14 +88,14 @@ def weak_perspective_px(camera: np.ndarray, box: CropBox) -> WeakCamera:
 
 
 def camera_in_picture(camera: np.ndarray, box: CropBox) -> WeakCamera:
-    """`weak_perspective_px` of any camera: one whose scale is negative turns bodies inside out."""
+    """`weak_perspective_px` for any scale; a negative one reflects bodies through their origin."""
     scale, shift = float(camera[0]), np.asarray(camera[1:3], np.float64)
     per_metre = scale * CROP_SIZE / 2
     return WeakCamera(per_metre / box.scale, box.to_image(per_metre * shift + CROP_SIZE / 2))
 
 
 def long_focal_px(height: int, width: int) -> float:
-    """A lens so long that its perspective stays under 0.5 px, for a picture of this size."""
+    """A focal length so long that perspective moves points by less than 0.5 px in this picture."""
     return _LONG_LENS_PER_PX * max(height, width) ** 2
 
 

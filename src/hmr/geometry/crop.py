@@ -1,7 +1,8 @@
 """The crop rule: where a person's square lies in a picture, and how it is cut out.
 
-One rule for conversion, training, evaluation, prediction and serving, that of the original: the
-diagonal of the box around a person's keypoints becomes 150 px inside a square of 224 px.
+Conversion, training, evaluation, prediction and serving follow the original's rule: the picture is
+scaled so that the diagonal of the box around a person's keypoints becomes 150 px, and a square of
+224 px is cut out around the box's centre.
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
 """
@@ -17,7 +18,7 @@ from hmr.errors import UserError
 
 CROP_SIZE = 224
 PERSON_DIAGONAL_PX = 150.0
-# cv2.resize's bilinear interpolation of bytes: weights have 11 bits, sums are cut to 18 + 11 bits.
+# cv2.resize interpolates bytes with integer weights of 11 bits: this stands for a weight of 1.
 WEIGHT_ONE = 1 << 11
 
 
@@ -76,7 +77,7 @@ def denormalize_pixels(values: np.ndarray) -> np.ndarray:
 
 
 def crop_rule(low: Any, high: Any) -> tuple[Any, Any]:
-    """Where the square about a person lies; the only place that says so.
+    """The rule itself: centre and scale of the square around a person.
 
     Args:
         low, high: (2,) corners of the box around the person, pixels; NumPy or TensorFlow.
@@ -100,10 +101,10 @@ def box_from_keypoints(keypoints2d_px: np.ndarray, visible: np.ndarray) -> CropB
 
     Args:
         keypoints2d_px: (K, 2) picture pixels.
-        visible: (K,) bool, or numbers of which the positive ones count.
+        visible: (K,) bool, or numbers that are positive where a keypoint is visible.
 
     Raises:
-        UserError: no keypoint is visible, or all lie in one point.
+        UserError: no keypoint is visible, or all visible ones lie in one point.
     """
     seen = np.asarray(keypoints2d_px, np.float64)[np.asarray(visible) > 0]
     if len(seen) == 0:
@@ -114,8 +115,8 @@ def box_from_keypoints(keypoints2d_px: np.ndarray, visible: np.ndarray) -> CropB
 def box_from_xywh(x: float, y: float, width: float, height: float) -> CropBox:
     """A person box (left, top, width, height in pixels), its diagonal made 150 px.
 
-    A detector's box is usually a tenth larger than the box around the keypoints; the person comes
-    out that much smaller, well within what the network sees in training (0.8 to 1.23 times).
+    A detector's box is usually a tenth larger than the box around the keypoints, so the person
+    appears a tenth smaller, well within the scales of training (0.8 to 1.23).
 
     Raises:
         UserError: a number is not finite, or width or height is not positive.
@@ -129,15 +130,15 @@ def box_from_xywh(x: float, y: float, width: float, height: float) -> CropBox:
 
 
 def box_from_image(height: int, width: int) -> CropBox:
-    """The whole picture as one person: longer side = 224, as the original without keypoints."""
+    """The whole picture, its longer side made 224 px, as the original does without keypoints."""
     center = np.round(np.array([width, height]) / 2)
     return CropBox(center, CROP_SIZE / max(height, width))
 
 
 def box_from_record(center_px: np.ndarray) -> CropBox:
-    """The box that evaluation cuts out of a stored picture, and training where it does not jitter.
+    """The box that is cut out of a record's picture in evaluation, and in training without jitter.
 
-    The picture is stored at the right scale; as in the original, the centre is truncated to whole
+    Records store pictures at the right scale. As in the original, the centre is truncated to whole
     pixels.
 
     Args:
@@ -147,13 +148,13 @@ def box_from_record(center_px: np.ndarray) -> CropBox:
 
 
 def scaled_size(size_px: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """A scaled picture has a whole number of pixels, at least one.
+    """The size of a scaled picture: rounded down to whole pixels, at least one.
 
     Args:
-        size_px: (2,) x, y.
-        scale: wanted.
+        size_px: (2,) x, y of the picture.
+        scale: the wanted scale.
     Returns:
-        the scaled picture's size (2,) float64, and the factors (2,) that this makes of `scale`.
+        the size (2,) float64, and the actual scale (2,) of x and y after rounding.
     """
     resized = np.maximum(np.floor(size_px * scale), 1)
     return resized, resized / size_px
@@ -162,12 +163,12 @@ def scaled_size(size_px: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarr
 def crop_image(
     image: np.ndarray, box: CropBox, size: int = CROP_SIZE
 ) -> tuple[np.ndarray, CropBox]:
-    """Cuts a box out of a picture exactly as the original does, in memory that the crop bounds.
+    """Cuts a box out of a picture exactly as the original does, without resizing the whole picture.
 
     The original resizes the whole picture to floor(scale * size) pixels (bilinear), rounds the
     scaled centre to a pixel (half to even), and cuts around it, repeating the picture's border.
     Here only the pixels of the crop are interpolated, with the same integer arithmetic as
-    `cv2.resize`: the bytes are equal. Unlike there, the centre may lie any distance outside.
+    `cv2.resize`: the bytes are equal. The centre may also lie far outside the picture.
 
     Args:
         image: (H, W, 3) uint8.
@@ -175,10 +176,10 @@ def crop_image(
         size: side of the crop in pixels.
 
     Returns:
-        The crop (size, size, 3) uint8, and the box that was really cut: its centre is the picture
-        point under the crop's centre, about a crop pixel at most from the one asked for. Its scale
-        is the one asked for; whole-pixel sizes make the true one differ per axis by less than one
-        part in the resized picture's size.
+        The crop (size, size, 3) uint8, and the box that was actually cut. Its centre is the picture
+        point under the crop's centre, at most about a crop pixel from the requested one. Its scale
+        is the requested one; the actual scale of each axis, after rounding the resized picture to N
+        whole pixels, differs by less than 1 / N of it.
     """
     height, width = image.shape[:2]
     resized, factors = scaled_size(np.array([width, height]), box.scale)
@@ -192,7 +193,8 @@ def crop_image(
 def _taps(
     length: int, resized_length: float, start: float, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For pixels start, start + 1, ... of the resized axis: both source pixels, upper weight."""
+    """For `size` pixels of a resized axis, from `start` on: both neighbours in the source, (S,)
+    indices, and the weight of the upper neighbour in units of 1 / WEIGHT_ONE, (S,)."""
     target = np.clip(start + np.arange(size), 0, resized_length - 1)
     source = (target + 0.5) * (length / resized_length) - 0.5
     lower = np.floor(source)
@@ -208,7 +210,7 @@ def _interpolate_bytes(
 ) -> np.ndarray:
     left, right, across = columns
     across = across[None, :, None]  # (1, S, 1)
-    top, bottom = (
+    top, bottom = (  # (S, S, 3) each
         image[np.ix_(row, left)] * (WEIGHT_ONE - across) + image[np.ix_(row, right)] * across
         for row in rows[:2]
     )

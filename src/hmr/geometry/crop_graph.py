@@ -1,7 +1,7 @@
 """From encoded pictures and boxes to network inputs inside a TensorFlow graph.
 
-The crop is `hmr.geometry.crop`'s, in the same integer arithmetic, so that a server and
-`src.predict` look at the same bytes. Written with plain TensorFlow: the graph needs nothing else.
+The integer arithmetic is that of `hmr.geometry.crop`, so that a server and `src.predict` give the
+network the same bytes. Only TensorFlow operations are used, so that the graph runs without Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hmr.geometry.crop import CROP_SIZE, WEIGHT_ONE, crop_rule, normalize_pixels
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _CHANNELS = 3
-# Beyond these the outputs in pixels would leave float32's range.
+# With scales outside this range, outputs in pixels could overflow float32.
 _SCALES = (1e-6, 1e5)
 
 
@@ -72,23 +72,23 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     message = f"a picture may have 1 to {MAX_PIXELS} pixels, height and width are"
     with tf.control_dependencies([tf.debugging.Assert(small_enough, [message, height_width])]):
         checked = tf.identity(image_bytes)
-    # The op decodes PNG as well; the accurate transform gives the bytes of other JPEG readers.
+    # `decode_jpeg` decodes PNG as well. INTEGER_ACCURATE gives the bytes of other JPEG readers.
     return tf.io.decode_jpeg(checked, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def touching(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """The box, of which a part must lie in the picture: elsewhere there is nothing to see."""
+    """Returns the box (4,) unchanged after asserting that part of it lies in the picture."""
     size_px = tf.cast(tf.shape(image)[1::-1], box.dtype)
     inside_px = tf.minimum(box[:2] + box[2:], size_px) - tf.maximum(box[:2], 0.0)
     message = "a box must touch its picture; box, width and height are"
-    # Numbers that are not finite are `crop_box`'s to refuse.
+    # `crop_box` refuses numbers that are not finite.
     touches = tf.reduce_all(inside_px > 0) | tf.reduce_any(~tf.math.is_finite(box))
     with tf.control_dependencies([tf.debugging.Assert(touches, [message, box, size_px])]):
         return tf.identity(box)
 
 
 def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`hmr.geometry.crop.crop_image` of a person box (x, y, w, h), byte for byte.
+    """Crops a person box (x, y, w, h), (4,) px, byte for byte as `hmr.geometry.crop.crop_image`.
 
     Returns:
         crop (224, 224, 3) uint8; centre (2,) and scale () of the cut, float64.
@@ -111,7 +111,7 @@ def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
 
 
 def network_input(crop: tf.Tensor, input_size: int) -> tf.Tensor:
-    """(224, 224, 3) uint8 to (S, S, 3) float32 in [-1, 1], averaged down where S is smaller."""
+    """(224, 224, 3) uint8 to (S, S, 3) float32 in [-1, 1], resampled by `resampling_weights`."""
     pixels = tf.cast(crop, tf.float32)
     if input_size != CROP_SIZE:
         weights = tf.constant(resampling_weights(input_size))
@@ -120,7 +120,7 @@ def network_input(crop: tf.Tensor, input_size: int) -> tf.Tensor:
 
 
 def resampling_weights(input_size: int) -> np.ndarray:
-    """(S, 224) float32 rows that sum to 1: area average to smaller, linear to larger sizes."""
+    """(S, 224) float32, rows sum to 1: area average for smaller sizes, linear for larger ones."""
     ratio = CROP_SIZE / input_size
     edges = np.arange(CROP_SIZE)[None]
     start = np.arange(input_size)[:, None] * ratio
@@ -132,7 +132,7 @@ def resampling_weights(input_size: int) -> np.ndarray:
 
 
 def _png_height_width(image_bytes: tf.Tensor) -> tf.Tensor:
-    """From the header that every PNG begins with: width and height are bytes 16 to 24."""
+    """(2,) int32 from the header of a PNG: bytes 16 to 24 hold width and height."""
     whole = tf.strings.length(image_bytes) >= 24
     with tf.control_dependencies([tf.debugging.Assert(whole, ["the PNG file is cut short"])]):
         header = tf.strings.substr(image_bytes, 16, 8)
@@ -140,7 +140,7 @@ def _png_height_width(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _taps(length: tf.Tensor, resized: tf.Tensor, start: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """For each crop pixel of an axis: both source pixels, and the upper one's weight of 2048."""
+    """As `hmr.geometry.crop._taps`, (224,) each, for one axis of the crop."""
     target = tf.clip_by_value(start + tf.range(CROP_SIZE, dtype=tf.float64), 0.0, resized - 1.0)
     source = (target + 0.5) * (length / resized) - 0.5
     lower = tf.floor(source)
@@ -154,9 +154,9 @@ def _taps(length: tf.Tensor, resized: tf.Tensor, start: tf.Tensor) -> tuple[tf.T
 def _interpolate(
     image: tf.Tensor, rows: tuple[tf.Tensor, ...], columns: tuple[tf.Tensor, ...]
 ) -> tf.Tensor:
-    """Bilinear, with the integer weights and shifts of `cv2.resize`."""
+    """Bilinear interpolation with the integer weights and shifts of `cv2.resize`."""
     left, right, across = columns
-    # Flat lines of colours: TensorFlow is slow where a factor repeats along the last dimension.
+    # Colours are kept flat in each line: TensorFlow broadcasts slowly along a last dimension of 3.
     across = tf.repeat(across, _CHANNELS)[None]  # (1, 3 S)
 
     def line(row: tf.Tensor) -> tf.Tensor:

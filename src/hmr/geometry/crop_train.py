@@ -1,9 +1,10 @@
-"""The training crop: scale, shift, crop and flip in one warp, by TF1's bilinear rule.
+"""The training crop: scale, shift, crop and flip in one resampling, by TF1's bilinear rule.
 
-The geometry is the original's, to the pixel: the picture is scaled to a whole number of pixels,
-the jittered centre truncated to whole pixels, and the 224-pixel crop about it repeats the edge.
-The original resizes the whole picture and then crops; one warp samples the same positions with the
-same bilinear rule (TF1's: destination pixel i reads source position i / factor).
+The geometry is that of the original, to the pixel: the picture is scaled to a whole number of
+pixels, the jittered centre is truncated to whole pixels, and the crop of 224 px around it repeats
+the picture's edge. The original resizes the whole picture and then crops it. Here only the crop's
+pixels are sampled, at the same positions and by the same bilinear rule, TF1's: destination pixel i
+reads source position i / factor.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from hmr.tensor import Tensor
 
 _DECODE_RATIOS = (8, 4, 2, 1)
 _WINDOW_MARGIN = 2
-# TensorFlow takes an array over as it is, without copying, if it begins at a multiple of this.
+# TensorFlow uses an array's memory without copying it if the address is a multiple of this.
 _ALIGNMENT = 64
 _KEPT_BATCHES = 8
 
 
 @dataclass
 class Jitter:
-    """Draws of the augmentation.
+    """Random draws of the augmentation.
 
     Attributes:
         shift_px: (..., 2) int32, x and y, added to the centre before scaling.
-        scale: (...,) float32 factor on the picture.
-        flip: (...,) bool.
+        scale: (...,) float32, factor by which the picture is scaled.
+        flip: (...,) bool, whether left and right are mirrored.
     """
 
     shift_px: tf.Tensor
@@ -44,7 +45,7 @@ class Jitter:
 
 
 def no_jitter() -> Jitter:
-    """The identity: evaluation and prediction crops."""
+    """The draw that changes nothing, for the crops of evaluation."""
     return Jitter(tf.zeros(2, tf.int32), tf.constant(1.0), tf.constant(False))
 
 
@@ -55,19 +56,20 @@ def crop_pictures(
     input_size: int,
     sample: Callable[[list[Tensor], Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Cuts one crop out of each picture, of which only the window that the crop reads is decoded.
+    """Cuts one crop out of each picture.
 
-    It comes at the smallest JPEG scale that still has the crop's pixels.
+    Of each picture only the window that the crop reads is decoded, at the smallest JPEG scale that
+    still gives one pixel for each pixel of the network's input.
 
     Args:
-        encoded: (B,) JPEG files; B is known when the graph is made.
+        encoded: (B,) string, JPEG files; B must be known when the graph is built.
         center_px: (B, 2) x, y in the stored pictures.
         jitter: B draws.
-        input_size: as `prepare_person`.
-        sample: `sample_in_graph`, or another that does the same.
+        input_size: side S of the network's input, px; the crop of 224 px is scaled to it.
+        sample: `sample_in_graph` or a `BatchSampler`.
     Returns:
-        images (B, S, S, 3) float32 in [-1, 1], mirrored already where the draw says so; flip;
-        factor and origin_px of `crop_geometry`: what `finish_samples` needs.
+        images (B, S, S, 3) float32 in [-1, 1], mirrored where `flip` is true; flip (B,); factor
+        and origin_px of `crop_geometry`, by which keypoints follow.
     """
     pictures = tf.unstack(encoded)
     shapes = tf.stack([tf.io.extract_jpeg_shape(picture) for picture in pictures])
@@ -89,7 +91,7 @@ def crop_pictures(
 def crop_geometry(
     height_width: tf.Tensor, center_px: tf.Tensor, jitter: Jitter, size: int = CROP_SIZE
 ) -> tuple[Tensor, Tensor]:
-    """Where the crops lie in the scaled pictures.
+    """Scale and position of the crops.
 
     Args:
         height_width: (B, 2) float32 size of the stored pictures, px.
@@ -97,12 +99,12 @@ def crop_geometry(
         jitter: B draws.
         size: side of the crops, px.
     Returns:
-        factor (B, 2) float32, the actual scale of x and y after rounding to whole pixels, and the
-        crops' origin (B, 2) float32 x, y in the scaled pictures:
-        crop_px = stored_px * factor - origin.
+        factor (B, 2) float32, the actual scale of x and y after rounding to whole pixels, and
+        origin_px (B, 2) float32, x, y of the crops' corner in the scaled pictures:
+        crop_px = stored_px * factor - origin_px.
     """
     scaled = tf.floor(height_width * jitter.scale[:, None])
-    factor = (scaled / height_width)[:, ::-1]
+    factor = (scaled / height_width)[:, ::-1]  # (B, 2), rows and columns -> x and y
     center = tf.cast(center_px, tf.int32) + jitter.shift_px
     center = tf.cast(tf.cast(center, tf.float32) * factor, tf.int32)
     return factor, tf.cast(center - size // 2, tf.float32)
@@ -116,14 +118,14 @@ def crop_lines(
     size: int = CROP_SIZE,
     ratio: int = 1,
 ) -> Tensor:
-    """Which rows and columns of the stored pictures the crops' pixels read.
+    """Positions of the rows and columns of the decoded pictures that the crops sample.
 
-    Outside the scaled picture they repeat its edge.
+    Positions outside a picture are moved to its edge.
 
     Args:
         height_width: (B, 2) float32 size of the stored pictures, px.
-        factor, origin_px: (B, 2) x, y, of `crop_geometry`.
-        input_size: side S of the crops' output; its pixels cover the crop evenly.
+        factor, origin_px: (B, 2) x, y, as `crop_geometry` returns them.
+        input_size: side S of the network's input, px; its pixels cover the crop evenly.
         size: side of the crops, px.
         ratio: the pictures are decoded at 1 / ratio of their size.
     Returns:
@@ -131,11 +133,8 @@ def crop_lines(
     """
     zoom = size / input_size
     crop_px = (tf.range(input_size, dtype=tf.float32) + 0.5) * zoom - 0.5
-    lengths, factor, origin = (
-        height_width[..., None],
-        factor[:, ::-1, None],
-        origin_px[:, ::-1, None],
-    )
+    lengths = height_width[..., None]  # (B, 2, 1), rows and columns, as the two below
+    factor, origin = factor[:, ::-1, None], origin_px[:, ::-1, None]
     last_scaled = tf.round(lengths * factor) - 1.0
     scaled_px = tf.clip_by_value(crop_px + origin, 0.0, last_scaled)
     decoded_px = (scaled_px / factor - (ratio - 1.0) / 2.0) / ratio
@@ -143,13 +142,15 @@ def crop_lines(
 
 
 def sample_in_graph(windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
-    """Bilinear samples where rows and columns cross, by operations that any TensorFlow can run.
+    """Samples each window bilinearly at every crossing of its rows and columns.
+
+    It uses TensorFlow operations only, so it also runs in the workers of a tf.data service.
 
     Args:
-        windows: B of (H, W, 3), of any sizes and dtype.
+        windows: B of (H, W, 3), grey levels 0 to 255, of any sizes and dtype.
         rows, columns: (B, S) float32 positions within the windows, px.
     Returns:
-        (B, S, S, 3) float32; what is 0..255 in the windows is -1..1 here.
+        (B, S, S, 3) float32 in [-1, 1].
     """
     lines = zip(windows, tf.unstack(rows), tf.unstack(columns), strict=True)
     images = tf.stack([_sample(*each) for each in lines])
@@ -157,9 +158,9 @@ def sample_in_graph(windows: list[Tensor], rows: Tensor, columns: Tensor) -> Ten
 
 
 def _windows(lines: Tensor, height_width: Tensor, ratio: int) -> Tensor:
-    """(B, 4) int32 first row and column, height and width of what `crop_lines` read."""
+    """(B, 4) int32: first row, first column, height and width of the windows to decode."""
     last = tf.cast(tf.math.ceil(height_width / ratio), tf.int32) - 1
-    # The decoder smooths colours over neighbours, which the window's own edge must have too.
+    # The JPEG decoder interpolates colours between neighbours, so the window needs a margin.
     start = tf.maximum(tf.cast(lines[:, :, 0], tf.int32) - _WINDOW_MARGIN, 0)
     stop = tf.minimum(tf.cast(lines[:, :, -1], tf.int32) + 1 + _WINDOW_MARGIN, last)
     return tf.concat([start, stop - start + 1], 1)
@@ -167,12 +168,13 @@ def _windows(lines: Tensor, height_width: Tensor, ratio: int) -> Tensor:
 
 def _sample(window: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     image = _between_lines(window, rows) * (2.0 / 255.0) - 1.0  # (S, W, 3)
-    # TensorFlow moves whole rows far faster than it picks pixels out of each.
+    # TensorFlow gathers whole rows far faster than single pixels out of each row.
     image = _between_lines(tf.transpose(image, (1, 0, 2)), columns)  # (S columns, S rows, 3)
     return tf.transpose(image, (1, 0, 2))  # (S rows, S columns, 3)
 
 
 def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
+    """Interpolates between the rows of an image: (H, W, 3) at positions (S,) -> (S, W, 3)."""
     low = tf.floor(rows)
     below = tf.cast(low, tf.int32)
     above = tf.minimum(below + 1, tf.shape(image)[0] - 1)
@@ -184,27 +186,20 @@ def _between_lines(image: Tensor, rows: Tensor) -> Tensor:
 class BatchSampler:
     """`sample_in_graph` as a compiled loop, for datasets that are read in this process.
 
-    It fills the memory of batches that nobody holds any more. What both are worth: a batch of 64
-    crops of 224 px takes the whole input pipeline 29 ms of a core's time; 40 ms if each batch gets
-    fresh memory from `np.empty`, and 50 ms with `sample_in_graph`.
+    It reuses the memory of batches that have been freed. For a batch of 64 crops of 224 px the
+    whole input pipeline takes 29 ms of a core; 40 ms if every batch is allocated with `np.empty`,
+    and 50 ms with `sample_in_graph`.
 
-    Its threads need the interpreter: read the dataset with `hmr.data.pipeline.open_batches`, which
-    stops them, or a process that ends meanwhile hangs.
+    Its threads need the interpreter, and a process that exits while they run hangs. Read the
+    dataset with `hmr.data.pipeline.open_batches`, which stops them.
     """
 
     def __init__(self) -> None:
         self._free: deque[np.ndarray] = deque(maxlen=_KEPT_BATCHES)
 
     def __call__(self, windows: list[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
-        """Samples each window where its rows and columns cross.
-
-        Args:
-            windows: B of (H, W, 3) uint8, of any sizes.
-            rows, columns: (B, S) float32 positions within the windows, px.
-        Returns:
-            (B, S, S, 3) float32; what is 0..255 in the windows is -1..1 here.
-        """
-        # Without state, so that the position of a dataset can be saved.
+        """As `sample_in_graph`; the windows must be uint8."""
+        # Declared stateless, since the position of a dataset with state cannot be saved.
         images = tf.numpy_function(self.sample, [rows, columns, *windows], tf.float32, False)
         return tf.ensure_shape(images, (*rows.shape, columns.shape[1], 3))
 
@@ -236,11 +231,11 @@ def _sample_window(
 ) -> None:
     height, width, _ = window.shape
     pixels = window.reshape(height, 3 * width)  # (H, W, 3) -> (H, 3 W)
-    line = np.empty(3 * width + 3, np.float32)  # the last column twice
+    line = np.empty(3 * width + 3, np.float32)  # one interpolated row; the last column twice
     left = np.empty(len(columns), np.uint32)
     across = np.empty(len(columns), np.float32)
     for x in range(len(columns)):
-        left[x] = 3 * min(max(int(columns[x]), 0), width - 1)  # never beside the window
+        left[x] = 3 * min(max(int(columns[x]), 0), width - 1)  # clipped to the window
         across[x] = columns[x] - np.floor(columns[x])
     for y in range(len(rows)):
         above = min(max(int(rows[y]), 0), height - 1)
