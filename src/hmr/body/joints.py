@@ -1,6 +1,6 @@
-"""Every joint order, flip table and map between joint sets. Nothing else in the project types one.
+"""Every joint order, flip table and map between joint sets; no other module lists joints.
 
-Left and right are the person's own. Index lists follow the public documentation of each dataset.
+Left and right are those of the person. The orders follow the public documentation of each dataset.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ SMPL_JOINTS = (
     "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
     "left_wrist", "right_wrist", "left_hand", "right_hand",
 )  # fmt: skip
+# The same without the side: both knees are "knee".
+SMPL_JOINT_KINDS = tuple(name.removeprefix("left_").removeprefix("right_") for name in SMPL_JOINTS)
 SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 LSP14 = (
@@ -34,13 +36,12 @@ OPENPOSE18 = (
     "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip",
     "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
+# MPII's "thorax" (id 7) lies between the shoulders; its "upper neck" (id 8) is LSP's neck.
 MPII16 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis",
     "thorax", "neck", "head_top", "right_wrist", "right_elbow", "right_shoulder",
     "left_shoulder", "left_elbow", "left_wrist",
 )  # fmt: skip
-# MPII's "thorax" (id 7) lies between the shoulders; its "upper neck" (id 8) is LSP's neck.
-
 H36M32 = (
     "pelvis", "right_hip", "right_knee", "right_ankle", "right_toe_base", "right_toe_site",
     "left_hip", "left_knee", "left_ankle", "left_toe_base", "left_toe_site", "spine_base",
@@ -49,7 +50,7 @@ H36M32 = (
     "right_shoulder_chain", "right_shoulder", "right_elbow", "right_wrist", "right_thumb",
     "right_thumb_site", "right_wrist_end", "right_wrist_site",
 )  # fmt: skip
-# Rows of the public regressor from SMPL's mesh to Human3.6M's joints.
+# The rows of the public regressor from SMPL's mesh to Human3.6M's joints.
 H36M17_REGRESSED = (
     "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle",
     "spine", "neck", "jaw", "head_top", "left_shoulder", "left_elbow", "left_wrist",
@@ -68,7 +69,7 @@ MPI_INF_3DHP17 = (
     "left_knee", "left_ankle", "pelvis", "spine", "head",
 )  # fmt: skip
 
-# The skeletons' bones, as pairs of indices, for drawing.
+# The bones of the skeleton, as pairs of indices, for drawing.
 COCOPLUS_BONES = (
     (0, 1), (1, 2), (2, 12), (5, 4), (4, 3), (3, 12), (2, 3), (6, 7), (7, 8), (8, 12),
     (11, 10), (10, 9), (9, 12), (12, 13), (14, 15), (14, 16), (15, 17), (16, 18),
@@ -78,7 +79,7 @@ RIGHT_HIP, LEFT_HIP = LSP14.index("right_hip"), LSP14.index("left_hip")
 
 
 def mirrored_name(name: str) -> str:
-    """The name of the same joint on the other side; unpaired joints keep theirs."""
+    """The name of the same joint on the other side; joints in the middle keep their name."""
     for side, other in (("left_", "right_"), ("right_", "left_")):
         if name.startswith(side):
             return other + name[len(side) :]
@@ -86,7 +87,7 @@ def mirrored_name(name: str) -> str:
 
 
 def flip_permutation(names: tuple[str, ...]) -> np.ndarray:
-    """Index array p with `mirrored[i] = original[p[i]]`, int64 of shape (len(names),)."""
+    """The permutation p, (len(names),) int64, with `mirrored[i] = original[p[i]]`."""
     return np.array([names.index(mirrored_name(name)) for name in names])
 
 
@@ -98,7 +99,7 @@ AXIS_ANGLE_FLIP_SIGN = np.array([1.0, -1.0, -1.0], np.float32)
 
 
 def joint_map(source: tuple[str, ...], target: tuple[str, ...]) -> np.ndarray:
-    """For every joint of `target` its index in `source`, -1 where `source` lacks it."""
+    """The index in `source` of every joint of `target`, -1 where `source` lacks the joint."""
     return np.array([source.index(name) if name in source else -1 for name in target])
 
 

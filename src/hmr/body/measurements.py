@@ -1,7 +1,7 @@
-"""Tape-measure figures of a shaped body in its rest pose.
+"""Tape measurements of a shaped body in its rest pose.
 
-They hold for the body as estimated. A single photograph does not fix its scale: a tall person far
-away and a short one nearby look alike. If the height is known, give it, and all figures follow.
+They hold for the estimated body. A single photograph does not determine its scale: a tall person
+far away and a short one nearby look alike. If the height is known, all of them are scaled to it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from hmr.body.joints import SMPL_JOINTS
+from hmr.body.joints import SMPL_JOINT_KINDS, SMPL_JOINTS
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
 
@@ -42,14 +42,14 @@ _BELOW_HIPS = 1 / 6
 
 
 def measure(body: BodyModel, beta: np.ndarray, height_m: float | None = None) -> dict[str, float]:
-    """The figures of `DEFINITIONS`, metres.
+    """The measurements of `DEFINITIONS`, metres.
 
-    Girths are the convex hulls of horizontal cuts, as a tape spans hollows.
+    A girth is the length of the convex hull of a horizontal cut, since a tape spans hollows.
 
     Args:
-        body: the model.
+        body: the body model.
         beta: (10,) shape.
-        height_m: the person's real height, if known; all figures are scaled to it.
+        height_m: the person's real height, if known; all measurements are scaled to it.
 
     Raises:
         UserError: the height is not positive.
@@ -84,13 +84,13 @@ def _girths(
 
 
 def _faces_without_arms(body: BodyModel) -> np.ndarray:
-    is_arm = [name.split("_")[-1] in _ARM_PARTS for name in SMPL_JOINTS]
+    is_arm = [kind in _ARM_PARTS for kind in SMPL_JOINT_KINDS]
     arm = body.lbs_weights[:, is_arm].sum(axis=1) > 0.5
     return body.faces[~arm[body.faces].any(axis=1)]
 
 
 def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
-    """Length of a tape around a mesh at the height y: the outline of the cut's convex hull.
+    """Length of a tape around a mesh at the height y: the perimeter of the cut's convex hull.
 
     Args:
         vertices: (V, 3) metres, y up.
@@ -98,20 +98,20 @@ def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
         y: height of the cut, metres.
 
     Returns:
-        metres; nan where the cut misses the mesh or only touches it.
+        metres; nan if the cut misses the mesh or only touches it.
     """
     points = _cut(np.asarray(vertices, np.float64), faces, y)
     if len(points) < 3:
         return float("nan")
     try:
-        # In the plane, Qhull's "area" is the length of the outline.
+        # In two dimensions, Qhull's "area" is the perimeter.
         return float(ConvexHull(points).area)
     except QhullError:
         return float("nan")
 
 
 def _cut(vertices: np.ndarray, faces: np.ndarray, y: float) -> np.ndarray:
-    """(N, 2) points x, z where the edges of the faces cross the plane."""
+    """(N, 2) points x, z where edges of the faces cross the plane at height y."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     start, end = vertices[edges[:, 0]], vertices[edges[:, 1]]
     crossing = (start[:, 1] < y) != (end[:, 1] < y)

@@ -6,7 +6,7 @@ from keras import ops
 
 from hmr.tensor import Tensor
 
-# The original adds this to every component before the norm: finite gradients at theta = 0.
+# The original adds this to every component before the norm, so that gradients are finite at zero.
 ANGLE_EPSILON = 1e-8
 
 
@@ -16,13 +16,13 @@ def rodrigues(axis_angle: Tensor) -> Tensor:
     Args:
         axis_angle: (..., 3) radians.
     Returns:
-        (..., 3, 3). Exactly zero input gives the identity, with finite gradients: the angle is
-        the norm of (axis_angle + 1e-8), the axis is axis_angle divided by it.
+        (..., 3, 3). The angle is the norm of (axis_angle + 1e-8), the axis is axis_angle divided by
+        it, so that a zero input gives exactly the identity, with finite gradients.
     """
     angle = ops.sqrt(ops.sum(ops.square(axis_angle + ANGLE_EPSILON), axis=-1, keepdims=True))
     axis = axis_angle / angle  # (..., 3) over (..., 1)
     cosine = ops.cos(angle)[..., None]  # (..., 1, 1)
-    sine = ops.sin(angle)[..., None]
+    sine = ops.sin(angle)[..., None]  # (..., 1, 1)
     outer = axis[..., :, None] * axis[..., None, :]  # (..., 3, 3)
     identity = ops.eye(3, dtype=axis_angle.dtype)
     return cosine * identity + (1.0 - cosine) * outer + sine * skew(axis)
@@ -33,4 +33,4 @@ def skew(vector: Tensor) -> Tensor:
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = ops.zeros_like(x)
     rows = ops.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)  # (..., 9)
-    return ops.reshape(rows, (*ops.shape(x), 3, 3))
+    return ops.reshape(rows, (*ops.shape(x), 3, 3))  # (..., 3, 3)

@@ -53,7 +53,7 @@ def half_skull():
 @pytest.mark.parametrize("count", [1200, 1201, 900])
 def test_simplify_reaches_any_count_and_keeps_the_surface_whole(half_skull, count):
     vertices_m, faces = simplify(*half_skull, count)
-    whole_m, whole_faces = mirror_whole(vertices_m, faces)
+    whole_m, whole_faces, _ = mirror_whole(vertices_m, faces)
     assert len(whole_m) == count
     assert len(whole_faces) == 2 * count - 4
     edges, opposite = edges_of(whole_faces)

@@ -1,13 +1,13 @@
 """The stand-in body: SMPL's exact structure around an invented figure, free of any licence.
 
-Everything is made here by code, from tables of measurements: no scan, no fit, no SMPL data. The
-same code gives the same arrays each time, in a few seconds: the surface (`form`, `mesh`), skeleton
-and skinning (`rig`), ten betas (`shapes`), and at last the regressors, below.
+Everything is computed from tables of measurements, without scans, fits or SMPL data. The same code
+gives the same arrays each time, in a few seconds: the surface (`form`, `mesh`), skeleton and
+skinning (`rig`), ten betas (`shapes`), and finally the regressors, below.
 
-A regressor's row reads a joint or keypoint off the vertices. It is a non-negative least-squares
-fit on the vertices around its target: it must hit the target at rest, follow it under the shape
-components, and keypoints at joints must stay in place while the joint turns. Left rows are fitted,
-right rows are their mirror images.
+A row of a regressor computes a joint or keypoint from the vertices. It is a non-negative
+least-squares fit on the vertices around its target: it must give the target in the rest pose and
+follow it under the shape components, and keypoints at joints must not move while the joint turns.
+Rows of the left side are fitted, those of the right side are their mirror images.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,19 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
-from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP, SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.joints import (
+    COCOPLUS,
+    COCOPLUS_FLIP,
+    SMPL_FLIP,
+    SMPL_JOINT_KINDS,
+    SMPL_JOINTS,
+    SMPL_PARENTS,
+)
 from hmr.body.model_file import NUM_JOINTS, NUM_VERTICES, BodyModel, body_from_arrays
 from hmr.body.standin.form import body_field
 from hmr.body.standin.mesh import (
     adjacency,
     half_surface,
-    mirror_partners,
     mirror_whole,
     relax,
     simplify,
@@ -42,7 +48,7 @@ SOURCE = "stand-in body (generated, licence-free)"
 REST_WEIGHT, SHAPE_WEIGHT, TURN_WEIGHT, SPREAD_WEIGHT = 300.0, 3.0, 1.0, 0.004
 AROUND_JOINT, ON_SURFACE = 160, 5
 
-# Keypoints that are no joints: a point (m), and how many of the nearest vertices may carry it.
+# Keypoints that are not joints: a point (m), and how many of the nearest vertices its row may use.
 SURFACE_KEYPOINTS = {
     "neck": ((0.000, 0.262, -0.008), AROUND_JOINT),
     "head_top": ((0.000, 0.549, 0.010), ON_SURFACE),
@@ -83,36 +89,28 @@ def build_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rest vertices (6890, 3) m, faces (13776, 3), index of each vertex's mirror image (6890,)."""
     vertices_m, faces = half_surface(body_field)
     vertices_m, faces = simplify(to_surface(vertices_m, steps=2), faces, NUM_VERTICES)
-    vertices_m, faces = relax(vertices_m, faces)
-    partners = mirror_partners(vertices_m)
-    return *mirror_whole(vertices_m, faces), partners
-
-
-def build_figure(vertices_m: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> Figure:
-    """Skeleton, skinning weights and blend shapes for a surface from `build_surface`."""
-    joints_m = rest_joints_m()
-    links = adjacency(faces, len(vertices_m))
-    weights = skinning_weights(vertices_m, links)
-    shapes, joint_shapes = shape_blend_shapes(vertices_m, joints_m, weights, links)
-    pose_shapes = pose_blend_shapes(vertices_m, joints_m, weights)
-    return Figure(vertices_m, joints_m, weights, shapes, joint_shapes, pose_shapes, mirror)
+    return mirror_whole(*relax(vertices_m, faces))
 
 
 def build_standin_body() -> BodyModel:
     """Makes the stand-in body; deterministic, a few seconds.
 
     Returns:
-        A `BodyModel`: 1.7 m tall in T-pose, SMPL's axes and joint tree. Its ten betas are named in
-        `shapes.SHAPE_NAMES`, each about one standard deviation of adults per unit.
+        A `BodyModel`: 1.7 m tall in T-pose, with SMPL's axes and joint tree. `shapes.SHAPE_NAMES`
+        names its ten betas; a unit of each is about one standard deviation among adults.
     """
     vertices_m, faces, mirror = build_surface()
-    figure = build_figure(vertices_m, faces, mirror)
+    joints_m, links = rest_joints_m(), adjacency(faces, len(vertices_m))
+    weights = skinning_weights(vertices_m, links)
+    shapes, joint_shapes = shape_blend_shapes(vertices_m, joints_m, weights, links)
+    pose_shapes = pose_blend_shapes(vertices_m, joints_m, weights)
+    figure = Figure(vertices_m, joints_m, weights, shapes, joint_shapes, pose_shapes, mirror)
     arrays = {
-        "v_template": figure.vertices_m,
-        "shapedirs": figure.shapes,
-        "posedirs": figure.pose_shapes,
+        "v_template": vertices_m,
+        "shapedirs": shapes,
+        "posedirs": pose_shapes,
         "joint_regressor": joint_regressor(figure),
-        "lbs_weights": figure.weights,
+        "lbs_weights": weights,
         "cocoplus_regressor": cocoplus_regressor(figure),
         "faces": faces,
         "parents": np.array(SMPL_PARENTS),
@@ -121,9 +119,8 @@ def build_standin_body() -> BodyModel:
 
 
 def _turned(figure: Figure, joint: int, ids: np.ndarray) -> np.ndarray:
-    """Vertices `ids` relative to `joint` while it alone turns over its range: (turns, ids, 3)."""
-    kind = SMPL_JOINTS[joint].removeprefix("left_").removeprefix("right_")
-    axes, angles = (samples[1::6] for samples in sample_turns(kind))
+    """Vertices `ids` relative to `joint` while only that joint turns: (turns, ids, 3) m."""
+    axes, angles = (samples[1::6] for samples in sample_turns(SMPL_JOINT_KINDS[joint]))
     turn = axis_angle_matrices(axes, angles)
     shape = figure.pose_shapes[ids].reshape(len(ids), 3, NUM_JOINTS - 1, 9)[:, :, joint - 1]
     feature = (turn - np.eye(3)).reshape(-1, 9)
@@ -176,7 +173,7 @@ def _surface_row(figure: Figure, name: str) -> np.ndarray:
 
 
 def _mirrored(rows: dict[int, np.ndarray], flip: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """All rows from those of the left side and the middle; middle rows become symmetric."""
+    """All rows, from those of the left side and the middle; middle rows are made symmetric."""
     full = [rows[i] if i in rows else rows[flip[i]][mirror] for i in range(len(flip))]
     return np.array(
         [0.5 * (row + row[mirror]) if flip[i] == i else row for i, row in enumerate(full)]
@@ -194,7 +191,7 @@ def joint_regressor(figure: Figure) -> np.ndarray:
 
 
 def cocoplus_regressor(figure: Figure) -> np.ndarray:
-    """Rows (19, V) that give the COCO+ keypoints from posed vertices."""
+    """Rows (19, V) that give the cocoplus keypoints from posed vertices."""
     rows = {}
     for index, name in enumerate(COCOPLUS):
         if name in SURFACE_KEYPOINTS:

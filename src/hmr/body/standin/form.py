@@ -1,9 +1,9 @@
 """The figure of the stand-in body as an implicit surface: negative inside, positive outside.
 
-An invented neutral adult of 1.71 m in T-pose (y up, x to the body's left, facing +z, metres),
-drawn with three kinds of parts joined by smooth unions: lofts (a stack of elliptic sections
-along an axis) for trunk, arms and legs, ellipsoids and tapered capsules for head, hands and
-feet. Only the left side is drawn; the right side is its mirror image.
+It is an invented neutral adult of 1.71 m in T-pose (y up, x to the body's left, facing +z, metres),
+made of three kinds of parts joined by smooth unions: lofts (stacks of elliptic sections along an
+axis) for trunk, arms and legs; ellipsoids and tapered capsules for head, hands and feet. Only the
+left side is described; the right side is its mirror image.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,14 @@ SOLE_Y_M = -1.158
 
 @dataclass(frozen=True)
 class Loft:
-    """A stack of sections along `axis`: rows of position, centre u, v and reach +u, -u, +v, -v."""
+    """A stack of superelliptic sections along an axis; u and v are the other two axes.
+
+    Attributes:
+        axis: 0, 1 or 2 for x, y or z.
+        sections: rows of position, centre u, v and reach towards +u, -u, +v, -v, metres.
+        exponent: of the superellipse; 2 is an ellipse.
+        blend_m: width of the smooth union with the parts before it.
+    """
 
     axis: int
     sections: tuple[tuple[float, ...], ...]
@@ -219,9 +226,14 @@ def _add(
     return field
 
 
+def on_left(points_m: np.ndarray) -> np.ndarray:
+    """Points (N, 3), those of the right half moved to their mirror images in the left half."""
+    return np.abs(points_m * [1, 0, 0]) + points_m * [0, 1, 1]
+
+
 def body_field(points_m: np.ndarray) -> np.ndarray:
     """Signed field of the whole figure, about the distance in metres; points (N, 3) -> (N,)."""
-    points_m = np.stack([np.abs(points_m[:, 0]), points_m[:, 1], points_m[:, 2]], axis=1)
+    points_m = on_left(points_m)
     field = loft_field(points_m, TRUNK)
     for loft in (LEG, ARM):
         field = smooth_min(field, loft_field(points_m, loft), loft.blend_m)
@@ -233,7 +245,7 @@ def body_field(points_m: np.ndarray) -> np.ndarray:
 
 
 def field_gradient(points_m: np.ndarray, step_m: float = 5e-4) -> np.ndarray:
-    """Gradient of `body_field` from the corners of a small tetrahedron; (N, 3) -> (N, 3)."""
+    """Gradient of `body_field`, by differences at the corners of a small tetrahedron, (N, 3)."""
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     around_m = points_m[:, None] + step_m * corners
     values = body_field(around_m.reshape(-1, 3)).reshape(-1, 4)

@@ -1,15 +1,17 @@
 """From the implicit figure to a triangle mesh with a wanted number of vertices.
 
-1. Marching tetrahedra on the half x >= 0: the grid's boxes are cut into six tetrahedra each. The
+1. Marching tetrahedra on the half x >= 0: each box of the grid is cut into six tetrahedra. The
    zero surface of a linear field on tetrahedra is always a manifold, so the half mesh has one
    border, on the plane x = 0.
-2. Edge collapses, shortest first relative to a wanted length that varies over the body, where the
-   surface stays a manifold (link condition) and every triangle keeps facing outward.
-3. Rounds of Delaunay flips and of sliding along the surface, which even out the triangles.
-4. The mirror image, joined along the border.
+2. Edge collapses, in order of the length relative to a wanted length that varies over the body. An
+   edge is collapsed only if the surface stays a manifold (link condition) and every triangle still
+   faces outward.
+3. Alternating rounds of Delaunay flips and of sliding along the surface, which make the triangles
+   more regular.
+4. The mirror image is joined along the border.
 
-Shipped weights were trained on the vertices that this makes: a library's marching cubes would give
-others, of another number.
+The shipped weights were trained on exactly these vertices; a library's marching cubes would give
+other vertices.
 """
 
 import heapq
@@ -19,9 +21,9 @@ from itertools import permutations
 import numpy as np
 from scipy import sparse
 
-from hmr.body.standin.form import body_field, field_gradient
+from hmr.body.standin.form import body_field, field_gradient, on_left
 
-# Spacing of the grid planes along each axis: (end, step) in metres, from the start on.
+# The grid planes along x, y and z begin here; then (end, step) of each stretch, metres.
 GRID_START_M = (0.0, -1.175, -0.150)
 GRID_STEPS_M = (
     ((0.090, 0.0090), (0.690, 0.0170), (0.895, 0.0075)),
@@ -35,7 +37,7 @@ TETRAHEDRA = np.array(
 )
 MAX_VALENCE = 9
 MIN_COSINE = 0.15
-# centre (m), radii (m), wanted edge length there relative to the trunk's
+# Ellipsoids of finer triangles: centre (m), radii (m), wanted edge length relative to the trunk's.
 DETAIL = (
     ((0.000, 0.415, 0.090), (0.075, 0.105, 0.075), 0.34),
     ((0.076, 0.424, 0.008), (0.030, 0.050, 0.040), 0.50),
@@ -127,9 +129,9 @@ def half_surface(field: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray,
 def wanted_edge(points_m: np.ndarray) -> np.ndarray:
     """Edge length to aim at, relative to the trunk's; points (N, 3) -> (N,)."""
     length = np.ones(len(points_m))
-    mirrored_m = np.abs(points_m * [1, 0, 0]) + points_m * [0, 1, 1]
+    left_m = on_left(points_m)
     for centre, radii, relative in DETAIL:
-        distance = np.linalg.norm((mirrored_m - centre) / np.asarray(radii), axis=1)
+        distance = np.linalg.norm((left_m - centre) / np.asarray(radii), axis=1)
         inside = np.clip((1.6 - distance) / 0.8, 0.0, 1.0)
         length = np.minimum(length, 1.0 + (relative - 1.0) * inside)
     return length
@@ -220,7 +222,7 @@ class HalfMesh:
 
 
 def _merge_order(mesh: HalfMesh, u: int, v: int) -> tuple[int, int, tuple]:
-    """Which vertex goes, which stays and where: the border stays on the border."""
+    """The vertex that goes, the one that is kept, and its position; border vertices stay on it."""
     if mesh.border[u] and not mesh.border[v]:
         return v, u, mesh.position[u]
     if mesh.border[v] and not mesh.border[u]:
@@ -240,9 +242,9 @@ def _edge_queue(mesh: HalfMesh) -> list[tuple[float, int, int]]:
 def simplify(
     vertices_m: np.ndarray, faces: np.ndarray, whole_count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Collapses edges until the mirrored whole has `whole_count` vertices.
+    """Collapses edges until the half mesh and its mirror image have `whole_count` vertices.
 
-    Border vertices count once, all others twice.
+    Vertices on the border count once, all others twice.
 
     Returns:
         vertices_m (V, 3), faces (F, 3).
@@ -284,6 +286,14 @@ def adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(both)), both.T), shape=(count, count))
 
 
+def smooth(values: np.ndarray, links: sparse.csr_matrix, rounds: int) -> np.ndarray:
+    """Smooths values (V, ...) over the surface: each round goes halfway to the neighbours' mean."""
+    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
+    for _ in range(rounds):
+        values = 0.5 * values + 0.5 * (mean @ values)
+    return values
+
+
 def _cotangent(apex: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     u, v = a - apex, b - apex
     area = np.linalg.norm(np.cross(u, v), axis=1)
@@ -291,7 +301,7 @@ def _cotangent(apex: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _flip_candidates(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Rows (a, b, c, d): edge ab with opposite corners c and d, worst first, that fail Delaunay."""
+    """Edges that are not Delaunay, worst first: rows of edge a, b and opposite corners c, d."""
     edges, opposite = edges_of(faces)
     inner = (opposite >= 0).all(axis=1)
     quads = np.concatenate([edges, opposite], axis=1)[inner]
@@ -326,10 +336,10 @@ def flip_edges(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def slide(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Moves each vertex towards the weighted middle of its neighbours, within the surface.
+    """Moves each vertex along the surface towards the weighted mean of its neighbours.
 
-    Neighbours weigh by the inverse of the wanted edge length, which keeps details dense. Border
-    vertices move along the border only.
+    Weights fall with the wanted edge length, which keeps details dense. Border vertices move along
+    the border only.
     """
     on_border = vertices_m[:, 0] == 0
     links = adjacency(faces, len(vertices_m)).tocoo()
@@ -349,7 +359,7 @@ def slide(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def relax(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Alternates flips and sliding; the number of vertices and faces stays."""
+    """Alternates flips and sliding; the numbers of vertices and faces do not change."""
     for _ in range(RELAX_ROUNDS):
         faces = flip_edges(vertices_m, faces)
         vertices_m = slide(vertices_m, faces)
@@ -357,20 +367,23 @@ def relax(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def mirror_partners(vertices_m: np.ndarray) -> np.ndarray:
-    """Index of each whole-body vertex's mirror image, for half vertices (V, 3); (W,)."""
+    """Index (W,) of the mirror image of each vertex of the whole body, whose half is (V, 3)."""
     inner = np.flatnonzero(vertices_m[:, 0] != 0)
     partner = np.arange(len(vertices_m))
     partner[inner] = len(vertices_m) + np.arange(len(inner))
     return np.concatenate([partner, inner])
 
 
-def mirror_whole(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mirror_whole(
+    vertices_m: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Adds the mirrored right half; both halves share the vertices on x = 0.
 
-    Returns: vertices_m (W, 3): the left half, then the mirror images of its inner vertices;
-    faces (2 F, 3).
+    Returns:
+        vertices_m (W, 3): the left half, then the mirror images of its inner vertices;
+        faces (2 F, 3); and `mirror_partners`, (W,).
     """
     partner = mirror_partners(vertices_m)
     inner = partner[len(vertices_m) :]
     whole_m = np.concatenate([vertices_m, vertices_m[inner] * [-1.0, 1.0, 1.0]])
-    return whole_m, np.concatenate([faces, partner[faces][:, ::-1]])
+    return whole_m, np.concatenate([faces, partner[faces][:, ::-1]]), partner

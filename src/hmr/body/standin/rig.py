@@ -1,25 +1,25 @@
 """The skeleton inside the stand-in body, skinning weights, and pose blend shapes.
 
-Skinning: each joint but the root cuts the body with a soft plane; beyond the plane lies the part
-that the joint carries. Multiplying the cuts along the kinematic chain gives the share of a vertex
-that moves with a joint's whole sub-tree; a skinning weight is that share less the shares of the
-joint's children.
+Skinning: each joint except the root cuts the body with a soft plane; the joint carries the part
+beyond the plane. Multiplying the cuts along the kinematic chain gives the share of a vertex that
+moves with a joint's whole sub-tree; a skinning weight is that share minus the shares of the joint's
+children.
 
-Pose blend shapes keep limbs full where they bend. When one joint turns by R, linear blend skinning
-maps a vertex p (seen from the joint, of which the share s moves with the joint) to
-((1 - s) I + s R) p, which loses length as the turn grows. The wanted place is p turned by the
-share s of the same turn, which keeps its distance to the joint. For each s, the correction that is
-linear in R - I and best meets this over the joint's range of turns is a small least-squares
-problem; it is linear in p as well, so it is solved on a grid of s and interpolated.
+Pose blend shapes keep limbs from collapsing where they bend. When one joint turns by R, linear
+blend skinning maps a vertex p (relative to the joint, with the share s) to ((1 - s) I + s R) p,
+which becomes shorter as the turn grows. The wanted position is p turned by the share s of the same
+turn, which keeps its distance to the joint. For each s, the correction that is linear in R - I and
+fits this best over the joint's range of turns is a small least-squares problem. The correction is
+linear in p as well, so it is solved on a grid of s and interpolated.
 """
 
 import numpy as np
 from scipy import sparse
 
-from hmr.body.joints import SMPL_FLIP, SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.joints import SMPL_FLIP, SMPL_JOINT_KINDS, SMPL_JOINTS, SMPL_PARENTS
 from hmr.body.model_file import NUM_JOINTS
-
-Vector = tuple[float, float, float]
+from hmr.body.standin.form import Vector, on_left
+from hmr.body.standin.mesh import smooth
 
 MAX_INFLUENCES = 4
 SMOOTHING_ROUNDS = 4
@@ -61,8 +61,8 @@ CUTS = {
     "left_wrist": ((0.690, 0.225, -0.045), (1.00, 0.00, 0.00), 0.032),
     "left_hand": ((0.779, 0.221, -0.050), (1.00, 0.00, 0.00), 0.026),
 }
-# joint -> further soft planes that bound the carried part: legs apart from each other and from the
-# arms, the neck from the shoulders, the collar bones from the ribs below.
+# joint -> further soft planes that bound the carried part: they separate the legs from each other
+# and from the arms, the neck from the shoulders, and the collar bones from the ribs below.
 BOUNDS = {
     "left_hip": (
         ((0.000, -0.400, 0.000), (1.0, 0.0, 0.0), 0.018),
@@ -81,10 +81,11 @@ RANGE_DEG = {
     "spine3": 45.0, "neck": 60.0, "head": 60.0, "collar": 40.0, "shoulder": 110.0,
     "elbow": 145.0, "wrist": 80.0, "hand": 60.0,
 }  # fmt: skip
-# joints that turn about one axis: the turns fitted are about it, give or take (the forearm twists)
+# joints that turn about one axis -> the axis, and how far the fitted axes spread around it (the
+# forearm twists)
 HINGES = {"knee": ((1.0, 0.0, 0.0), 0.25), "elbow": ((0.0, 1.0, 0.0), 0.70)}
-# The skin between the legs hangs on both hips at once; corrections for the two would add up there,
-# so they grow from this share in the middle to all at this distance from it (m).
+# The skin between the legs moves with both hips, where the corrections of both would add up. They
+# grow from this share in the middle of the body to 1 at this distance from it (m).
 HIP_MIDDLE_SHARE, HIP_FADE_M = 0.3, 0.10
 
 
@@ -110,14 +111,14 @@ def _soft_plane(
 
 
 def _cut(points_m: np.ndarray, name: str) -> np.ndarray:
-    """Share of each point beyond one joint's plane; right joints see the mirrored points.
+    """Share of each point beyond one joint's plane, (V,).
 
-    Joints in the middle see the left half and its mirror image alike.
+    Right joints use mirrored points; joints in the middle treat both halves alike.
     """
     if name.startswith("right_"):
         return _cut(points_m * [-1.0, 1.0, 1.0], name.replace("right_", "left_"))
     if not name.startswith("left_"):
-        points_m = np.abs(points_m * [1, 0, 0]) + points_m * [0, 1, 1]
+        points_m = on_left(points_m)
     share = _soft_plane(points_m, *CUTS[name])
     for bound in BOUNDS.get(name, ()):
         share = share * _soft_plane(points_m, *bound)
@@ -133,7 +134,7 @@ def subtree_shares(points_m: np.ndarray) -> np.ndarray:
 
 
 def weights_from_shares(shares: np.ndarray) -> np.ndarray:
-    """Skinning weights (V, 24): a joint's share less those of its children, none negative."""
+    """Skinning weights (V, 24): a joint's share minus those of its children, none negative."""
     weights = shares.copy()
     for joint in range(1, NUM_JOINTS):
         weights[:, SMPL_PARENTS[joint]] -= shares[:, joint]
@@ -150,10 +151,10 @@ def shares_from_weights(weights: np.ndarray) -> np.ndarray:
 
 
 def keep_strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
-    """Keeps at most `count` weights of each row, which then sum to 1.
+    """Keeps at most `count` weights of each row of (V, 24) and normalises them.
 
-    The largest weight that must go is taken off all of them: the result stays smooth over the
-    surface, and mirror-symmetric where two weights tie.
+    The largest weight that must go is subtracted from all weights, so that the result stays smooth
+    over the surface, and mirror-symmetric where two weights are equal.
     """
     excess = -np.sort(-weights, axis=1)[:, count : count + 1]
     kept = weights - excess
@@ -169,16 +170,13 @@ def skinning_weights(vertices_m: np.ndarray, links: sparse.csr_matrix) -> np.nda
         links: vertex adjacency (V, V), used to smooth the weights over the surface.
     """
     weights = weights_from_shares(subtree_shares(vertices_m))
-    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
-    for _ in range(SMOOTHING_ROUNDS):
-        weights = 0.5 * weights + 0.5 * (mean @ weights)
-    return keep_strongest(weights)
+    return keep_strongest(smooth(weights, links, SMOOTHING_ROUNDS))
 
 
 def axis_angle_matrices(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Rodrigues' formula; unit axes (N, 3), angles (N,) in radians -> (N, 3, 3).
 
-    scipy's `Rotation` rounds differently in the last bit, which changes the made body's bytes.
+    scipy's `Rotation` rounds the last bit differently, which would change the body's bytes.
     """
     x, y, z = axes.T
     zero = np.zeros_like(x)
@@ -208,7 +206,11 @@ def sample_turns(kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_share(share: float, axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Solves A (p + D(p) f) = target(p) for one share; returns D as (3, 9, 3): out, feature, in."""
+    """Solves A (p + D(p) f) = target(p) for one share s, where A is the skinning and f is R - I.
+
+    Returns:
+        D, (3, 9, 3): output coordinate, entry of f, coordinate of p.
+    """
     turn = axis_angle_matrices(axes, angles)
     feature = (turn - np.eye(3)).reshape(-1, 9)
     skin = (1.0 - share) * np.eye(3) + share * turn
@@ -216,7 +218,7 @@ def _fit_share(share: float, axes: np.ndarray, angles: np.ndarray) -> np.ndarray
     target = axis_angle_matrices(axes, half) - skin
     system = np.einsum("noc,nf->nocf", skin, feature).reshape(-1, 27)
     normal = system.T @ system / len(turn) + RIDGE * np.eye(27) * share * (1.0 - share)
-    normal += 1e-9 * np.eye(27)
+    normal += 1e-9 * np.eye(27)  # (27, 27), 27 = 9 entries of f times 3 coordinates of p
     return np.linalg.solve(normal, system.T @ target.reshape(-1, 3) / len(turn)).reshape(3, 9, 3)
 
 
@@ -245,12 +247,11 @@ def pose_blend_shapes(
     tables = {kind: _fit_kind(kind) for kind in RANGE_DEG}
     shapes = np.zeros((len(vertices_m), 3, NUM_JOINTS - 1, 9))
     for joint in range(1, NUM_JOINTS):
-        kind = SMPL_JOINTS[joint].removeprefix("left_").removeprefix("right_")
-        share = shares[:, joint]
+        kind, share = SMPL_JOINT_KINDS[joint], shares[:, joint]
         moved = np.flatnonzero((share > 1e-6) & (share < 1.0 - 1e-6))
         matrix = _interpolate(tables[kind], share[moved])
         offset = vertices_m[moved] - joints_m[joint]
         if kind == "hip":
             matrix *= _hip_fade(vertices_m[moved])[:, None, None, None]
         shapes[moved, :, joint - 1] = np.einsum("vofi,vi->vof", matrix, offset)
-    return shapes.reshape(len(vertices_m), 3, -1)
+    return shapes.reshape(len(vertices_m), 3, -1)  # (V, 3, 207)

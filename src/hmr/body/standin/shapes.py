@@ -1,16 +1,16 @@
 """The ten shape components of the stand-in body.
 
-A component stretches the part of each joint along x, y and z about that joint (the body stands
-in T-pose, so these are the directions of its bones), carries the stretched joints' children
-along, and adds soft bumps. One unit of beta is about one standard deviation among adults of both
-sexes.
+A component stretches the body part of each joint along x, y and z about that joint (in T-pose these
+are the directions of the bones), moves the joint's children accordingly, and adds soft bumps. One
+unit of beta is about one standard deviation among adults of both sexes.
 """
 
 import numpy as np
 from scipy import sparse
 
-from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from hmr.body.joints import SMPL_JOINT_KINDS, SMPL_PARENTS
 from hmr.body.model_file import NUM_JOINTS
+from hmr.body.standin.mesh import smooth
 
 SHAPE_NAMES = (
     "height", "girth", "leg length", "arm length", "shoulder width", "hip width", "belly", "chest",
@@ -86,12 +86,11 @@ BUMPS = {
 def _stretch_table(component: str) -> np.ndarray:
     """Relative stretch of each joint's part along x, y, z; (24, 3)."""
     by_kind = {kind: value for kinds, value in STRETCHES[component] for kind in kinds}
-    kinds = [name.removeprefix("left_").removeprefix("right_") for name in SMPL_JOINTS]
-    return np.array([by_kind.get(kind, (0.0, 0.0, 0.0)) for kind in kinds])
+    return np.array([by_kind.get(kind, (0.0, 0.0, 0.0)) for kind in SMPL_JOINT_KINDS])
 
 
 def joint_displacements(joints_m: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-    """How one unit moves the joints (24, 3): each follows the stretch of its parent's part."""
+    """Displacements (24, 3) of the joints by one unit: each follows its parent's stretched part."""
     moved = np.zeros_like(joints_m)
     for joint in range(1, NUM_JOINTS):
         parent = SMPL_PARENTS[joint]
@@ -123,14 +122,11 @@ def shape_blend_shapes(
     Returns:
         Vertex displacements (V, 3, 10) and joint displacements (24, 3, 10), metres per unit beta.
     """
-    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
     vertex_shapes, joint_shapes = [], []
     for component in SHAPE_NAMES:
         stretch = _stretch_table(component)
         joint_shapes.append(joint_displacements(joints_m, stretch))
         fixed = joint_shapes[-1] - stretch * joints_m
         moved = weights @ fixed + (weights @ stretch) * vertices_m + _bumps(vertices_m, component)
-        for _ in range(SMOOTHING_ROUNDS):
-            moved = 0.5 * moved + 0.5 * (mean @ moved)
-        vertex_shapes.append(moved)
+        vertex_shapes.append(smooth(moved, links, SMOOTHING_ROUNDS))
     return np.stack(vertex_shapes, axis=-1), np.stack(joint_shapes, axis=-1)
