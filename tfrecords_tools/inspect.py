@@ -60,10 +60,10 @@ def _first_records(shards: list[Path], count: int) -> Iterator[tuple[str, Any]]:
 
 def read_people(shards: list[Path], count: int) -> Iterator[dict[str, Any]]:
     """Yields the first records of people, as numpy arrays."""
-    from hmr.data.records import parse_person_for_evaluation
+    from hmr.data.records import parse_person
 
     for _, serialized in _first_records(shards, count):
-        person = parse_person_for_evaluation(serialized)
+        person = parse_person(serialized)
         yield {key: value.numpy() for key, value in person.items()}
 
 

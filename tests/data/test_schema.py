@@ -13,7 +13,6 @@ from hmr.data.records import (
     check_shard,
     parse_mocap,
     parse_person,
-    parse_person_for_evaluation,
     validate_record,
 )
 from hmr.data.schema import (
@@ -46,8 +45,8 @@ def _person(**changes) -> Person:
     return dataclasses.replace(person, **changes)
 
 
-def _parsed(person: Person, parse=parse_person) -> dict:
-    tensors = tf.function(parse)(tf.constant(person_to_example(person)))
+def _parsed(person: Person) -> dict:
+    tensors = tf.function(parse_person)(tf.constant(person_to_example(person)))
     return {key: value.numpy() for key, value in tensors.items()}
 
 
@@ -75,7 +74,7 @@ def test_a_person_with_everything():
         activity="Walking",
         gender="f",
     )
-    parsed = _parsed(person, parse_person_for_evaluation)
+    parsed = _parsed(person)
     for key in (
         "joints3d_lsp_m",
         "pose",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from hmr.data.records import parse_mocap, parse_person_for_evaluation
+from hmr.data.records import parse_mocap, parse_person
 from hmr.data.shards import Manifest, find_shards, read_manifest
 from tfrecords_tools.common.cli import Converter, SummaryRow, build_parser, convert_dataset
 from tfrecords_tools.common.writer import Workers
@@ -25,7 +25,7 @@ def run(converter: Converter, source: Path, output: Path, *options: str) -> list
 def read_people(output: Path, dataset: str, split: str) -> list[dict]:
     """Every record of a split, as numpy arrays and bytes."""
     records = tf.data.TFRecordDataset(find_shards(output, dataset, split))
-    return list(records.map(parse_person_for_evaluation).as_numpy_iterator())
+    return list(records.map(parse_person).as_numpy_iterator())
 
 
 def read_bodies(output: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,6 @@ from hmr.data.records import (
     check_shard,
     parse_mocap,
     parse_person,
-    parse_person_for_evaluation,
     parse_training_raw,
     person_labels,
     read_shard,
@@ -175,13 +174,12 @@ def evaluation_dataset(
     """Each record once, in order, cropped about its centre without jitter.
 
     Returns:
-        dataset of dicts: the images and labels of `training_dataset`, and every key of
-        `hmr.data.records.parse_person_for_evaluation` but the encoded picture. The last batch may
-        be smaller.
+        dataset of dicts: the images and labels of `training_dataset`, and the keys of
+        `hmr.data.records.parse_person` without the encoded picture. The last batch may be smaller.
     """
 
     def prepare(serialized: Tensor) -> dict[str, Tensor]:
-        person = parse_person_for_evaluation(serialized)
+        person = parse_person(serialized)
         sample = prepare_person(person, no_jitter(), input_size)
         person.pop("image_bytes")
         return {**person, **sample}

@@ -55,14 +55,28 @@ def parse_person(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         pose: (72,) float32, rad; zero where absent.
         beta: (10,) float32; zero where absent.
         has_joints3d, has_smpl: float32, 1 or 0.
-        filename: string.
+        intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN if unknown.
+        size_px: (2,) int64, rows and columns of the stored image.
+        scale_factors: (2,) float32, rows and columns: stored size / original size.
+        crop_origin_px: (2,) float32, x and y of the stored image's corner in the scaled picture.
+        filename, dataset, sequence, activity, gender: string, empty where absent.
+        frame: int64, -1 where absent.
     """
-    return _person(parse_raw(serialized))
-
-
-def parse_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Every key of one person record as it is stored."""
-    return tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
+    raw = tf.io.parse_single_example(serialized, _parser_spec(PERSON_KEYS))
+    return {
+        **person_labels(raw),
+        "image_bytes": raw["image/encoded"][0],
+        "intrinsics_px": raw["image/cam"],
+        "size_px": tf.concat([raw["image/height"], raw["image/width"]], 0),
+        "scale_factors": raw["meta/scale_factors"],
+        "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
+        "filename": raw["image/filename"][0],
+        "dataset": raw["meta/dataset"][0],
+        "sequence": raw["meta/sequence"][0],
+        "activity": raw["meta/activity"][0],
+        "gender": raw["meta/gender"][0],
+        "frame": raw["meta/frame"][0],
+    }
 
 
 def parse_training_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -70,40 +84,8 @@ def parse_training_raw(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return tf.io.parse_example(serialized, _parser_spec(_TRAINING_KEYS))
 
 
-def parse_person_for_evaluation(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`parse_person` with the further keys that evaluation protocols need.
-
-    Returns:
-        the keys of `parse_person`, and
-        intrinsics_px: (3,) float32, focal length, cx, cy of the stored image, px; NaN if unknown.
-        size_px: (2,) int64, rows and columns of the stored image.
-        scale_factors: (2,) float32, rows and columns: stored size / original size.
-        crop_origin_px: (2,) float32, x and y of the stored image's corner in the scaled picture.
-        sequence, activity, gender, dataset: string, empty where absent.
-        frame: int64, -1 where absent.
-    """
-    raw = parse_raw(serialized)
-    return {
-        **_person(raw),
-        "intrinsics_px": raw["image/cam"],
-        "size_px": tf.concat([raw["image/height"], raw["image/width"]], 0),
-        "scale_factors": raw["meta/scale_factors"],
-        "crop_origin_px": tf.cast(raw["meta/crop_pt"], tf.float32),
-        "sequence": raw["meta/sequence"][0],
-        "activity": raw["meta/activity"][0],
-        "gender": raw["meta/gender"][0],
-        "dataset": raw["meta/dataset"][0],
-        "frame": raw["meta/frame"][0],
-    }
-
-
-def _person(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    names = {"image_bytes": raw["image/encoded"][0], "filename": raw["image/filename"][0]}
-    return {**names, **person_labels(raw)}
-
-
 def person_labels(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`parse_person`'s output without `image_bytes` and `filename`, for any leading dimensions."""
+    """The labels of `parse_person`, from center_px to has_smpl, for any leading dimensions."""
     visibility, has_3d, gt3d = raw["image/visibility"], raw["meta/has_3d"], raw["mosh/gt3d"]
     face_x, face_y, face_visibility = tf.split(raw["image/face_pts"], 3, axis=-1)
     x = tf.concat([raw["image/x"], face_x], -1)  # (..., 14) and (..., 5) -> (..., 19)

@@ -366,14 +366,6 @@ def relax(vertices_m: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return to_surface(vertices_m), flip_edges(vertices_m, faces)
 
 
-def mirror_partners(vertices_m: np.ndarray) -> np.ndarray:
-    """Index (W,) of the mirror image of each vertex of the whole body, whose half is (V, 3)."""
-    inner = np.flatnonzero(vertices_m[:, 0] != 0)
-    partner = np.arange(len(vertices_m))
-    partner[inner] = len(vertices_m) + np.arange(len(inner))
-    return np.concatenate([partner, inner])
-
-
 def mirror_whole(
     vertices_m: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -381,9 +373,14 @@ def mirror_whole(
 
     Returns:
         vertices_m (W, 3): the left half, then the mirror images of its inner vertices;
-        faces (2 F, 3); and `mirror_partners`, (W,).
+        faces (2 F, 3); and the index of each vertex's mirror image (W,).
     """
-    partner = mirror_partners(vertices_m)
-    inner = partner[len(vertices_m) :]
+    inner = np.flatnonzero(vertices_m[:, 0] != 0)
+    partner = np.arange(len(vertices_m))
+    partner[inner] = len(vertices_m) + np.arange(len(inner))
     whole_m = np.concatenate([vertices_m, vertices_m[inner] * [-1.0, 1.0, 1.0]])
-    return whole_m, np.concatenate([faces, partner[faces][:, ::-1]]), partner
+    return (
+        whole_m,
+        np.concatenate([faces, partner[faces][:, ::-1]]),
+        np.concatenate([partner, inner]),
+    )

@@ -222,11 +222,6 @@ def _fit_share(share: float, axes: np.ndarray, angles: np.ndarray) -> np.ndarray
     return np.linalg.solve(normal, system.T @ target.reshape(-1, 3) / len(turn)).reshape(3, 9, 3)
 
 
-def _fit_kind(kind: str) -> np.ndarray:
-    axes, angles = sample_turns(kind)
-    return np.stack([_fit_share(s, axes, angles) for s in np.linspace(0.0, 1.0, NUM_SHARES)])
-
-
 def _interpolate(table: np.ndarray, shares: np.ndarray) -> np.ndarray:
     position = np.clip(shares, 0.0, 1.0) * (NUM_SHARES - 1)
     low = np.minimum(position.astype(int), NUM_SHARES - 2)
@@ -244,7 +239,8 @@ def pose_blend_shapes(
 ) -> np.ndarray:
     """Displacements per entry of R_1..R_23 - I, row-major; (V, 3, 207) in metres."""
     shares = shares_from_weights(weights)
-    tables = {kind: _fit_kind(kind) for kind in RANGE_DEG}
+    steps = np.linspace(0.0, 1.0, NUM_SHARES)
+    tables = {k: np.stack([_fit_share(s, *sample_turns(k)) for s in steps]) for k in RANGE_DEG}
     shapes = np.zeros((len(vertices_m), 3, NUM_JOINTS - 1, 9))
     for joint in range(1, NUM_JOINTS):
         kind, share = SMPL_JOINT_KINDS[joint], shares[:, joint]
