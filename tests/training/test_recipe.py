@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
+from hmr.files.lock import only_one
 from hmr.network.checkpoint import load_model
 from hmr.training import recipe
 from hmr.training.loop import Interrupted
@@ -103,3 +104,38 @@ def test_terms_without_samples_are_not_logged(tiny_config, tmp_path):
     assert entry["supervised/smpl"] == 0 and "loss/smpl" not in entry
     assert entry["supervised/joints3d"] == 2  # half of each batch carries 3D labels
     assert {"discriminator/real_score", "discriminator/fake_score"} <= set(entry)
+
+
+def _states(workdir):
+    return sorted(int(path.stem[5:]) for path in (workdir / "checkpoints").glob("ckpt-*.index"))
+
+
+def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(tiny_config, tmp_path, caplog):
+    tiny_config.train.checkpoint_every_steps = 2
+    tiny_config.train.log_every_steps = 1
+    run(tiny_config, tmp_path / "run")
+    logged = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert _states(tmp_path / "run") == [2, 4, 6]
+    newest = tmp_path / "run" / "checkpoints" / "ckpt-6.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    (tmp_path / "run" / "config.json").write_text("")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as table:
+        table.write('{"step": 6, "lo')
+    run(tiny_config, tmp_path / "run")
+    assert "step 6" in caplog.text and "is damaged" in caplog.text
+    assert "config.json is empty or cut off" in caplog.text
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 0
+    assert (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[:4] == (
+        logged.splitlines()[:4]
+    )
+    for index in (tmp_path / "run" / "checkpoints").glob("*.index"):
+        index.write_bytes(b"")
+    with pytest.raises(UserError, match=r"none of the 3 checkpoints .* can be read"):
+        run(tiny_config, tmp_path / "run")
+
+
+def test_a_second_training_in_the_same_folder_is_refused(tiny_config, tmp_path):
+    refused = pytest.raises(UserError, match=rf"a training in .*run is under way .*{os.getpid()}")
+    with only_one(tmp_path / "run" / ".lock", "a test"), refused:
+        run(tiny_config, tmp_path / "run")
+    run(tiny_config, tmp_path / "run")

@@ -112,7 +112,7 @@ def _partial(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
-        _remove(partial)
+        remove(partial)
         yield partial
     except OSError as error:
         named = error.filename
@@ -120,7 +120,7 @@ def _partial(path: Path) -> Iterator[Path]:
             raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
         raise
     finally:
-        _remove(partial)
+        remove(partial)
 
 
 @functools.cache
@@ -130,7 +130,7 @@ def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(f"{_PARTIAL}*"):
         writer = written_by.match(path.name)
         if writer and not _is_running(int(writer[1])):
-            _remove(path)
+            remove(path)
 
 
 def _is_running(process: int) -> bool:
@@ -143,7 +143,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Removes a file or folder if it exists; errors must not hide the one being handled."""
     with contextlib.suppress(OSError):
         if path.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,9 +66,17 @@ def _drop_later_lines(table: Path, last_step: int) -> None:
     if not table.is_file():
         return
     lines = table.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if json.loads(line)["step"] <= last_step]
+    kept = [line for line in lines if _step_of(line) <= last_step]
     if len(kept) < len(lines):
         write_text(table, "".join(kept))
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the table; infinity where a power cut left only a part of it."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 class ProgressLine(keras.callbacks.Callback):

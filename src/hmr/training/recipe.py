@@ -31,9 +31,8 @@ from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
 from hmr.training.state import (
     TrainingState,
-    check_config,
+    open_workdir,
     set_initial_weights,
-    write_config,
     write_json,
 )
 from hmr.training.validation import Validation
@@ -96,10 +95,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
 
     # ---------------------------------------------------------------------------------- loop
-    check_config(experiment, workdir)
-    if devices.is_first:
-        write_config(experiment, workdir)
-    with open_batches(dataset) as batches:
+    with open_workdir(workdir, experiment, devices), open_batches(dataset) as batches:
         # A tf.data service keeps no position.
         position = None if experiment.data.service else batches
         kept = experiment.train.checkpoints_kept

@@ -9,6 +9,7 @@ A converted training lies in a model folder: the weights of encoder and regresso
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,15 +23,17 @@ from absl import logging
 
 from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
+from hmr.files.lock import only_one
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_text, write_whole
 from hmr.network.checkpoint import load_weights, save_model
 from hmr.network.hmr import HMR
 from hmr.settings import Experiment, ModelSpec, read_settings
+from hmr.training.checkpoint_folder import CheckpointFolder
 from hmr.training.devices import Devices
 
 CONFIG_FILE, CHECKPOINTS_FOLDER, BEST_FOLDER = "config.json", "checkpoints", "best"
-START_FILE = "training_start.npz"
+START_FILE, _LOCK = "training_start.npz", ".lock"
 CONFIG_VERSION = 1
 # What may differ between the run that a working directory belongs to and one that resumes it.
 FREE_TO_CHANGE = (
@@ -48,26 +51,37 @@ _TWO_WAYS = (
 )
 
 
-# ------------------------------------------------------------------------------- configuration
+@contextlib.contextmanager
+def open_workdir(workdir: Path, experiment: Experiment, devices: Devices) -> Iterator[None]:
+    """Holds a working directory for one training, the one that it was made for.
+
+    Raises:
+        UserError: another training runs in it, or it was made with another configuration.
+    """
+    lock = workdir / (_LOCK if devices.is_first else f"{_LOCK}_{devices.worker}")
+    with only_one(lock, f"a training in {workdir}"):
+        _check_config(experiment, workdir / CONFIG_FILE)
+        if devices.is_first:
+            fields = {"version": CONFIG_VERSION, **asdict(experiment)}
+            write_json(workdir / CONFIG_FILE, fields)
+        yield
 
 
-def check_config(experiment: Experiment, workdir: Path) -> None:
-    """Compares an experiment with the one that `workdir` was made with, if there is one.
+def _check_config(experiment: Experiment, path: Path) -> None:
+    """Compares an experiment with the one in `config.json`, if there is one.
 
-    A field that did not exist then counts as its default.
+    A field that did not exist when it was written counts as its default.
 
     Raises:
         UserError: naming the field and both values, or a field that this version does not have.
     """
-    path = workdir / CONFIG_FILE
     if not path.is_file():
         return
     try:
         fields = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}). Restore it, or choose another --workdir."
-        ) from error
+    except (ValueError, TypeError):
+        logging.warning("%s is empty or cut off: it is written anew from this run's.", path)
+        return
     fields.pop("version", None)
     stored = _flatten(asdict(read_settings(Experiment, fields, f"{path}: config")))
     current = _flatten(asdict(experiment))
@@ -75,14 +89,9 @@ def check_config(experiment: Experiment, workdir: Path) -> None:
         before, now = stored.get(key, 0.0), current.get(key, 0.0)  # a dataset that is not named
         if before != now and key not in FREE_TO_CHANGE:
             raise UserError(
-                f"{workdir} was trained with config.{key} = {before!r}, this run has "
+                f"{path.parent} was trained with config.{key} = {before!r}, this run has "
                 f"{now!r}. Use the same value to resume, or another --workdir."
             )
-
-
-def write_config(experiment: Experiment, workdir: Path) -> None:
-    """Writes `config.json`."""
-    write_json(workdir / CONFIG_FILE, {"version": CONFIG_VERSION, **asdict(experiment)})
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -96,9 +105,6 @@ def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
         nested = isinstance(value, dict)
         flat |= _flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return flat
-
-
-# ----------------------------------------------------------------------------- initial weights
 
 
 def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int:
@@ -252,9 +258,6 @@ def _assign(variable: keras.Variable, values: Mapping[str, np.ndarray], path: st
     variable.assign(value)
 
 
-# --------------------------------------------------------------------------------- checkpoints
-
-
 class TrainingState:
     """Weights, both optimisers, step, time spent, best score and the position in the data.
 
@@ -304,43 +307,72 @@ class TrainingState:
         self._all = tf.train.Checkpoint(**learned, **position)
         first = workdir / CHECKPOINTS_FOLDER
         others = [first / f"worker_{index}" for index in range(1, devices.workers)]
-        self._folders = [first, *others]
-        self._last = self._manager(self._folders[devices.worker], kept)
-        self._best = self._manager(workdir / BEST_FOLDER, 1)
+        self._folders = [CheckpointFolder(folder, kept) for folder in (first, *others)]
+        self._last = self._folders[devices.worker]
+        self._best = CheckpointFolder(workdir / BEST_FOLDER, kept=1)
 
-    def _manager(self, folder: Path, kept: int) -> tf.train.CheckpointManager:
-        return tf.train.CheckpointManager(self._all, str(folder), max_to_keep=kept)
+    def save(self) -> None:
+        """Writes a checkpoint.
 
-    def save(self) -> str:
-        """Writes a checkpoint and returns its path."""
-        return self._last.save(checkpoint_number=int(self.step))
+        Raises:
+            UserError: the place cannot be written to, or is full.
+        """
+        self._last.save(self._all, int(self.step))
 
     def save_if_best(self, score: float) -> None:
         """Keeps this step as the best one, with a model folder, if its score is the lowest yet."""
         if score < float(self.best_score):
             self.best_score.assign(score)
-            self._best.save(checkpoint_number=int(self.step))
+            self._best.save(self._all, int(self.step))
             save_model(self.model, self._spec, self.workdir / BEST_FOLDER)
 
     def restore(self) -> int:
-        """Restores the newest checkpoint that all processes have, if any, and returns the step.
+        """Restores the newest whole checkpoint that all processes have, and returns its step.
 
+        Returns:
+            the step; that of the start where no checkpoint was ever saved.
         Raises:
-            UserError: the checkpoint holds other variables than the model, or the processes' have
-                no step in common.
+            UserError: the checkpoints hold other variables than the model, none of them can be
+                read, or the processes' have no step in common.
         """
-        path = self._newest()
-        if path:
-            try:
+        steps = [folder.steps() for folder in self._folders]
+        common = sorted(set.intersection(*steps), reverse=True)
+        if any(steps) and not common:
+            raise UserError(
+                f"the checkpoints in {self._last.folder} were saved by another number of processes "
+                f"than these {len(steps)}. Use as many as before, or choose another --workdir."
+            )
+        for step in common:
+            damage = self._last.damage(step) or self._read(step)
+            if not self.devices.agree(bool(damage)):
+                return step
+            logging.warning(
+                "the checkpoint of step %d in %s is damaged (%s): the one before it is tried.",
+                step, self._last.folder, damage or "in another process",
+            )  # fmt: skip
+        if common:
+            raise UserError(
+                f"none of the {len(common)} checkpoints in {self._last.folder} can be read, the "
+                "newest are damaged. Restore them from a copy, or choose another --workdir."
+            )
+        return int(self.step)
+
+    def _read(self, step: int) -> str:
+        """Restores a checkpoint, and returns what is damaged in its position; "" if nothing is."""
+        try:
+            with self._last.open(step) as path:
                 _restore(self._learned, path)
                 if self._keeps_position:
                     self._restore_position(path)
-            except (AssertionError, ValueError, tf.errors.OpError) as error:
-                raise UserError(
-                    f"{path} does not fit this configuration: {str(error).splitlines()[0]} "
-                    "Resume with the configuration it was made with, or choose another --workdir."
-                ) from error
-        return int(self.step)
+        except tf.errors.DataLossError as error:
+            return str(error).splitlines()[0]
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise UserError(
+                f"the checkpoint of step {step} in {self._last.folder} does not fit this "
+                f"configuration: {str(error).splitlines()[0]} Resume with the configuration it was "
+                "made with, or choose another --workdir."
+            ) from error
+        return ""
 
     def _restore_position(self, path: str) -> None:
         """Goes on at the same record, or anew where another version of the pipeline saved it."""
@@ -355,27 +387,9 @@ class TrainingState:
             path,
         )
 
-    def _newest(self) -> str | None:
-        steps = [_saved_steps(folder) for folder in self._folders]
-        common = set.intersection(*steps)
-        if common:
-            return str(Path(self._last.directory) / f"ckpt-{max(common)}")
-        if any(steps):
-            raise UserError(
-                f"the checkpoints in {self._folders[0]} were saved by another number of processes "
-                f"than these {len(steps)}. Use as many as before, or choose another --workdir."
-            )
-        return None
-
 
 def _restore(objects: tf.train.Checkpoint, path: str) -> None:
     """Restores all of `objects`, which may be a part of what the checkpoint holds."""
-    status = objects.restore(path)
+    status = objects.read(path)
     status.assert_existing_objects_matched()
     status.expect_partial()
-
-
-def _saved_steps(folder: Path) -> set[int]:
-    state = tf.train.get_checkpoint_state(str(folder))
-    paths = state.all_model_checkpoint_paths if state else []
-    return {int(path.rpartition("-")[2]) for path in paths}
