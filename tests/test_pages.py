@@ -31,7 +31,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 def spans(page: Path) -> list[str]:
     """What stands in backticks outside blocks of code, line breaks as spaces."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
 
 
@@ -94,6 +94,23 @@ def test_modules_that_a_page_names_exist(page):
         pkgutil.resolve_name(name)
     commands = set(re.findall(r"python -m src\.([a-z_]+)", blocks))
     assert [name for name in sorted(commands) if not exists(f"src/{name}.py")] == []
+
+
+def test_every_verb_that_a_page_names_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    named = {
+        verb
+        for page in PAGES
+        for verb in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", page.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert {verb for verb in named if not re.search(rf"^{verb}:", makefile, re.MULTILINE)} == set()
+
+
+@each_page
+def test_every_page_that_a_page_links_to_exists(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
 def test_experiments_that_pages_name_exist():

@@ -82,24 +82,6 @@ def test_every_experiment_that_make_names_exists():
     assert set(re.findall(r"--config (\S+)", makefile)) == {"$(3)", "ablation_$$run", "$(CONFIG)"}
 
 
-def test_every_verb_that_a_page_names_exists():
-    makefile = (ROOT / "Makefile").read_text()
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"]
-    named = {
-        verb
-        for page in pages
-        for verb in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", page.read_text(), re.MULTILINE)
-    }
-    assert named
-    assert {verb for verb in named if not re.search(rf"^{verb}:", makefile, re.MULTILINE)} == set()
-
-
-def test_every_page_that_a_page_links_to_exists():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
 def test_all_code_is_packaged():
     for root, top in ((ROOT / "src", "hmr"), (ROOT, "tfrecords_tools")):
         packages = set(find_packages(root, include=[f"{top}*"]))

@@ -1,6 +1,6 @@
 """Bodies from pictures in a few lines of Python.
 
-from hmr.prediction.predictor import Predictor
+from hmr import Predictor
 
 predictor = Predictor.load("models/demo_standin")
 bodies = predictor.predict(image, boxes=[(x, y, width, height)])
