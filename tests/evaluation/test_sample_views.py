@@ -5,7 +5,6 @@ from hmr.data.pipeline import evaluation_batches
 from hmr.evaluation.protocols import find_protocol
 from hmr.evaluation.report import write_html
 from hmr.evaluation.sample_views import (
-    Case,
     captioned_row,
     draw_case,
     draw_from_side,
@@ -27,21 +26,20 @@ def faces():
     return np.column_stack([first, first + 24, first + 48])
 
 
-def _case(camera=(0.9, 0.0, 0.0)):
+def _case(faces, camera=(0.9, 0.0, 0.0)):
     rng = np.random.default_rng(0)
-    return Case(
-        image=np.full((224, 224, 3), 90, np.uint8),
-        true_px=rng.uniform(40, 180, (19, 2)),
-        visible=np.ones(19, bool),
-        predicted_px=rng.uniform(40, 180, (19, 2)),
-        vertices_m=made_body().v_template * np.array([1.0, -1.0, -1.0]),
-        camera=np.array(camera),
-        joints3d_lsp_m=tuple(rng.uniform(-0.5, 0.5, (2, 14, 3))),
-    )
+    return {
+        "image": np.full((224, 224, 3), 90, np.uint8),
+        "true_px": rng.uniform(40, 180, (19, 2)),
+        "visible": np.ones(19, bool),
+        "predicted_px": rng.uniform(40, 180, (19, 2)),
+        "mesh": (made_body().v_template * np.array([1.0, -1.0, -1.0]), np.array(camera), faces),
+        "joints3d_lsp_m": tuple(rng.uniform(-0.5, 0.5, (2, 14, 3))),
+    }
 
 
 def test_views_of_labels_prediction_and_the_body_from_three_sides(faces):
-    labels, prediction, body, left, right, side = draw_case(_case(), faces).values()
+    labels, prediction, body, left, right, side = draw_case(**_case(faces)).values()
     for view in (labels, prediction, body):
         assert 0.002 < (view != 90).any(axis=-1).mean() < 0.6
     assert not np.array_equal(labels, prediction)
@@ -50,13 +48,12 @@ def test_views_of_labels_prediction_and_the_body_from_three_sides(faces):
 
 
 def test_what_is_not_known_is_not_drawn(faces):
-    case = _case()
-    bare = Case(case.image, case.true_px, case.visible, vertices_m=case.vertices_m)
-    assert list(draw_case(bare)) == ["labels"]
+    case = _case(faces)
+    assert list(draw_case(case["image"], case["true_px"], case["visible"])) == ["labels"]
 
 
 def test_a_camera_that_shows_no_body_leaves_the_crop(faces):
-    assert (draw_case(_case(camera=(-0.3, 0, 0)), faces)["body"] == 90).all()
+    assert (draw_case(**_case(faces, camera=(-0.3, 0, 0)))["body"] == 90).all()
 
 
 def test_from_the_side_the_viewer_of_the_photograph_stands_at_the_right():

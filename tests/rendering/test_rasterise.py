@@ -146,11 +146,10 @@ def test_edges_are_smooth():
 
 def test_light_comes_from_above():
     vertices, faces = ball(30, [40, 40, 0])
-    picture = render_mesh(vertices, faces, height=80, width=80).astype(int)
+    picture = render_mesh(vertices, faces, np.full((80, 80, 3), 255, np.uint8)).astype(int)
     assert picture[20, 40].sum() > picture[60, 40].sum() + 60
 
 
-def test_white_is_drawn_without_a_picture_and_a_size_is_needed():
-    with pytest.raises(ValueError, match="height"):
-        render_mesh(cube([0, 0, 0], 1), CUBE_FACES)
-    assert (render_mesh(cube([900, 0, 0], 1), CUBE_FACES, height=5, width=6) == 255).all()
+def test_a_mesh_outside_the_picture_leaves_it_as_it_is():
+    white = np.full((5, 6, 3), 255, np.uint8)
+    assert (render_mesh(cube([900, 0, 0], 1), CUBE_FACES, white) == 255).all()

@@ -119,14 +119,8 @@ def _sequences_csv(groups: dict[str, dict[str, float]]) -> str:
 
 def _samples_csv(scores: Scores, truth: Truth) -> str:
     columns = ["record", "filename", "sequence", *scores.measures]
-    per_sample = zip(*(values.values for values in scores.measures.values()), strict=True)
-    rows = (
-        [record, name, sequence, *numbers]
-        for record, name, sequence, numbers in zip(
-            truth.record, truth.filename, truth.sequence, per_sample, strict=True
-        )
-    )
-    return _csv(columns, rows)
+    values = (samples.values for samples in scores.measures.values())
+    return _csv(columns, zip(truth.record, truth.filename, truth.sequence, *values, strict=True))
 
 
 def _csv(columns: list[str], rows: Any) -> str:

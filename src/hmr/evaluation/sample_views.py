@@ -21,31 +21,10 @@ from hmr.geometry.crop import CROP_SIZE, denormalize_pixels, from_normalized
 from hmr.geometry.crop_train import no_jitter
 from hmr.rendering.draw import body_over_crop, draw_skeleton, turned_view
 
-_TURNS_DEG = (-90.0, 90.0)
+_SIDES_DEG = {"from the left": -90.0, "from the right": 90.0}
 _CAPTION_PX = 20
 _LSP_BONES = [bone for bone in COCOPLUS_BONES if max(bone) < len(LSP14)]
 _SIDE_PX_PER_M = 100.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is drawn of one sample; a part that is None is left out.
-
-    Attributes:
-        image: (224, 224, 3) uint8, the crop.
-        true_px, visible: (19, 2) crop pixels and (19,) bool.
-        predicted_px: (19, 2) crop pixels, or None.
-        vertices_m, camera: (6890, 3) camera's axes and (3,) s, tx, ty, or None.
-        joints3d_lsp_m: true and predicted (14, 3), or None.
-    """
-
-    image: np.ndarray
-    true_px: np.ndarray
-    visible: np.ndarray
-    predicted_px: np.ndarray | None = None
-    vertices_m: np.ndarray | None = None
-    camera: np.ndarray | None = None
-    joints3d_lsp_m: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +74,10 @@ def draw_samples(
 
     def drawn(index: int) -> DrawnSample:
         record = int(truth.record[index])
-        case = _case(index, records[record], prediction, truth)
+        views = _draw_sample(index, records[record], prediction, truth, faces)
         numbers = {name: float(s.values[index]) for name, s in scores.measures.items()}
         name = " ".join(filter(None, (str(truth.filename[index]), str(truth.sequence[index]))))
-        return DrawnSample(record, name, numbers, draw_case(case, faces))
+        return DrawnSample(record, name, numbers, views)
 
     return [drawn(index) for index in indices]
 
@@ -128,15 +107,33 @@ def captioned(picture: np.ndarray, text: str) -> np.ndarray:
     return picture
 
 
-def draw_case(case: Case, faces: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Views of a sample: title -> (224, 224, 3) uint8 RGB."""
-    views = {"labels": draw_skeleton(case.image, case.true_px, case.visible)}
-    if case.predicted_px is not None:
-        views["prediction"] = draw_skeleton(case.image, case.predicted_px)
-    if case.vertices_m is not None and faces is not None and len(faces):
-        views |= _body_views(case, faces)
-    if case.joints3d_lsp_m is not None:
-        views["from the left, labels pale"] = draw_from_side(*case.joints3d_lsp_m)
+def draw_case(
+    image: np.ndarray,
+    true_px: np.ndarray,
+    visible: np.ndarray,
+    predicted_px: np.ndarray | None = None,
+    mesh: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    joints3d_lsp_m: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Views of a sample, title -> (224, 224, 3) uint8 RGB; a part that is None is left out.
+
+    Args:
+        image: (224, 224, 3) uint8, the crop.
+        true_px, visible: (19, 2) crop pixels and (19,) bool.
+        predicted_px: (19, 2) crop pixels.
+        mesh: vertices_m (6890, 3) in the camera's axes, camera (3,) s, tx, ty, and faces (F, 3).
+        joints3d_lsp_m: true and predicted (14, 3).
+    """
+    views = {"labels": draw_skeleton(image, true_px, visible)}
+    if predicted_px is not None:
+        views["prediction"] = draw_skeleton(image, predicted_px)
+    if mesh is not None:
+        vertices_m, _, faces = mesh
+        views["body"] = body_over_crop(image, *mesh)
+        for title, turn_deg in _SIDES_DEG.items():
+            views[title] = turned_view(vertices_m, faces, turn_deg, *image.shape[:2])
+    if joints3d_lsp_m is not None:
+        views["from the left, labels pale"] = draw_from_side(*joints3d_lsp_m)
     return views
 
 
@@ -155,28 +152,22 @@ def draw_from_side(true_m: np.ndarray, predicted_m: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _case(index: int, record: bytes, prediction: Prediction, truth: Truth) -> Case:
+def _draw_sample(
+    index: int, record: bytes, prediction: Prediction, truth: Truth, faces: np.ndarray | None
+) -> dict[str, np.ndarray]:
     image = np.asarray(prepare_person(parse_person(record), no_jitter(), CROP_SIZE)["images"])
     keypoints, meshes, cameras = prediction.keypoints2d, prediction.meshes, prediction.camera
-    vertices = camera = joints = None
-    if meshes is not None and cameras is not None:
-        vertices, camera = meshes.vertices_m(slice(index, index + 1))[0], cameras[index]
+    mesh = joints = None
+    if meshes is not None and cameras is not None and faces is not None and len(faces):
+        mesh = (meshes.vertices_m(slice(index, index + 1))[0], cameras[index], faces)
     if prediction.joints3d_lsp_m is not None and truth.has_joints3d[index]:
         lsp = slice(len(LSP14))
         joints = (truth.joints3d_lsp_m[index][lsp], prediction.joints3d_lsp_m[index][lsp])
-    return Case(
+    return draw_case(
         image=denormalize_pixels(image),
         true_px=from_normalized(truth.keypoints2d[index]),
         visible=truth.visibility[index],
         predicted_px=None if keypoints is None else from_normalized(keypoints[index]),
-        vertices_m=vertices,
-        camera=camera,
+        mesh=mesh,
         joints3d_lsp_m=joints,
     )
-
-
-def _body_views(case: Case, faces: np.ndarray) -> dict[str, np.ndarray]:
-    assert case.vertices_m is not None and case.camera is not None
-    body = body_over_crop(case.image, case.vertices_m, case.camera, faces)
-    turned = (turned_view(case.vertices_m, faces, turn, *body.shape[:2]) for turn in _TURNS_DEG)
-    return {"body": body, **dict(zip(("from the left", "from the right"), turned, strict=True))}

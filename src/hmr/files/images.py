@@ -18,7 +18,7 @@ from absl import logging
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hmr.errors import UserError
-from hmr.files.whole import write_whole
+from hmr.files.whole import read_bounded, write_whole
 
 # Formats that Pillow decodes by itself. Others may call outside programs (EPS) or are rare.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -26,7 +26,6 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
 )  # fmt: skip
 MAX_PIXELS = 120_000_000
-MAX_FILE_BYTES = 1 << 30
 # What Pillow's decoders raise on damaged bytes.
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
@@ -71,7 +70,7 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         UserError: the file is missing, empty, too large, damaged or not a picture.
     """
     name = "image data" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else _file_bytes(Path(source))
+    data = source if isinstance(source, bytes) else read_bounded(source)
     if not data:
         raise UserError(f"{name} is empty (0 bytes)")
     try:
@@ -87,18 +86,6 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         raise UserError(f"{name} is too large to read safely: {error}") from error
     except _DECODER_ERRORS as error:
         raise UserError(f"{name} is damaged or cut short: {error}") from error
-
-
-def _file_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        kind = "a folder, not a picture" if path.is_dir() else "not found"
-        raise UserError(f"{path}: {kind}")
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is larger than {MAX_FILE_BYTES} bytes: not read")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _describe_start(data: bytes) -> str:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.safe_pickle import MAX_BYTES, safe_loads
+from hmr.files.safe_pickle import safe_loads
+from hmr.files.whole import MAX_BYTES
 
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

@@ -14,15 +14,14 @@ import pickle
 import re
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse
 
 from hmr.errors import UserError
+from hmr.files.whole import MAX_BYTES, read_bounded
 
-MAX_BYTES = 1 << 30
 # The memory that evaluating a file may take: a harmless file holds an array, its text form and a
 # selection of it.
 MEMORY_PER_BYTE, MEMORY_FLOOR_BYTES = 8, 1 << 26
@@ -300,21 +299,6 @@ _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
     "scipy.sparse.csc_matrix": _make_sparse(scipy.sparse.csc_matrix),
     "scipy.sparse.csr_matrix": _make_sparse(scipy.sparse.csr_matrix),
 }
-
-
-def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        UserError: there is no such file, it is empty, or it is larger than `max_bytes`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no file at {path}")
-    size = path.stat().st_size
-    if not 0 < size <= max_bytes:
-        raise UserError(f"{path} has {size:,} bytes, expected 1 to {max_bytes:,}.")
-    return path.read_bytes()
 
 
 def safe_load(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:

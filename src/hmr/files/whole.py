@@ -1,4 +1,4 @@
-"""Files and folders that appear under their name only when they are complete.
+"""Files read as a whole within a limit, and written so that they appear only when complete.
 
 What is being written lies beside its target under a name of its own, `.partial-HOST-PROCESS.NAME`,
 and is renamed at the end: readers see the old content or the new, never a part. After a failure it
@@ -19,7 +19,27 @@ from typing import IO
 
 from hmr.errors import UserError
 
+MAX_BYTES = 1 << 30
 _PARTIAL = ".partial-"
+
+
+def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: there is no such file, it is empty, larger than `max_bytes`, or unreadable.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= max_bytes:
+            state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
+            raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def partial_path(path: Path) -> Path:

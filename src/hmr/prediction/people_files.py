@@ -21,6 +21,7 @@ import numpy as np
 from absl import logging
 
 from hmr.errors import UserError
+from hmr.files.whole import read_bounded
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
@@ -35,7 +36,6 @@ from hmr.prediction.people import (
     from_rectangle,
 )
 
-_MAX_BYTES = 1 << 30
 _PERSON_CATEGORY = 1
 _INLINE = re.compile(r"[-+0-9.,;\seEnaif]+")
 _OPENPOSE_KEYS = ("pose_keypoints_2d", "pose_keypoints")
@@ -118,13 +118,9 @@ def is_single_openpose_file(keypoints: str | None) -> bool:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"{path} is larger than {_MAX_BYTES} bytes: not read")
-        return path.read_text(encoding="utf-8-sig")
+        return read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text (UTF-8): {error.reason}") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _read_json(path: Path) -> object:

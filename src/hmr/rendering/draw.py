@@ -177,7 +177,7 @@ def turned_view(
     room = (1 - 2 * _MARGIN) * np.array([width / (2 * reach), height / (high - low)[1]])
     vertices_px = (turned - (low + high) / 2) * room.min()
     vertices_px[:, :2] += np.array([width - 1, height - 1]) / 2
-    return render_mesh(vertices_px, faces, height=height, width=width, color=color)
+    return render_mesh(vertices_px, faces, np.full((height, width, 3), 255, np.uint8), color)
 
 
 def zoomed(image: np.ndarray, box: CropBox, size: int) -> tuple[np.ndarray, CropBox]:

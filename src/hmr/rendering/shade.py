@@ -129,33 +129,22 @@ def _covered_window(vertices: np.ndarray, height: int, width: int) -> tuple[int,
 def render_mesh(
     vertices_px: np.ndarray,
     faces: np.ndarray,
-    image: np.ndarray | None = None,
-    height: int | None = None,
-    width: int | None = None,
+    image: np.ndarray,
     color: tuple[int, int, int] = SKIN_BLUE,
     opacity: float = 1.0,
 ) -> np.ndarray:
-    """A closed mesh drawn over a picture, or on white.
+    """A closed mesh drawn over a picture.
 
     Args:
         vertices_px: (V, 3) x right, y down, z away, in pixels of the picture.
         faces: (F, 3), counter-clockwise seen from outside.
-        image: (H, W, 3) uint8 RGB behind the mesh; white of `height` x `width` if None.
-        height: rows, needed without an image.
-        width: columns, needed without an image.
+        image: (H, W, 3) uint8 RGB behind the mesh.
         color: of the mesh, RGB.
         opacity: of the mesh, 0 to 1.
 
     Returns:
         (H, W, 3) uint8 RGB.
-
-    Raises:
-        ValueError: neither an image nor a height and a width is given.
     """
-    if image is None:
-        if height is None or width is None:
-            raise ValueError("render_mesh needs an image, or a height and a width")
-        image = np.full((height, width, 3), 255, np.uint8)
     canvas = image.copy()
     height, width = image.shape[:2]
     for band in render_bands(vertices_px, faces, height, width, color):

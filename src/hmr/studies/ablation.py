@@ -65,18 +65,13 @@ def read_results(workdir: Path) -> dict[str, dict[str, float]]:
     Raises:
         UserError: a run has not been trained or evaluated.
     """
-    return {run: {**_metrics(workdir / run), **_training(workdir / run)} for run in RUNS}
-
-
-def _metrics(folder: Path) -> dict[str, float]:
-    metrics = _read(folder / "evaluation" / "metrics.json")["metrics"]
-    constant = {f"mean_body_{key}": metrics[f"mean_body_{key}"] for key in KEYS}
-    return {key: metrics[key] for key in KEYS} | constant
-
-
-def _training(folder: Path) -> dict[str, float]:
-    summary = _read(folder / "training.json")
-    return {key: summary[key] for key in ("steps", "seconds")}
+    wanted = (*KEYS, *(f"mean_body_{key}" for key in KEYS), "steps", "seconds")
+    results = {}
+    for run in RUNS:
+        metrics = _read(workdir / run / "evaluation" / "metrics.json")["metrics"]
+        numbers = _read(workdir / run / "training.json") | metrics
+        results[run] = {key: numbers[key] for key in wanted}
+    return results
 
 
 def _read(path: Path) -> dict:
