@@ -24,10 +24,6 @@ from tfrecords_tools.lsp import picture_of, pictures_job, read_joints
 NAME = "lsp_ext"
 
 
-def _first_release(images: Path, joints: np.ndarray) -> list[Path]:
-    return [images / f"im{row + 1:05d}.jpg" for row in range(len(joints))]
-
-
 def _high_resolution(folder: Path, joints: np.ndarray) -> list[Path]:
     paths = sorted(folder.glob("im*.png"))
     if len(paths) != len(joints):
@@ -45,7 +41,8 @@ def plan(args: argparse.Namespace) -> Plan:
     images = args.input / "images"
     first = images.is_dir()
     folder = images if first else args.input
-    paths = (_first_release if first else _high_resolution)(folder, joints)
+    numbered = [images / f"im{row + 1:05d}.jpg" for row in range(len(joints))]
+    paths = numbered if first else _high_resolution(folder, joints)
     pictures = [
         picture_of(path, points, points[:, 2] > 0, NAME)
         for path, points in zip(paths, joints, strict=True)

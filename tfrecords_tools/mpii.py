@@ -55,17 +55,13 @@ def read_release(path: Path) -> Iterator[PersonInPicture]:
     try:
         pictures = _as_list(release.annolist)
         chosen = np.flatnonzero(np.atleast_1d(release.img_train))
-        apart = _per_picture(release.single_person, len(pictures))
+        # `squeeze_me` removes the outer dimension of the cells of a single picture.
+        apart = release.single_person if len(pictures) > 1 else [release.single_person]
     except AttributeError as error:
         raise UserError(f"{path}: RELEASE lacks a field ({error}).") from error
     for index in chosen:
         for number in np.atleast_1d(apart[index]).astype(int):
             yield _read_person(pictures[index], int(number))
-
-
-def _per_picture(values: Any, count: int) -> list:
-    """Cells as a list; `squeeze_me` removes the outer dimension of a file of one picture."""
-    return list(values) if count > 1 else [values]
 
 
 def _read_person(picture: Any, number: int) -> PersonInPicture:

@@ -196,6 +196,9 @@ def cut_person(
         raise SampleError("person outside the picture", labels.name)
     window = scaled_window(image, resized.astype(int), start, end)
     keypoints = np.asarray(labels.keypoints2d_px, np.float64) * factors - start
+    if intrinsics_px is not None:
+        focal, principal = intrinsics_px[0] * factors.mean(), intrinsics_px[1:] * factors - start
+        intrinsics_px = np.array([focal, *principal])
     return Person(
         encoded=encode(window),
         height=window.shape[0],
@@ -203,9 +206,7 @@ def cut_person(
         center_px=center - start,
         keypoints2d_px=_zero_unlabelled(keypoints, labels.visibility),
         visibility=labels.visibility,
-        intrinsics_px=None
-        if intrinsics_px is None
-        else _window_intrinsics(intrinsics_px, factors, start),
+        intrinsics_px=intrinsics_px,
         scale_factors=factors[::-1],
         crop_origin_px=start,
         **fields,
@@ -228,14 +229,6 @@ def scaled_window(
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
         image, to_source, (end - start).tolist(), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-
-
-def _window_intrinsics(
-    intrinsics_px: np.ndarray, factors: np.ndarray, start: np.ndarray
-) -> np.ndarray:
-    return np.concatenate(
-        [[intrinsics_px[0] * factors.mean()], intrinsics_px[1:] * factors - start]
     )
 
 

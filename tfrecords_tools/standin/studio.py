@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hmr.body.model_file import load_body
+from tfrecords_tools.common.jobs import chunks
 from tfrecords_tools.common.processes import process_pool
 from tfrecords_tools.standin.picture import (
     BodyTemplate,
@@ -37,7 +38,7 @@ def open_worker(body_path: Path) -> None:
     _template[:] = [measure_template(load_body(body_path))]
 
 
-def render_pictures(task: list[tuple[Shot, PosedBodies]]) -> list[GroundTruth]:
+def render_pictures(task: Sequence[tuple[Shot, PosedBodies]]) -> list[GroundTruth]:
     """Renders shots of posed bodies, see `render_picture`."""
     return [render_picture(_template[0], shot, bodies) for shot, bodies in task]
 
@@ -77,10 +78,10 @@ class Studio:
             while waiting:
                 yield from _collect(waiting, bar)
 
-    def _tasks(self, shots: Sequence[Shot]) -> Iterator[list[tuple[Shot, PosedBodies]]]:
-        for batch in _slices(shots, SHOTS_PER_BATCH):
+    def _tasks(self, shots: Sequence[Shot]) -> Iterator[Sequence[tuple[Shot, PosedBodies]]]:
+        for batch in chunks(shots, SHOTS_PER_BATCH):
             posed = list(zip(batch, pose_bodies(self.smpl, batch), strict=True))
-            yield from _slices(posed, SHOTS_PER_TASK)
+            yield from chunks(posed, SHOTS_PER_TASK)
 
 
 def pose_bodies(smpl: SMPL, shots: Sequence[Shot]) -> list[PosedBodies]:
@@ -96,10 +97,6 @@ def pose_bodies(smpl: SMPL, shots: Sequence[Shot]) -> list[PosedBodies]:
     vertices_m = np.split(bodies["vertices"] + shift, ends)
     joints_m = np.split(joints + shift, ends)
     return [PosedBodies(*pair) for pair in zip(vertices_m, joints_m, strict=True)]
-
-
-def _slices(items: Sequence, size: int) -> Iterator:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _collect(waiting: collections.deque[Future[list[GroundTruth]]], bar: tqdm) -> list[GroundTruth]:
