@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +148,27 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
     with whole_folder(tmp_path / "out") as folder:
         assert names(folder) == []
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("files", [1, 100])
+def test_bytes_are_on_disk_before_they_take_their_name(tmp_path, monkeypatch, files):
+    """Of few files each is synchronised, of many the whole system; the name's folder comes last."""
+    calls = []
+    paths = {}
+    real_open, real_replace = os.open, os.replace
+
+    def opened(path, flags, *rest, **more):
+        descriptor = real_open(path, flags, *rest, **more)
+        paths[descriptor] = Path(path).name
+        return descriptor
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(paths[descriptor]))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("all"))
+    monkeypatch.setattr(os, "replace", lambda *a: (calls.append("rename"), real_replace(*a)))
+    with whole_folder(tmp_path / "out") as folder:
+        for number in range(files):
+            (folder / f"{number}.bin").write_bytes(b"x")
+    before, after = calls[: calls.index("rename")], calls[calls.index("rename") + 1 :]
+    assert before == (["0.bin", folder.name] if files == 1 else ["all"])
+    assert after == [tmp_path.name]

@@ -21,6 +21,8 @@ from hmr.errors import UserError
 
 MAX_BYTES = 1 << 30
 _PARTIAL = ".partial-"
+# A folder of more files is written to disk by one call for the whole system, which takes less.
+_MOST_SYNCED_ALONE = 64
 
 
 def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
@@ -48,8 +50,27 @@ def partial_path(path: Path) -> Path:
 
 
 def take_name(partial: Path, path: Path) -> None:
-    """Gives a complete file or folder its name; a file of that name is replaced."""
+    """Gives a complete file or folder its name; a file of that name is replaced.
+
+    After a power cut the name stands for all of the content or is not there: the bytes are on disk
+    before it is given, and it is on disk when this returns.
+    """
+    _to_disk(partial)
     os.replace(partial, path)
+    _to_disk(path.parent, content=False)
+
+
+def _to_disk(path: Path, content: bool = True) -> None:
+    inside = list(path.rglob("*")) if content and path.is_dir() else []
+    if len(inside) > _MOST_SYNCED_ALONE:
+        os.sync()
+        return
+    for each in (*inside, path):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
