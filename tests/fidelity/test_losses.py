@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
-from hmr.network.hmr import project
 from hmr.original.tf1_names import map_discriminator
 from hmr.training import losses
 from tests.helpers.golden_inputs import golden, made_weight

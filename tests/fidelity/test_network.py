@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
 from hmr.network.encoders import build_encoder
-from hmr.network.hmr import HMR, project
+from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
 from hmr.original.tf1_names import map_encoder, map_regressor
 from hmr.training.adam import ADAM_EPSILON, Adam

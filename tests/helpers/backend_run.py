@@ -11,9 +11,10 @@ import numpy as np
 from keras import ops
 
 from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import build_encoder
-from hmr.network.hmr import HMR, project
+from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor
 from hmr.original.tf1_names import map_discriminator, map_encoder, map_regressor
 from tests.helpers.golden_inputs import golden, made_body, made_weight

@@ -10,25 +10,12 @@ from keras import ops
 from hmr.body.model_file import NUM_JOINTS
 from hmr.body.rotations import rodrigues
 from hmr.body.smpl import SMPL
+from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
 from hmr.network.regressor import BETA, CAMERA, POSE, Regressor
 from hmr.tensor import Tensor
 
 PARTS = ("encoder", "regressor", "smpl", "discriminator")
-
-
-def project(points3d: Tensor, camera: Tensor) -> Tensor:
-    """The weak-perspective camera of paper section 3.1: x = s (X_xy + t).
-
-    Args:
-        points3d: (B, N, 3) metres, camera's axes.
-        camera: (B, 3) as [s, tx, ty].
-    Returns:
-        (B, N, 2) in the crop's normalised coordinates, [-1, 1] inside it, y down.
-    """
-    scale = ops.reshape(camera[:, 0], (-1, 1, 1))  # (B, 1, 1)
-    translation = ops.expand_dims(camera[:, 1:], 1)  # (B, 1, 2)
-    return scale * (points3d[..., :2] + translation)
 
 
 @keras.saving.register_keras_serializable("hmr")
