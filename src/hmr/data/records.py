@@ -178,12 +178,18 @@ def check_shard(path: str | Path, pictures: bool = False) -> int:
     count = count_records(path)  # TensorFlow does not notice a file that ends inside a header.
     mocap = is_mocap_path(path)
     for index, serialized in enumerate(read_shard(path)):
-        try:
-            check_record(serialized, mocap, pictures)
-        except UserError as error:
-            message = f"record {index} of {path}: {error} {rebuild_hint(path)}"
-            raise UserError(message) from error
+        _check_numbered(index, path, serialized, mocap, pictures)
     return count
+
+
+def _check_numbered(
+    index: int, path: str | Path, serialized: bytes, mocap: bool, picture: bool
+) -> None:
+    try:
+        check_record(serialized, mocap, picture)
+    except UserError as error:
+        message = f"record {index} of {path}: {error} {rebuild_hint(path)}"
+        raise UserError(message) from error
 
 
 def read_shard(path: str | Path) -> Iterator[bytes]:
@@ -204,7 +210,7 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
 
 
 def read_records(paths: Sequence[str], wanted: set[int]) -> dict[int, bytes]:
-    """The serialised records of these numbers, counted from 0 through all shards."""
+    """Index -> serialised record, for the wanted indices, counted from 0 through all shards."""
     records = itertools.chain.from_iterable(map(read_shard, paths))
     needed = itertools.islice(records, max(wanted, default=-1) + 1)
     return {index: record for index, record in enumerate(needed) if index in wanted}
@@ -218,11 +224,10 @@ def why_unreadable(name: str) -> str:
     """
     number, _, path = name.removeprefix("record ").partition(" of ")
     try:
-        for index, serialized in enumerate(read_shard(path)):
-            if str(index) == number:
-                check_record(serialized, is_mocap_path(path))
+        for index, serialized in read_records([path], {int(number)}).items():
+            _check_numbered(index, path, serialized, is_mocap_path(path), picture=True)
     except UserError as error:
-        return f"{name}: {error} {rebuild_hint(path)}"
+        return str(error)
     return f"{name}: the file ends before this record, or it has changed since."
 
 

@@ -1,4 +1,4 @@
-"""Builds an HMR model from a short description."""
+"""Builds an HMR model from its specification."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def build_model(
         spec: the structure.
         theta0: (85,) start of the iteration; a zero pose and shape if None.
         with_discriminator: True for training.
-        seed: of the initial weights and the dropout masks.
+        seed: seed of the initial weights and the dropout masks.
         precision: of encoder and regressor, one of `PRECISIONS`; Theta, body and discriminators
-            are float32 throughout.
-        synchronized_norm: take batch statistics over all replicas (TensorFlow only).
+            are always float32.
+        synchronized_norm: compute batch statistics over all replicas (TensorFlow only).
     Raises:
         UserError: the body cannot be opened, or the encoder or the precision is unknown.
     """

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import NUM_BETAS
 from hmr.tensor import Tensor
 
 NUM_POSE_JOINTS = len(SMPL_JOINTS) - 1
@@ -18,8 +19,8 @@ OUTPUTS = (*SMPL_JOINTS[1:], "all_joints", "shape")
 class Discriminator(keras.layers.Layer):
     """Scores bodies: one classifier for each joint's rotation, one for all of them, one for shape.
 
-    The pose classifiers share two 1x1 layers on the 9 numbers of each rotation matrix. The root's
-    rotation is not shown. Columns of the output are named by `OUTPUTS`.
+    The pose classifiers share two 1x1 layers on the 9 entries of each rotation matrix. The root's
+    rotation is not an input. `OUTPUTS` names the columns of the output.
 
     Args:
         hidden_units: width of the all-joints classifier's two layers.
@@ -29,15 +30,15 @@ class Discriminator(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.hidden_units = hidden_units
-        self.conv1 = layers.Dense(32, "relu", name="conv1")
-        self.conv2 = layers.Dense(32, "relu", name="conv2")
-        self.all_joints_fc1 = layers.Dense(hidden_units, "relu", name="all_joints_fc1")
-        self.all_joints_fc2 = layers.Dense(hidden_units, "relu", name="all_joints_fc2")
-        self.all_joints_out = layers.Dense(1, name="all_joints_out")
-        self.shape_fc1 = layers.Dense(10, "relu", name="shape_fc1")
-        self.shape_fc2 = layers.Dense(5, "relu", name="shape_fc2")
-        self.shape_out = layers.Dense(1, name="shape_out")
-        # Each joint's (32, 1) classifier is drawn as Glorot and Bengio's, with fans of 32 and 1.
+        self.conv1 = _dense("conv1", 9, 32, "relu")
+        self.conv2 = _dense("conv2", 32, 32, "relu")
+        self.all_joints_fc1 = _dense("all_joints_fc1", NUM_POSE_JOINTS * 32, hidden_units, "relu")
+        self.all_joints_fc2 = _dense("all_joints_fc2", hidden_units, hidden_units, "relu")
+        self.all_joints_out = _dense("all_joints_out", hidden_units, 1)
+        self.shape_fc1 = _dense("shape_fc1", NUM_BETAS, 10, "relu")
+        self.shape_fc2 = _dense("shape_fc2", 10, 5, "relu")
+        self.shape_out = _dense("shape_out", 5, 1)
+        # Glorot-uniform for each joint's own (32, 1) classifier, whose fans are 32 and 1.
         limit = (6.0 / (32 + 1)) ** 0.5
         per_joint = keras.initializers.RandomUniform(-limit, limit)
         self.joint_kernel = self.add_weight(
@@ -46,21 +47,6 @@ class Discriminator(keras.layers.Layer):
         self.joint_bias = self.add_weight(
             shape=(NUM_POSE_JOINTS,), initializer="zeros", name="joint_bias"
         )
-        self._build_layers(hidden_units)
-
-    def _build_layers(self, hidden_units: int) -> None:
-        widths = {
-            self.conv1: 9,
-            self.conv2: 32,
-            self.all_joints_fc1: NUM_POSE_JOINTS * 32,
-            self.all_joints_fc2: hidden_units,
-            self.all_joints_out: hidden_units,
-            self.shape_fc1: 10,
-            self.shape_fc2: 10,
-            self.shape_out: 5,
-        }
-        for layer, width in widths.items():
-            layer.build((None, width))
         self.built = True
 
     def call(self, rotations: Tensor, beta: Tensor) -> Tensor:
@@ -79,5 +65,11 @@ class Discriminator(keras.layers.Layer):
         return ops.concatenate([each_joint, all_joints, shape], axis=1)  # (N, 25)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, of which Keras saves and copies the layer."""
+        """The constructor's arguments, from which Keras saves and copies the layer."""
         return super().get_config() | {"hidden_units": self.hidden_units}
+
+
+def _dense(name: str, inputs: int, units: int, activation: str | None = None) -> layers.Dense:
+    layer = layers.Dense(units, activation, name=name)
+    layer.build((None, inputs))
+    return layer

@@ -1,8 +1,8 @@
 """Image encoders by name, and the paper's: ResNet v2 (He et al. 2016) as TF-Slim builds it.
 
-Three details of TF-Slim's differ from `keras.applications.ResNet50V2` and decide whether the
-original's weights give the original's features: the 3x3/2 max-pool pads like TensorFlow's "SAME"
-(right and bottom first), batch norm's epsilon is 1e-5 and its decay 0.997.
+Three details of TF-Slim differ from `keras.applications.ResNet50V2`. Without them the original's
+weights do not give the original's features: the 3x3/2 max-pool pads like TensorFlow's "SAME" (right
+and bottom first), batch norm's epsilon is 1e-5 and its decay 0.997.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def resnet_v2(
         units: residual units of each block.
         width: channels of the first block's bottleneck; they double from block to block.
         stem: channels of the 7x7/2 root convolution.
-        expansion: output channels of a unit, in multiples of its bottleneck's.
+        expansion: output channels of a unit, as a multiple of its bottleneck's channels.
     Returns:
-        F is expansion * width * 2^(number of blocks - 1): 2048 for ResNet-50.
+        the model; F = expansion * width * 2^(number of blocks - 1), 2048 for ResNet-50.
     """
     images = keras.Input((input_size, input_size, 3), name="images")
     net = _conv(images, stem, 7, 2, "conv1", use_bias=True)  # (B, S/2, S/2, stem)
@@ -54,11 +54,11 @@ def resnet_v2(
     return keras.Model(images, features, name="encoder")
 
 
-# Name -> function of the input size S that builds a model with fresh weights from images
-# (B, S, S, 3), RGB in [-1, 1], to features (B, F). F is read from the model.
+# Name -> function of the input size S. It builds a model with fresh weights that maps images
+# (B, S, S, 3), RGB in [-1, 1], to features (B, F); F is read from the model.
 ENCODERS: dict[str, Callable[[int], keras.Model]] = {
     "resnet50_v2": functools.partial(resnet_v2, units=(3, 4, 6, 3), width=64, stem=64),
-    # Small, for demos and tests on a CPU: channels in multiples of 16, which its kernels like.
+    # Small, for demos and tests on a CPU, whose kernels are fastest with multiples of 16 channels.
     "resnet14_v2_narrow": functools.partial(
         resnet_v2, units=(1, 1, 1, 1), width=32, stem=16, expansion=2
     ),
@@ -73,11 +73,11 @@ def build_encoder(
     Args:
         name: a key of `ENCODERS`; the paper's is "resnet50_v2" with F = 2048.
         input_size: S, pixels.
-        precision: Keras's dtype policy of every layer.
-        synchronized_norm: take batch statistics over all replicas (TensorFlow only).
+        precision: Keras dtype policy of every layer.
+        synchronized_norm: compute batch statistics over all replicas (TensorFlow only).
     Raises:
         UserError: `name` is not in the table.
-        ValueError: its function builds a model of other shapes.
+        ValueError: the function in the table builds a model with other shapes.
     """
     if name not in ENCODERS:
         raise UserError(f"encoder must be one of {sorted(ENCODERS)}. Received: {name!r}.")
@@ -96,12 +96,12 @@ def build_encoder(
 
 
 def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
-    """Chooses which variance of a batch the moving variances of an encoder are fed.
+    """Chooses which variance of a batch updates the moving variances of an encoder.
 
     Args:
-        encoder: any; outputs in training stay the same.
-        batch_variance: "biased", that of TF 1.3 and Keras 3, or "corrected", N / (N - 1) of it,
-            that of the fused kernel which TF-Slim uses from TF 1.4 on.
+        encoder: any encoder; its outputs in training do not change.
+        batch_variance: "biased", as in TF 1.3 and Keras 3, or "corrected", N / (N - 1) times that,
+            as in the fused kernel that TF-Slim uses from TF 1.4 on.
     Raises:
         ValueError: it is neither.
     """
@@ -115,7 +115,7 @@ def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
 
 
 def _call_and_correct(layer: Any, inputs: Tensor, training: bool = False, **kwargs: Any) -> Tensor:
-    """As the layer's `call`; the moving variance is then fed N / (N - 1) of what it has been."""
+    """The layer's `call`, then the update of the moving variance is multiplied by N / (N - 1)."""
     before = ops.copy(layer.moving_variance)
     outputs = type(layer).call(layer, inputs, training=training, **kwargs)
     if training and layer.trainable:
@@ -127,14 +127,14 @@ def _call_and_correct(layer: Any, inputs: Tensor, training: bool = False, **kwar
 
 
 def _batch_norms(encoder: keras.Model) -> Iterator[Any]:
-    # Private, as Keras has no public walk into layers that are made of layers.
+    # A private method: Keras has no public way to iterate over nested layers.
     for layer in encoder._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
             yield layer
 
 
 def _bottleneck(inputs: Tensor, depth: int, expansion: int, stride: int, name: str) -> Tensor:
-    """Pre-activation unit; as in TF-Slim the stride sits in each block's last unit."""
+    """Pre-activation unit; as in TF-Slim, the last unit of each block has the stride."""
     depth_out = expansion * depth
     preact = _norm_relu(inputs, f"{name}_preact")
     if inputs.shape[-1] != depth_out:
@@ -161,7 +161,7 @@ def _norm_relu(inputs: Tensor, name: str) -> Tensor:
 def _conv(
     inputs: Tensor, filters: int, kernel: int, stride: int, name: str, use_bias: bool = False
 ) -> Tensor:
-    """TF-Slim's: if strided, both sides are padded alike, whatever the input's size."""
+    """TF-Slim's `conv2d_same`: a strided convolution pads both sides alike, for any input size."""
     if stride > 1 and kernel > 1:
         inputs = layers.ZeroPadding2D((kernel - 1) // 2, name=f"{name}_pad")(inputs)
     return layers.Conv2D(

@@ -23,7 +23,7 @@ class HMR(keras.Model):
     """End-to-end recovery of human shape and pose (Kanazawa et al. 2018, figure 2).
 
     `model(images)` takes images (B, S, S, 3), RGB in [-1, 1], and returns one dictionary, which
-    losses, metrics, pictures and export all read:
+    losses, metrics, pictures and export read:
 
     | key | shape | meaning |
     |---|---|---|
@@ -41,12 +41,12 @@ class HMR(keras.Model):
     Args:
         encoder: images to features (B, F).
         regressor: features to theta (B, T, 85).
-        smpl: the body.
-        discriminator: the adversarial prior; None in a model that is only used.
+        smpl: the body layer.
+        discriminator: the adversarial prior; None in a model that is not trained.
 
-    `model.save("x.keras")` holds all of it but the body, which it names by its path; optimisers
-    and criterion are given again, by `compile`. `hmr.network.checkpoint.save_model` writes the
-    folder that every command reads.
+    `model.save("x.keras")` stores everything except the body, of which it stores the path, and the
+    optimisers and criterion, which must be given to `compile` again after loading.
+    `hmr.network.checkpoint.save_model` writes the folder that every command reads.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class HMR(keras.Model):
         discriminator: Discriminator | None = None,
         **kwargs: Any,
     ) -> None:
-        # Encoder and regressor compute in their own precision; what is made of Theta is float32.
+        # Encoder and regressor have their own precision; everything computed from Theta is float32.
         super().__init__(name=kwargs.pop("name", "hmr"), dtype="float32", **kwargs)
         self.encoder = encoder
         self.regressor = regressor
@@ -66,17 +66,17 @@ class HMR(keras.Model):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """The parts, of which Keras saves and copies the model."""
+        """The serialised parts, from which Keras saves and copies the model."""
         parts = {name: getattr(self, name) for name in PARTS}
         return {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> HMR:
-        """Builds the parts again, with fresh weights."""
+        """Builds the parts and the model, with fresh weights."""
         return cls(*(keras.saving.deserialize_keras_object(config[name]) for name in PARTS))
 
     def get_compile_config(self) -> None:
-        """Nothing: optimisers and criterion are given to `compile` again after loading."""
+        """None, so that loading a model does not compile it."""
 
     @property
     def input_size(self) -> int:
@@ -86,7 +86,7 @@ class HMR(keras.Model):
     def call(
         self, images: Tensor, training: bool = False, vertices: bool = False
     ) -> dict[str, Tensor]:
-        """See the class: images to the dictionary of outputs."""
+        """Images to the dictionary of outputs, as the class describes."""
         features = self.encoder(images, training=training)  # (B, F)
         theta = self.regressor(features, training=training)  # (B, T, 85)
         last = theta[:, -1]  # (B, 85)
@@ -112,10 +112,10 @@ class HMR(keras.Model):
         """Prepares training.
 
         Args:
-            encoder_optimizer: for encoder, regressor and mean theta; the paper's is Adam 1e-5.
-            discriminator_optimizer: the paper's is Adam 1e-4.
+            encoder_optimizer: for encoder, regressor and mean theta; in the paper Adam, rate 1e-5.
+            discriminator_optimizer: in the paper Adam, rate 1e-4.
             criterion: `hmr.training.losses.Criterion` or any object with its three methods.
-            **kwargs: of `keras.Model.compile`, such as `jit_compile`.
+            **kwargs: arguments of `keras.Model.compile`, such as `jit_compile`.
         """
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer=encoder_optimizer, **kwargs)
@@ -126,17 +126,17 @@ class HMR(keras.Model):
 
     @property
     def encoder_optimizer(self) -> keras.optimizers.Optimizer:
-        """Keras's own `optimizer`, which its callbacks read and set."""
+        """The `optimizer` of Keras, which Keras's callbacks read and set."""
         return self.optimizer
 
     @property
     def encoder_variables(self) -> list:
-        """What the encoder's optimiser trains: the network and the mean theta."""
+        """The variables of the encoder's optimiser: encoder, regressor and mean theta."""
         return self.encoder.trainable_variables + self.regressor.trainable_variables
 
     @property
     def discriminator_variables(self) -> list:
-        """What the discriminators' optimiser trains."""
+        """The variables of the discriminators' optimiser."""
         return self._critic().trainable_variables
 
     def _critic(self) -> Discriminator:
@@ -149,7 +149,7 @@ class HMR(keras.Model):
     ) -> tuple[Tensor, Tensor]:
         """Discriminator outputs on real and on estimated bodies.
 
-        Real and estimated bodies pass in one batch, real ones first.
+        Real and estimated bodies are scored in one batch, the real ones first.
 
         Args:
             theta: (B, T, 85) estimates of every iteration.
@@ -169,12 +169,12 @@ class HMR(keras.Model):
     def compute_losses(
         self, batch: dict[str, Tensor], training: bool = True
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Both totals and everything worth logging, from one forward pass.
+        """Both total losses and the scalars for the log, from one forward pass.
 
         Args:
             batch: see `hmr.data.pipeline.training_dataset`.
         Returns:
-            encoder loss, discriminator loss, dict of scalars for the log.
+            encoder loss (), discriminator loss (), dict of scalars for the log.
         """
         outputs = self(batch["images"], training=training)
         real, fake = self.score_bodies(outputs["theta"], batch["real_pose"], batch["real_beta"])
@@ -184,14 +184,14 @@ class HMR(keras.Model):
         return encoder_loss, discriminator_loss, {**logs, **more_logs}
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One step of both Adams, from gradients of the same forward pass (TensorFlow only).
+        """One step of both optimisers, from gradients of the same forward pass (TensorFlow only).
 
-        Neither optimiser sees the other's update: both gradients are taken first, then applied.
+        Both gradients are computed before either is applied, so neither sees the other's update.
 
         Returns:
-            dict of scalars: those of the criterion, and the norms of the gradients. Several
-            replicas return parts that sum up to the global batch's; of the norms, the sum is an
-            upper bound.
+            dict of scalars: those of the criterion, and the norms of the gradients. With several
+            replicas, the values of the replicas sum to the value of the global batch; the summed
+            norms are an upper bound of the norm.
         """
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Iterative error feedback (paper section 3.2): from features to Theta in T steps."""
+"""Iterative error feedback (paper section 3.2): from features to Theta in T iterations."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT_ROTATION = (np.pi, 0.0, 0.0)
 
 
 def initial_theta(pose: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Theta_0 of the original: a mean body, turned over to face the camera with y down.
+    """Theta_0 of the original: a mean body, rotated by pi about x to the camera's axes (y down).
 
     Args:
-        pose: (72,) mean axis-angles; the root's are replaced by [pi, 0, 0].
+        pose: (72,) mean axis-angles in rad; the root's are replaced by [pi, 0, 0].
         beta: (10,) mean shape.
     Returns:
         (85,) float32 [camera 0.9, 0, 0 | pose | beta].
@@ -34,17 +34,17 @@ def initial_theta(pose: np.ndarray, beta: np.ndarray) -> np.ndarray:
 class Regressor(keras.layers.Layer):
     """[phi, Theta_t] -> FC -> FC -> delta; Theta_{t+1} = Theta_t + delta, weights shared.
 
-    What phi adds to the first layer is the same in every iteration. Computing it once saved nothing
-    that shows: 34.5 instead of 34.3 ms for a training step of the demo's model (batch 32, CPU).
+    The contribution of phi to the first layer is the same in every iteration. Computing it once is
+    not faster: 34.5 instead of 34.3 ms for a training step of the demo's model (batch 32, CPU).
 
     Args:
         num_features: length F of phi.
         theta0: (85,) start of the iteration; a trainable variable, as in the original.
         iterations: T.
         hidden_units: width of the two hidden layers.
-        dropout: rate after each of them; a new mask in every iteration.
-        seed: of the dropout masks.
-        dtype: of Keras's layers; Theta itself is always float32.
+        dropout: dropout rate after each of them; every iteration draws a new mask.
+        seed: seed of the dropout masks.
+        dtype: dtype policy of the layers; Theta itself is always float32.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Regressor(keras.layers.Layer):
         super().__init__(name=kwargs.pop("name", "regressor"), **kwargs)
         policy = self.dtype_policy
         self.iterations = iterations
-        self.fc1 = _dense(hidden_units, "fc1", policy, "glorot_uniform", "relu")
-        self.fc2 = _dense(hidden_units, "fc2", policy, "glorot_uniform", "relu")
+        self.fc1 = layers.Dense(hidden_units, "relu", name="fc1", dtype=policy)
+        self.fc2 = layers.Dense(hidden_units, "relu", name="fc2", dtype=policy)
         small = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
-        self.fc3 = _dense(NUM_THETA, "fc3", policy, small)
+        self.fc3 = layers.Dense(NUM_THETA, kernel_initializer=small, name="fc3", dtype=policy)
         self.dropout1 = layers.Dropout(dropout, seed=seed, dtype=policy)
         self.dropout2 = layers.Dropout(
             dropout, seed=None if seed is None else seed + 1, dtype=policy
@@ -84,17 +84,14 @@ class Regressor(keras.layers.Layer):
             dtype="float32",
             autocast=False,
         )
-        for layer, width in (
-            (self.fc1, num_features + NUM_THETA),
-            (self.fc2, hidden_units),
-            (self.fc3, hidden_units),
-        ):
-            layer.build((None, width))
+        self.fc1.build((None, num_features + NUM_THETA))
+        self.fc2.build((None, hidden_units))
+        self.fc3.build((None, hidden_units))
         self.built = True
 
     @property
     def random_states(self) -> list:
-        """The dropout masks' generator states, which a resumed training must restore."""
+        """The states of the dropout generators, which a resumed training must restore."""
         dropouts = [layer for layer in (self.dropout1, self.dropout2) if layer.rate > 0]
         return [layer.seed_generator.state for layer in dropouts]
 
@@ -114,11 +111,5 @@ class Regressor(keras.layers.Layer):
         return ops.cast(self.fc3(hidden), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, of which Keras saves and copies the layer."""
+        """The constructor's arguments, from which Keras saves and copies the layer."""
         return super().get_config() | self._arguments
-
-
-def _dense(
-    units: int, name: str, policy: Any, initializer: Any, activation: str | None = None
-) -> layers.Dense:
-    return layers.Dense(units, activation, kernel_initializer=initializer, name=name, dtype=policy)

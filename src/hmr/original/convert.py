@@ -1,4 +1,4 @@
-"""From a TF1 checkpoint of the authors', or Keras's ImageNet weights, to files of this project."""
+"""Converts the authors' TF1 checkpoints, or Keras's ImageNet weights, to files of this project."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from hmr.settings import ModelSpec
 from hmr.training.state import AdamState, TrainingStart, save_start
 
 BODY_FILE, ENCODER_FILE = "body.npz", "encoder.weights.h5"
-# Adam's beta_2; its power over the steps tells how many there were, until float32 underflows.
+# Adam's beta_2; the number of steps follows from its power, unless float32 has underflowed.
 _BETA_2, _SMALLEST_POWER = 0.999, 1e-30
 
 
 def convert_checkpoint(
     prefix: str, folder: Path, body: str | None = None, training: bool = False
 ) -> list[str]:
-    """Writes a model folder, or of an ImageNet checkpoint `encoder.weights.h5` alone.
+    """Writes a model folder, or only `encoder.weights.h5` for ImageNet weights.
 
     Args:
         prefix: the checkpoint, with or without suffix; or "keras" or an .h5 file, for the
             ImageNet weights of `keras.applications`.
-        folder: to write to.
-        body: path of a body file: it gives the faces, which no checkpoint holds, and all of the
-            body if the checkpoint holds none.
-        training: also both Adams' moments and the step.
+        folder: where to write.
+        body: path of a body file, for the faces, which no checkpoint holds, and for the whole body
+            if the checkpoint holds none.
+        training: also convert the moments of both Adams and the step.
     Returns:
-        what was found, line by line.
+        a report of what was found, line by line.
 
     Raises:
-        UserError: the checkpoint does not hold exactly what its kind holds, or lacks what was
-            asked for.
+        UserError: the checkpoint does not hold exactly the variables of its kind, or `training` is
+            asked for and it is not a checkpoint of a training.
     """
     if prefix == DOWNLOAD or prefix.endswith(".h5"):
         return _convert_applications(prefix, folder)
@@ -64,7 +64,8 @@ def convert_checkpoint(
             f"Received: {checkpoint.path}, {kind.title}."
         )
     parts = NetworkParts.of(kind)
-    with_body = kind.with_regressor and (checkpoint.has_body or not body)
+    holds_body = not checkpoint.shapes.keys().isdisjoint(tf1_names.BODY_SHAPES)
+    with_body = kind.with_regressor and (holds_body or not body)
     expected = expected_variables(parts, kind, with_body)
     checkpoint.require(expected, kind.ignored)
     tensors = checkpoint.read(expected)
@@ -98,7 +99,7 @@ def _convert_applications(source: str, folder: Path) -> list[str]:
 def _body(
     tensors: Mapping[str, np.ndarray], given: BodyModel | None, checkpoint: Tf1Checkpoint
 ) -> BodyModel:
-    """The checkpoint's body, with the faces of the one that was given."""
+    """The checkpoint's body, with the faces of the given one."""
     tree = {"parents": np.array(SMPL_PARENTS), "faces": given.faces if given else NO_FACES}
     source = f"checkpoint {Path(checkpoint.path).name}"
     if given:
@@ -108,11 +109,11 @@ def _body(
 
 @dataclass(frozen=True)
 class NetworkParts:
-    """What a kind of checkpoint fills, built with the original's structure and fresh weights.
+    """The networks whose weights a kind of checkpoint holds, with the original's structure.
 
     Attributes:
         encoder: the ResNet-50 v2.
-        regressor, discriminator: None where the kind lacks them.
+        regressor, discriminator: None if the kind lacks them.
     """
 
     encoder: keras.Model
@@ -121,7 +122,7 @@ class NetworkParts:
 
     @classmethod
     def of(cls, kind: CheckpointKind) -> NetworkParts:
-        """Builds the parts that a kind fills."""
+        """Builds the networks of a kind, with fresh weights."""
         spec = ModelSpec()
         encoder, theta0 = build_encoder(spec.encoder, spec.input_size), np.zeros(NUM_THETA)
         return cls(
@@ -132,12 +133,12 @@ class NetworkParts:
 
     @property
     def mappings(self) -> list[Tf1Mapping]:
-        """Of every variable."""
+        """The mappings of all variables."""
         return self.encoder_mappings + tf1_names.map_discriminator(self.discriminator)
 
     @property
     def encoder_mappings(self) -> list[Tf1Mapping]:
-        """Those of encoder and regressor, which one Adam trains."""
+        """The mappings of encoder and regressor, which one Adam trains."""
         mappings = tf1_names.map_encoder(self.encoder)
         return mappings + (tf1_names.map_regressor(self.regressor) if self.regressor else [])
 
@@ -150,12 +151,12 @@ class NetworkParts:
 def expected_variables(
     parts: NetworkParts, kind: CheckpointKind, with_body: bool
 ) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of everything that a kind's checkpoint must hold.
+    """Name -> shape of all variables that a checkpoint of a kind must hold.
 
     Args:
-        parts: of the kind.
-        kind: which set of variables.
-        with_body: whether the SMPL tensors must be there.
+        parts: the networks of the kind.
+        kind: the set of variables.
+        with_body: whether it must hold the SMPL tensors.
     """
     training = kind.with_discriminator
     expected = tf1_names.expected_shapes(parts.mappings, with_adam=training)
@@ -170,12 +171,12 @@ def expected_variables(
 def training_start(
     parts: NetworkParts, tensors: Mapping[str, np.ndarray], with_adam: bool
 ) -> TrainingStart:
-    """What a training goes on from, besides the weights of encoder and regressor.
+    """The state from which a training continues, besides the weights of encoder and regressor.
 
     Args:
-        parts: of the training kind.
-        tensors: of a training checkpoint.
-        with_adam: also both optimisers' moments and the step.
+        parts: the networks of the training kind.
+        tensors: the values of a training checkpoint.
+        with_adam: include the moments of both optimisers and the step.
     """
     critic = tf1_names.map_discriminator(parts.discriminator)
     weights = {mapping.variable.path: mapping.value(tensors) for mapping in critic}
@@ -192,12 +193,12 @@ def training_start(
 def adam_steps(tensors: Mapping[str, np.ndarray], powers: tuple[str, str]) -> int:
     """How many updates an Adam of TF1 has made.
 
-    TF1 keeps beta^(t + 1) instead of t. Once float32 has rounded that power away the bias
-    correction is 1 for any t, and the global step stands in.
+    TF1 stores beta^(t + 1) instead of t. Once that power has underflowed in float32, the bias
+    correction is 1 for any t, and the global step is returned instead.
 
     Args:
-        tensors: of a training checkpoint.
-        powers: names of beta_1's and beta_2's powers of this optimiser.
+        tensors: the values of a training checkpoint.
+        powers: the names of this optimiser's powers of beta_1 and beta_2.
     """
     power = float(tensors[powers[1]])
     if power < _SMALLEST_POWER:

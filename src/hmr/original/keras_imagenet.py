@@ -1,9 +1,7 @@
-"""An ImageNet start from `keras.applications`, for those without TF-Slim's checkpoint.
+"""ImageNet weights from `keras.applications`, as a substitute for TF-Slim's checkpoint.
 
-`keras.applications.ResNet50V2` has TF-Slim's layers in the same places. Two details differ, so
-that its weights give slightly other features here until training has adapted them: its first
-max-pool pads one pixel on every side, TF-Slim's only right and below; and its batch norms add
-1.001e-5 to the variance, TF-Slim's 1e-5. Both were trained on images in [-1, 1].
+`keras.applications.ResNet50V2` has the same layers as TF-Slim's and was also trained on images in
+[-1, 1]; `DIFFERENCE` names the two details that differ.
 """
 
 from __future__ import annotations
@@ -55,7 +53,7 @@ def load_applications(source: str) -> keras.Model:
     """`ResNet50V2` with ImageNet weights.
 
     Args:
-        source: "keras" to let Keras download them, or the path of its file
+        source: "keras" to let Keras download the weights, or the path of its weight file
             (resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5).
 
     Raises:
@@ -68,7 +66,7 @@ def load_applications(source: str) -> keras.Model:
         return keras.applications.ResNet50V2(
             include_top=False, weights=weights, input_shape=(224, 224, 3)
         )
-    except Exception as error:  # Keras wraps what urllib and h5py raise in bare exceptions
+    except Exception as error:  # Keras wraps the errors of urllib and h5py in bare exceptions
         raise UserError(
             f"Keras's ImageNet weights could not be loaded ({error}). Download "
             "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5 and give its path as --input."

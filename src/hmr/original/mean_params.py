@@ -23,10 +23,10 @@ def read_mean_params(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     Args:
         path: an HDF5 file with the datasets `pose` and `shape`.
     Returns:
-        pose (72,) axis-angles in radians, the root included, and beta (10,); float32.
+        pose (72,) axis-angles in radians, including the root, and beta (10,); float32.
     Raises:
-        UserError: the file is missing, is no HDF5 file, or a dataset is missing, misshaped or
-            not finite.
+        UserError: the file is missing or not an HDF5 file, or a dataset is missing, has another
+            shape or is not finite.
     """
     path = Path(path)
     if not path.is_file():

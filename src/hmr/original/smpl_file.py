@@ -1,8 +1,8 @@
-"""Reads SMPL body models from the files in which they are handed out.
+"""Reads SMPL body models from the files in which they are distributed.
 
-Known: v1.0.0 and v1.1.0 for Python (male, female, neutral), SMPLify's neutral body, the authors'
-`neutral_smpl_with_cocoplus_reg.pkl`, and .npz forms of each, under whatever name. The kind is told
-by the contents. Nothing in a file is run: see `safe_pickle`.
+These are v1.0.0 and v1.1.0 for Python (male, female, neutral), SMPLify's neutral body, the authors'
+`neutral_smpl_with_cocoplus_reg.pkl`, and .npz versions of each. A file is recognised by its
+contents, not by its name. No code in a pickle is executed: see `hmr.files.safe_pickle`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hmr.files.safe_npz import load_npz
 from hmr.files.safe_pickle import Unread, safe_load
 
 ZIP_HEAD = b"PK\x03\x04"
-# Our key, and the names under which files carry it.
+# Our key -> the names that files use for it.
 KEY_NAMES = {
     "v_template": ("v_template",),
     "shapedirs": ("shapedirs",),
@@ -34,14 +34,14 @@ KEY_NAMES = {
     "faces": ("f", "faces"),
 }
 REGRESSOR_KEY = "cocoplus_regressor"
-# Vertices and joints of the bodies that are mistaken for SMPL's 6890 and 24.
+# (vertices, joints) of models that are mistaken for SMPL, which has 6890 and 24.
 OTHER_FAMILIES = {
     (6890, 52): "SMPL-H, the body with hands",
     (10475, 55): "SMPL-X, the body with hands and face",
     (778, 16): "MANO, a hand",
     (5023, 5): "FLAME, a head",
 }
-# Keys that tell other files of the same sites.
+# Keys by which other files from the same sites are recognised.
 OTHER_CONTENTS = {
     "poses": "a motion sequence: convert it with make tfrecords AMASS=/path or NEUTRMOSH=/path",
     "covars": "a pose prior, not a body",
@@ -57,7 +57,7 @@ GENDER_PATTERNS = (
 )
 FALLBACK_NOTE = (
     "no keypoint regressor in the file: ankles, knees, hips, wrists, elbows, shoulders and neck "
-    "are SMPL's own joints, nose, eyes and ears single vertices, head top the highest vertex. "
+    "are SMPL's own joints, nose, eyes and ears are single vertices, head top is the highest one. "
     "Hips and neck differ most from the paper's keypoints. To use the paper's 19 rows: "
     "--regressor-from neutral_smpl_with_cocoplus_reg.pkl"
 )
@@ -69,10 +69,10 @@ class OfficialBody:
 
     Attributes:
         body: the arrays.
-        gender: "neutral", "male", "female" or "unknown", by the file's name.
-        version: such as "1.1.0", by name or number of shape components; or "unknown".
-        num_betas: shape components in the file; the body holds the first 10.
-        notes: one sentence for everything that was decided on the way.
+        gender: "neutral", "male", "female" or "unknown", from the file's name.
+        version: such as "1.1.0", from the name or the number of shape components; or "unknown".
+        num_betas: number of shape components in the file; the body holds the first 10.
+        notes: one sentence for each decision that was made while reading.
     """
 
     body: BodyModel
@@ -89,9 +89,9 @@ def read_official(
 
     Args:
         path: a pickle or an .npz.
-        regressor_from: another such file, whose 19 keypoint rows are taken.
+        regressor_from: another such file, whose 19 keypoint rows are used instead.
     Raises:
-        UserError: the file is missing, damaged, unsafe, or another kind; the message names it.
+        UserError: a file is missing, damaged, unsafe, or of another kind.
     """
     path = Path(path)
     contents, notes = _load(path)
@@ -116,13 +116,13 @@ def read_official(
 
 
 def fallback_regressor(joint_regressor: np.ndarray, v_template: np.ndarray) -> np.ndarray:
-    """The 19 keypoint rows for files that have none.
+    """The 19 keypoint rows for files that contain none.
 
     Args:
         joint_regressor: (24, 6890).
         v_template: (6890, 3) m, y up.
     Returns:
-        (19, 6890): SMPL's joints where it has one of that name, else one vertex.
+        (19, 6890): the row of the SMPL joint of that name, or else a single vertex.
     """
     vertices = FACE_VERTICES | {"head_top": int(v_template[:, 1].argmax())}
     rows = np.zeros((len(COCOPLUS), len(v_template)), joint_regressor.dtype)
@@ -134,7 +134,7 @@ def fallback_regressor(joint_regressor: np.ndarray, v_template: np.ndarray) -> n
 
 
 def _load(path: Path) -> tuple[Mapping[str, Any], list[str]]:
-    """The file's entries, and a note where its name does not say what it is."""
+    """The entries of a file, and a note if its name does not match its format."""
     if not path.is_file():
         raise UserError(
             f"no file at {path}. models/README.md lists the SMPL files and their sites."
@@ -179,7 +179,7 @@ def _dense(
     path: Path,
     shape: tuple[int, ...] = SHAPES[REGRESSOR_KEY],
 ) -> np.ndarray:
-    """An entry as an array; only the number of shape components may exceed `shape`."""
+    """An entry as a dense array of `shape`; `shapedirs` may have more components than that."""
     if name not in contents:
         raise UserError(f"{path} has no {name!r}.")
     value = contents[name]
@@ -198,7 +198,7 @@ def _dense(
 
 
 def _parents(contents: Mapping[str, Any], path: Path) -> np.ndarray:
-    """(24,) parents; official files write the root's as 2**32 - 1."""
+    """(24,) parents, -1 at the root, for which official files have 2**32 - 1."""
     table = contents.get("kintree_table", contents.get("parents"))
     if table is None or not isinstance(table, np.ndarray):
         raise UserError(f"{path} is not a SMPL body: it has no 'kintree_table'.")
@@ -208,10 +208,7 @@ def _parents(contents: Mapping[str, Any], path: Path) -> np.ndarray:
 
 def _gender(path: Path) -> str:
     name = path.stem.lower()
-    for gender, pattern in GENDER_PATTERNS:
-        if re.search(pattern, name):
-            return gender
-    return "unknown"
+    return next((g for g, pattern in GENDER_PATTERNS if re.search(pattern, name)), "unknown")
 
 
 def _version(path: Path, num_betas: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from tqdm import tqdm
 from hmr.errors import UserError
 from hmr.original import tf1_names
 
-_SUFFIXES = (".index", ".data-00000-of-00001", ".meta")
+_SUFFIX = re.compile(r"\.(index|data-00000-of-00001|meta)$")
 _SHOWN = 5
-# What TensorFlow's reader raises on damaged files.
+# The exceptions that TensorFlow's reader raises for damaged files.
 _DAMAGE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
 
@@ -24,15 +25,15 @@ class CheckpointKind:
     """One set of variables that the original's code writes.
 
     Attributes:
-        title: for messages.
+        title: its name in messages.
         with_regressor, with_discriminator: which parts it holds besides the encoder.
-        ignored: names that may be there and are not read.
+        ignored: names of variables that may be present and are not read.
     """
 
     title: str
     with_regressor: bool = True
     with_discriminator: bool = False
-    ignored: frozenset[str] = field(default_factory=frozenset)
+    ignored: frozenset[str] = frozenset()
 
 
 IMAGENET = CheckpointKind(
@@ -55,11 +56,11 @@ class Tf1Checkpoint:
         shapes: variable name -> shape.
 
     Raises:
-        UserError: a file is missing or is no checkpoint.
+        UserError: a file is missing or is not a checkpoint.
     """
 
     def __init__(self, prefix: str):
-        self.path = _strip_suffix(prefix)
+        self.path = _SUFFIX.sub("", prefix)
         if not Path(f"{self.path}.index").is_file():
             raise UserError(
                 f"no TF1 checkpoint at {self.path}: {self.path}.index is missing. Give the path "
@@ -79,20 +80,18 @@ class Tf1Checkpoint:
 
     @property
     def kind(self) -> CheckpointKind:
-        """Which set of variables this is, by the scopes that occur."""
+        """The set of variables that it holds, recognised by their scopes."""
         scopes = {name.split("/")[0] + "/" for name in self.shapes}
         if tf1_names.DISCRIMINATOR_SCOPE in scopes:
             return TRAINING
         return INFERENCE if tf1_names.REGRESSOR_SCOPE in scopes else IMAGENET
 
-    @property
-    def has_body(self) -> bool:
-        """Whether it holds any of the SMPL tensors."""
-        return bool(self.shapes.keys() & tf1_names.BODY_SHAPES.keys())
-
     def require(self, expected: Mapping[str, tuple[int, ...]], ignored: frozenset[str]) -> None:
-        """Compares names and shapes.
+        """Checks the names and shapes of all variables.
 
+        Args:
+            expected: name -> shape of the variables that must be present.
+            ignored: names of further variables that may be present.
         Raises:
             UserError: names are missing or unknown, or shapes differ; it lists the first of each.
         """
@@ -119,7 +118,7 @@ class Tf1Checkpoint:
             )
 
     def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The values of some variables.
+        """Name -> value of the variables `names`.
 
         Raises:
             UserError: a value cannot be read or is not finite.
@@ -136,9 +135,3 @@ class Tf1Checkpoint:
             if not np.isfinite(tensors[name]).all():
                 raise UserError(f"{self.path}: {name} holds values that are not finite.")
         return tensors
-
-
-def _strip_suffix(prefix: str) -> str:
-    for suffix in _SUFFIXES:
-        prefix = prefix.removesuffix(suffix)
-    return prefix

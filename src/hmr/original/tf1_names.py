@@ -1,7 +1,7 @@
-"""Which variable of the original's TF1 checkpoints holds which of ours.
+"""Maps the variables of the original's TF1 checkpoints to ours, by name.
 
 The rules below give every name and shape of the released `model.ckpt-667589` and of its inference
-and training variants; nothing is matched by position or by shape.
+and training variants; no variable is matched by position or by shape.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hmr.network.regressor import Regressor
 ENCODER_SCOPE, REGRESSOR_SCOPE, DISCRIMINATOR_SCOPE = "resnet_v2_50/", "3D_module/", "D/"
 MEAN_THETA = "mean_param"
 
+# The SMPL tensors, which the original keeps as variables, so that its checkpoints hold them.
 BODY_SHAPES: dict[str, tuple[int, ...]] = {
     "v_template": (NUM_VERTICES, 3),
     "shapedirs": (NUM_BETAS, NUM_VERTICES * 3),
@@ -35,13 +36,13 @@ BODY_SHAPES: dict[str, tuple[int, ...]] = {
     "lbs_weights": (NUM_VERTICES, NUM_JOINTS),
     "cocoplus_regressor": (NUM_VERTICES, NUM_KEYPOINTS),
 }
-"""The SMPL tensors that the original keeps as variables, so that its checkpoints hold them."""
 
 ENCODER_POWERS = ("beta1_power", "beta2_power")
 DISCRIMINATOR_POWERS = ("beta1_power_1", "beta2_power_1")
 MOMENTUM_SLOT, VELOCITY_SLOT = "/Adam", "/Adam_1"
 STEP = "global_step"
 
+# Scalars of the authors' run (rates and loss weights) in the release; they are not used.
 RUN_SETTINGS = frozenset(
     f"{side}_{name}"
     for side, names in {
@@ -50,13 +51,12 @@ RUN_SETTINGS = frozenset(
     }.items()
     for name in names
 )
-"""Scalars of the authors' run (rates and loss weights) that the release holds: read by no one."""
 
+# What TF-Slim's ImageNet checkpoint holds besides the encoder.
 IMAGENET_EXTRAS = frozenset(
     {f"{ENCODER_SCOPE}logits/weights", f"{ENCODER_SCOPE}logits/biases", STEP}
     | {f"{ENCODER_SCOPE}mean_rgb", "mean_rgb"}
 )
-"""What TF-Slim's ImageNet checkpoint holds besides the encoder."""
 
 _TF1_NAMES = {"kernel": "weights", "bias": "biases"}
 _DISCRIMINATOR = {
@@ -75,12 +75,12 @@ _UNIT_LAYER = re.compile(r"block(\d)_unit_(\d)_(preact|shortcut|conv\d)(_norm)?"
 
 @dataclass(frozen=True)
 class Tf1Mapping:
-    """One variable of ours and the TF1 variables that hold it.
+    """One variable of ours and the TF1 variables that hold its value.
 
     Attributes:
-        variable: ours, a `keras.Variable`.
-        names: the TF1 variables that make it; several are stacked along the first axis.
-        shape: the shape of each of them in TF1.
+        variable: our `keras.Variable`.
+        names: names of the TF1 variables; several are stacked along the first axis.
+        shape: shape of each of them in TF1.
     """
 
     variable: Any
@@ -88,17 +88,17 @@ class Tf1Mapping:
     shape: tuple[int, ...]
 
     def shapes(self, slot: str = "") -> dict[str, tuple[int, ...]]:
-        """TF1 name -> shape, of the variable itself or of its Adam slot."""
+        """TF1 name -> shape, of the variable itself or of one of its Adam slots."""
         return {name + slot: self.shape for name in self.names}
 
     def value(self, tensors: Mapping[str, np.ndarray], slot: str = "") -> np.ndarray:
-        """Our variable's value, put together from TF1 tensors by name."""
+        """The value of our variable or of its Adam slot, from TF1 tensors by name."""
         stacked = np.stack([tensors[name + slot] for name in self.names])
         return stacked.reshape(self.variable.shape)
 
 
 def map_encoder(encoder: keras.Model) -> list[Tf1Mapping]:
-    """The ResNet-50 v2, batch-norm statistics included: 270 variables."""
+    """The ResNet-50 v2, including batch-norm statistics: 270 variables."""
     return [
         _single(variable, f"{_encoder_scope(layer.name)}/{_tf1_name(variable)}")
         for layer in encoder.layers
@@ -112,7 +112,7 @@ def map_regressor(regressor: Regressor) -> list[Tf1Mapping]:
 
 
 def map_discriminator(discriminator: Discriminator | None) -> list[Tf1Mapping]:
-    """All discriminators: 62 TF1 variables, of which 46 are single joints' classifiers."""
+    """All discriminators: 62 TF1 variables, 46 of them classifiers of single joints."""
     variables = discriminator.weights if discriminator else []
     return [_map_discriminator_variable(variable) for variable in variables]
 
@@ -121,6 +121,7 @@ def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The SMPL tensors in the layout and under the names of `hmr.body.model_file`."""
     return {
         "v_template": tensors["v_template"],
+        # (10, V * 3) -> (V, 3, 10) and (207, V * 3) -> (V, 3, 207)
         "shapedirs": tensors["shapedirs"].T.reshape(NUM_VERTICES, 3, NUM_BETAS),
         "posedirs": tensors["posedirs"].T.reshape(NUM_VERTICES, 3, NUM_POSE_FEATURES),
         "joint_regressor": tensors["J_regressor"].T,
@@ -130,11 +131,11 @@ def body_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def expected_shapes(mappings: Iterable[Tf1Mapping], with_adam: bool) -> dict[str, tuple[int, ...]]:
-    """TF1 name -> shape of everything that `mappings` are made of.
+    """TF1 name -> shape of all variables that `mappings` read.
 
     Args:
-        mappings: of the functions above.
-        with_adam: also both Adam slots of every trainable variable.
+        mappings: from the functions above.
+        with_adam: include both Adam slots of every trainable variable.
     """
     expected: dict[str, tuple[int, ...]] = {}
     for mapping in mappings:
