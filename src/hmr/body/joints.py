@@ -78,17 +78,11 @@ COCOPLUS_BONES = (
 RIGHT_HIP, LEFT_HIP = LSP14.index("right_hip"), LSP14.index("left_hip")
 
 
-def mirrored_name(name: str) -> str:
-    """The name of the same joint on the other side; joints in the middle keep their name."""
-    for side, other in (("left_", "right_"), ("right_", "left_")):
-        if name.startswith(side):
-            return other + name[len(side) :]
-    return name
-
-
 def flip_permutation(names: tuple[str, ...]) -> np.ndarray:
     """The permutation p, (len(names),) int64, with `mirrored[i] = original[p[i]]`."""
-    return np.array([names.index(mirrored_name(name)) for name in names])
+    other = {"left": "right", "right": "left"}
+    parts = (name.partition("_") for name in names)  # such as "left", "_", "knee"
+    return np.array([names.index(other.get(side, side) + dash + end) for side, dash, end in parts])
 
 
 COCOPLUS_FLIP = flip_permutation(COCOPLUS)

@@ -57,27 +57,16 @@ def finish_samples(cropped: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     Returns:
         as `prepare_person`, with a leading dimension B.
     """
-    flip, visibility = cropped["flip"], cropped["visibility"]
     factor, origin_px = cropped["factor"][:, None], cropped["origin_px"][:, None]  # (B, 1, 2)
     crop_px = cropped["keypoints2d_px"] * factor - origin_px  # (B, 19, 2)
-    labels = {
-        "keypoints2d": to_normalized(crop_px) * visibility[..., None],
-        "visibility": visibility,
-        "joints3d_lsp_m": cropped["joints3d_lsp_m"],
-        "pose": cropped["pose"],
-    }
-    mirrored = mirror_labels(labels)
-    chosen = {
-        key: tf.where(tf.reshape(flip, (-1,) + (1,) * (value.shape.rank - 1)), mirrored[key], value)
-        for key, value in labels.items()
-    }
-    return {
-        "images": cropped["images"],
-        **chosen,
-        "beta": cropped["beta"],
-        "has_joints3d": cropped["has_joints3d"],
-        "has_smpl": cropped["has_smpl"],
-    }
+    labels = {key: cropped[key] for key in ("visibility", "joints3d_lsp_m", "pose")}
+    labels["keypoints2d"] = to_normalized(crop_px) * labels["visibility"][..., None]
+    kept = {key: cropped[key] for key in ("images", "beta", "has_joints3d", "has_smpl")}
+    mirrored, flip = mirror_labels(labels), cropped["flip"]
+    for key, label in labels.items():
+        each = tf.reshape(flip, (-1,) + (1,) * (label.shape.rank - 1))  # (B, 1, ...)
+        kept[key] = tf.where(each, mirrored[key], label)
+    return kept
 
 
 def mirror_labels(labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -43,14 +43,10 @@ MOMENTUM_SLOT, VELOCITY_SLOT = "/Adam", "/Adam_1"
 STEP = "global_step"
 
 # Scalars of the authors' run (rates and loss weights) in the release; they are not used.
-RUN_SETTINGS = frozenset(
-    f"{side}_{name}"
-    for side, names in {
-        "e": ("lr", "wd", "loss_weight", "3d_weight", "cam_weight"),
-        "d": ("lr", "wd", "loss_weight"),
-    }.items()
-    for name in names
-)
+RUN_SETTINGS = frozenset((
+    "e_lr", "e_wd", "e_loss_weight", "e_3d_weight", "e_cam_weight",
+    "d_lr", "d_wd", "d_loss_weight",
+))  # fmt: skip
 
 # What TF-Slim's ImageNet checkpoint holds besides the encoder.
 IMAGENET_EXTRAS = frozenset(

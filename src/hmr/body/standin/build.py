@@ -10,6 +10,7 @@ follow it under the shape components, and keypoints at joints must not move whil
 Rows of the left side are fitted, those of the right side are their mirror images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,44 +133,40 @@ def _turned(figure: Figure, joint: int, ids: np.ndarray) -> np.ndarray:
     return (1.0 - share[:, None]) * offset + share[:, None] * turned
 
 
-def _solve_row(
-    figure: Figure, ids: np.ndarray, equations: np.ndarray, wanted: np.ndarray
+def _fit_row(
+    figure: Figure,
+    ids: np.ndarray,
+    point_m: np.ndarray,
+    follow: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> np.ndarray:
-    """Non-negative weights on `ids` with sum 1; a light pull towards equal weights spreads them."""
-    spread = SPREAD_WEIGHT * np.eye(len(ids))
-    even = np.full(len(ids), SPREAD_WEIGHT / len(ids))
-    total = REST_WEIGHT * np.ones((1, len(ids)))
-    solution, _ = nnls(
-        np.concatenate([total, equations, spread]), np.concatenate([[REST_WEIGHT], wanted, even])
-    )
+    """Non-negative weights (V,) on the vertices `ids`, with sum 1, that give a point at rest.
+
+    Args:
+        figure: the body.
+        ids: (N,) vertices whose weights may be positive.
+        point_m: (3,) the point.
+        follow: further equations: matrices (M, N) and their wanted products with the weights (M,).
+    """
+    count = len(ids)
+    total = REST_WEIGHT * np.ones((1, count)), [REST_WEIGHT]
+    rest = REST_WEIGHT * (figure.vertices_m[ids] - point_m).T, np.zeros(3)
+    # A weak pull towards equal weights spreads them.
+    spread = SPREAD_WEIGHT * np.eye(count), np.full(count, SPREAD_WEIGHT / count)
+    matrices, wanted = zip(total, rest, *follow, spread, strict=True)
+    solution, _ = nnls(np.concatenate(matrices), np.concatenate(wanted))
     row = np.zeros(len(figure.vertices_m))
     row[ids] = solution / solution.sum()
     return row
 
 
-def _rest_equations(
-    figure: Figure, ids: np.ndarray, point_m: np.ndarray
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    return [REST_WEIGHT * (figure.vertices_m[ids] - point_m).T], [np.zeros(3)]
-
-
 def _joint_row(figure: Figure, joint: int, follow_turns: bool) -> np.ndarray:
     ids = figure.nearest(figure.joints_m[joint], AROUND_JOINT)
-    equations, wanted = _rest_equations(figure, ids, figure.joints_m[joint])
-    equations.append(SHAPE_WEIGHT * figure.shapes[ids].reshape(len(ids), -1).T)
-    wanted.append(SHAPE_WEIGHT * figure.joint_shapes[joint].ravel())
+    shapes = figure.shapes[ids].reshape(len(ids), -1).T  # (N, 3, 10) -> (30, N)
+    follow = [(SHAPE_WEIGHT * shapes, SHAPE_WEIGHT * figure.joint_shapes[joint].ravel())]
     if follow_turns:
-        turned = _turned(figure, joint, ids)
-        equations.append(TURN_WEIGHT * np.moveaxis(turned, 1, 2).reshape(-1, len(ids)))
-        wanted.append(np.zeros(len(equations[-1])))
-    return _solve_row(figure, ids, np.concatenate(equations), np.concatenate(wanted))
-
-
-def _surface_row(figure: Figure, name: str) -> np.ndarray:
-    point_m, count = SURFACE_KEYPOINTS[name]
-    ids = figure.nearest(np.asarray(point_m), count)
-    equations, wanted = _rest_equations(figure, ids, np.asarray(point_m))
-    return _solve_row(figure, ids, np.concatenate(equations), np.concatenate(wanted))
+        turned = np.moveaxis(_turned(figure, joint, ids), 1, 2).reshape(-1, len(ids))
+        follow.append((TURN_WEIGHT * turned, np.zeros(len(turned))))
+    return _fit_row(figure, ids, figure.joints_m[joint], follow)
 
 
 def _mirrored(rows: dict[int, np.ndarray], flip: np.ndarray, mirror: np.ndarray) -> np.ndarray:
@@ -195,7 +192,8 @@ def cocoplus_regressor(figure: Figure) -> np.ndarray:
     rows = {}
     for index, name in enumerate(COCOPLUS):
         if name in SURFACE_KEYPOINTS:
-            rows[index] = _surface_row(figure, name)
+            point_m, count = np.asarray(SURFACE_KEYPOINTS[name][0]), SURFACE_KEYPOINTS[name][1]
+            rows[index] = _fit_row(figure, figure.nearest(point_m, count), point_m)
         elif name.startswith("left_"):
             rows[index] = _joint_row(figure, SMPL_JOINTS.index(name), follow_turns=True)
     return _mirrored(rows, COCOPLUS_FLIP, figure.mirror)
