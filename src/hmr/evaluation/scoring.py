@@ -1,4 +1,4 @@
-"""From predictions and ground truth to the numbers of a protocol."""
+"""Computes the numbers of a protocol from predictions and ground truth."""
 
 from __future__ import annotations
 

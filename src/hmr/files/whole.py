@@ -127,7 +127,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """As `write_whole`, of a text in UTF-8."""
+    """Writes a text in UTF-8, as `write_whole` does."""
     write_whole(path, lambda file: file.write(text.encode()))
 
 

@@ -182,7 +182,7 @@ class PeopleTable:
         return self._by_name[Path(key).name]
 
     def find(self, name: str, height: int, width: int) -> Detections:
-        """By file name, by its stem, or by the number that the stem ends in."""
+        """Looks a picture up by file name, by stem, or by the number that the stem ends in."""
         path = Path(name)
         for key in (path.name, path.stem):
             if key in self._by_name:
