@@ -37,7 +37,7 @@ QUANTITIES = {
 }
 FRAMES = (
     "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's, near the "
-    "pelvis. Pixel centres lie at whole numbers, the first at (0, 0). The default focal length is "
+    "chest. Pixel centres lie at whole numbers, the first at (0, 0). The default focal length is "
     "so long that this camera agrees with the crop's to 0.5 px for the whole mesh."
 )
 
