@@ -33,7 +33,7 @@ LAYERS = (
     "hmr.training",
     "hmr.prediction hmr.evaluation hmr.serving",
     "hmr.finding hmr.fitting hmr.motion hmr.rendering",
-    "hmr.network hmr.data hmr.original.mean_params",
+    "hmr.network hmr.data",
     "hmr.geometry",
     "hmr.body",
     "hmr.files hmr.configs",

@@ -1,1 +1,1 @@
-"""The authors' own files: TF1 checkpoints, ImageNet weights, SMPL pickles, mean parameters."""
+"""The authors' own files: TF1 checkpoints, ImageNet weights, SMPL pickles."""

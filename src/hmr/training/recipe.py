@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from ml_collections import ConfigDict
 
+from hmr.body.mean_params import read_mean_params
 from hmr.data.pipeline import (
     PipelineSettings,
     RecordSet,
@@ -22,7 +23,6 @@ from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
 from hmr.network.encoders import set_batch_variance
 from hmr.network.regressor import initial_theta
-from hmr.original.mean_params import read_mean_params
 from hmr.settings import DataSettings, Experiment, ValidationSettings, read_settings
 from hmr.training.adam import build_adam
 from hmr.training.callbacks import Journal, ProgressLine, ScalarLog

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from hmr.body.mean_params import read_mean_params
 from hmr.errors import UserError
-from hmr.original.mean_params import read_mean_params
 
 
 def write(path, **arrays):
