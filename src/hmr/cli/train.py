@@ -32,13 +32,17 @@ _CONFIGS = Path(configs.__file__).parent
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
-    arguments = _with_config_file(arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", nargs="?")
+    given, (program, *overrides) = parser.parse_known_args(list(arguments))
+    config_file = _file_of(given.config) if given.config else None
+    chosen = [f"--config={config_file}"] if config_file else []
     try:
-        rest = flags.FLAGS(arguments)
+        rest = flags.FLAGS([program, *chosen, *overrides])
         missing = _CONFIG.value is None or not _CONFIG.value.keys()
     except (AttributeError, KeyError) as error:
         raise UserError(
-            f"{_unknown_field(arguments) or _in_a_line(error)} {_NEXT_COMMAND}"
+            f"{_unknown_field(config_file or '', overrides) or _in_a_line(error)} {_NEXT_COMMAND}"
         ) from error
     except (flags.Error, TypeError, ValueError, OSError) as error:
         raise UserError(f"{_in_a_line(error)} {_NEXT_COMMAND}") from error
@@ -47,42 +51,28 @@ def _parse(arguments: Sequence[str]) -> list[str]:
     return rest
 
 
-def _with_config_file(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the file of an experiment in the place of its name."""
-
-    def file_of(name: str) -> str:
-        own = _CONFIGS / f"{name}.py"
-        if Path(name).is_file() or not (own.is_file() or name.isidentifier()):
-            return name
-        if not own.is_file():
-            known = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
-            raise UserError(
-                f"--config: no experiment is called {name}. There are {', '.join(known)}; a file "
-                "of your own is given by its path."
-            )
+def _file_of(experiment: str) -> str:
+    """The file of an experiment, which is given as such or by the name of one of the package's."""
+    own = _CONFIGS / f"{experiment}.py"
+    if own.is_file() and not Path(experiment).is_file():
         return str(own)
-
-    found = list(arguments)
-    for index, argument in enumerate(found):
-        flag, equals, value = argument.partition("=")
-        if flag in ("--config", "-config") and equals:
-            found[index] = f"{flag}={file_of(value)}"
-        elif flag in ("--config", "-config") and index + 1 < len(found):
-            found[index + 1] = file_of(found[index + 1])
-    return found
+    if experiment.isidentifier() and not Path(experiment).is_file():
+        known = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
+        raise UserError(
+            f"--config: no experiment is called {experiment}. There are {', '.join(known)}; a file "
+            "of your own is given by its path."
+        )
+    return experiment
 
 
 def _in_a_line(error: Exception) -> str:
     return " ".join(str(error.args[0] if error.args else error).split())
 
 
-def _unknown_field(arguments: Sequence[str]) -> str | None:
+def _unknown_field(config_file: str, overrides: Sequence[str]) -> str | None:
     """Says which overridden field the configuration lacks, and what it has instead."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", default="")
-    known, overrides = parser.parse_known_args(list(arguments))
     try:
-        config = runpy.run_path(known.config)["get_config"]()
+        config = runpy.run_path(config_file)["get_config"]()
     except (AttributeError, KeyError, TypeError, OSError):
         return None  # the file itself is at fault, which the first error says
     options = (override.partition("=")[0] for override in overrides)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -220,7 +220,7 @@ def evaluation_batches(
             for batch in batches:
                 yield {key: value.numpy() for key, value in batch.items()}
     except tf.errors.OpError as error:
-        raise explain_input_error([RecordSet("records", paths, counts=())], error) from error
+        raise explain_input_error(paths, error) from error
 
 
 def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
@@ -231,14 +231,13 @@ def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndar
     return np.concatenate(poses).mean(axis=0), np.concatenate(betas).mean(axis=0)
 
 
-def explain_input_error(sources: Sequence[RecordSet], error: tf.errors.OpError) -> UserError:
+def explain_input_error(paths: Iterable[str], error: tf.errors.OpError) -> UserError:
     """Finds the record behind an error of the input pipeline and says what is wrong with it."""
-    for source in sources:
-        for path in source.paths:
-            try:
-                check_shard(path, pictures=True)
-            except UserError as found:
-                return found
+    for path in paths:
+        try:
+            check_shard(path, pictures=True)
+        except UserError as found:
+            return found
     return UserError(f"reading the records failed: {error.message}")
 
 

@@ -96,7 +96,7 @@ def _next(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
     try:
         batch = next(batches)
     except tf.errors.OpError as error:
-        raise explain_input_error(bad_records.record_sets, error) from error
+        raise explain_input_error(bad_records.paths, error) from error
     bad_records.note(batch)
     return batch
 
@@ -164,7 +164,7 @@ class BadRecords:
     """
 
     def __init__(self, record_sets: Sequence[RecordSet], max_share: float, folder: Path) -> None:
-        self.record_sets = record_sets
+        self.paths = [path for each in record_sets for path in each.paths]
         self._total = sum(each.examples for each in record_sets)
         self._max_share = max_share
         self._file = folder / UNREADABLE_FILE
