@@ -83,6 +83,9 @@ def test_a_field_that_a_later_release_added_is_named(saved):
     _edit_config(saved, lambda fields: fields["loss"].update(silhouette=0.0))
     with pytest.raises(UserError, match=r"config.json: config.loss: unknown field silhouette"):
         run(config, saved / "run")
+    _edit_config(saved, lambda fields: fields.update(version=99))
+    with pytest.raises(UserError, match=r"config.json has version 99, expected at most 1"):
+        run(config, saved / "run")
 
 
 def test_records_and_manifests_are_read(saved):

@@ -82,7 +82,12 @@ def _check_config(experiment: Experiment, path: Path) -> None:
     except (ValueError, TypeError):
         logging.warning("%s is empty or cut off: it is written anew from this run's.", path)
         return
-    fields.pop("version", None)
+    version = fields.pop("version", CONFIG_VERSION)
+    if version > CONFIG_VERSION:
+        raise UserError(
+            f"{path} has version {version}, expected at most {CONFIG_VERSION}: a newer release "
+            "wrote it. Resume with that one, or choose another --workdir."
+        )
     stored = _flatten(asdict(read_settings(Experiment, fields, f"{path}: config")))
     current = _flatten(asdict(experiment))
     for key in sorted({*current, *stored}):
@@ -120,19 +125,17 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int
         UserError: the weights are missing or do not fit.
     """
     if not model_folder:
-        _load_encoder(model.encoder, encoder_file)
+        if encoder_file:
+            _load_encoder(model.encoder, encoder_file)
         return 0
     load_weights(model, model_folder)
     start = load_start(Path(model_folder))
-    if start is None:
-        return 0
-    start.assign(model)
-    return start.step
+    if start:
+        start.assign(model)
+    return start.step if start else 0
 
 
 def _load_encoder(encoder: keras.Model, path: str) -> None:
-    if not path:
-        return
     if not Path(path).is_file():
         raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
     try:
