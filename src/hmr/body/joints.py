@@ -30,6 +30,12 @@ COCO17 = (
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
     "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
+# How far annotators scatter at each joint, relative to the root of the person's area (COCO's
+# keypoint evaluation).
+COCO17_SIGMAS = np.array((
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
+    0.087, 0.087, 0.089, 0.089,
+))  # fmt: skip
 # OpenPose's "neck" is the middle between the shoulders, not LSP's neck.
 OPENPOSE18 = (
     "nose", "shoulder_middle", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
@@ -86,6 +92,7 @@ def flip_permutation(names: tuple[str, ...]) -> np.ndarray:
 
 
 COCOPLUS_FLIP = flip_permutation(COCOPLUS)
+COCO17_FLIP = flip_permutation(COCO17)
 LSP14_FLIP = flip_permutation(LSP14)
 SMPL_FLIP = flip_permutation(SMPL_JOINTS)
 # A mirror at the plane x = 0 keeps the x component of an axis-angle and negates y and z.

@@ -1,0 +1,1 @@
+"""Where the people of a picture are, when nobody says."""
