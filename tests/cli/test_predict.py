@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from hmr.files.images import read_image, write_image
 from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
 from hmr.prediction.inputs import open_inputs
-from hmr.prediction.people import WholePicture
+from hmr.prediction.people import MIN_SCORE, WholePicture
 from hmr.prediction.run import PictureRun, RunOptions
 from hmr.prediction.writers.numbers import load_result
+from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
 from tests.helpers.small_predictor import SIZE
 
 
@@ -31,8 +34,13 @@ def pictures(tmp_path, image):
     return tmp_path / "in"
 
 
+SOMEBODY = ("--boxes", "--keypoints", "--find", "--crops")
+
+
 def predict(model_folder, *arguments):
-    return main(["--checkpoint", str(model_folder), *map(str, arguments)])
+    """The command; its pictures hold waves: without a word about people they are one each."""
+    arguments = ["--checkpoint", str(model_folder), *map(str, arguments)]
+    return main(arguments + ["--find", "none"] * (not set(SOMEBODY) & set(arguments)))
 
 
 def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, capsys):
@@ -203,6 +211,7 @@ def test_killed_run_goes_on_to_the_same_result(tmp_path, model_folder, image):
         writer.add(np.roll(image, shift, axis=1))
     writer.close()
     common = ["--input", str(tmp_path / "walk.mp4"), "--save", "overlay,bvh", "--batch_size", "4"]
+    common += ["--find", "none"]
     command = [sys.executable, "-m", "src.predict", "--checkpoint", str(model_folder), *common]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     run = subprocess.Popen([*command, "--output", str(killed)], stderr=subprocess.DEVNULL)
@@ -265,6 +274,7 @@ def test_other_crops_are_refused(tmp_path, model_folder, crops, reason):
         (("--input", "IN", "--save", "fbx"), "--save knows"),
         (("--input", "IN", "--batch_size", "0"), "at least 1"),
         (("--input", "IN", "--boxes", "1,2,3,4", "--keypoints", "x.json"), "not both"),
+        (("--input", "IN", "--boxes", "1,2,3,4", "--find", "none"), "--find has no part"),
         (("--input", "IN", "--focal_px", "-3"), "focal length"),
         (("--crops", "IN"), "--output FILE.npz"),
     ],
@@ -304,3 +314,49 @@ def test_one_openpose_file_speaks_of_one_picture(tmp_path, model_folder, picture
     )
     assert load_result(out / "a.npz").bodies == []
     np.testing.assert_array_equal(read_image(out / "a_overlay.png"), read_image(pictures / "a.png"))
+
+
+def test_found_people_come_with_their_score(tmp_path, model_folder, capsys):
+    """And a picture with nobody in it is said, counted and no failure."""
+    (tmp_path / "in").mkdir()
+    shutil.copy(SAMPLES_FOLDER / "striding.jpg", tmp_path / "in")
+    write_image(tmp_path / "in" / "wall.png", np.full((90, 120, 3), 128, np.uint8))
+    common = ("--input", tmp_path / "in", "--output", tmp_path, "--find", "multipose")
+    assert predict(model_folder, *common, "--save", "json") == 0
+    printed = capsys.readouterr()
+    assert "wall.png: nobody found" in printed.err
+    assert "people 1, 0 left out; pictures without people 1" in printed.out
+    (body,) = load_result(tmp_path / "striding.npz").bodies
+    assert MIN_SCORE < body.score < 1
+    left, top, width, height = SAMPLES["striding.jpg"]
+    middle = body.rectangle_px[:2] + body.rectangle_px[2:] / 2
+    np.testing.assert_allclose(middle, [left + width / 2, top + height / 2], atol=20)
+    (person,) = json.loads((tmp_path / "striding.json").read_text())["people"]
+    assert person["score"] == pytest.approx(body.score, abs=1e-3)
+
+
+def test_no_network_is_asked(tmp_path, model_folder):
+    """In a process of its own, whose interpreter refuses sockets."""
+    script = """
+import sys
+def refuse(event, arguments):
+    if event.startswith("socket.") and event != "socket.gethostname":
+        raise OSError(f"{event} {arguments}")
+sys.addaudithook(refuse)
+from hmr.cli.predict import main
+sys.exit(main(sys.argv[1:]))
+"""
+    photo = SAMPLES_FOLDER / "standing.jpg"
+    flags = ("--checkpoint", model_folder, "--input", photo, "--output", tmp_path)
+    command = [sys.executable, "-c", script, *map(str, flags)]
+    run = subprocess.run(command, timeout=300, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "people 1," in run.stdout and (tmp_path / "standing_overlay.png").is_file()
+
+
+def test_missing_weights_of_the_finder_are_named_at_once(
+    tmp_path, model_folder, pictures, monkeypatch
+):
+    monkeypatch.setattr("hmr.finding.finder.WEIGHTS", Path("models/absent.npz"))
+    with pytest.raises(UserError, match=r"git checkout models/finder.*--find none"):
+        predict(model_folder, "--input", pictures, "--find", "multipose")

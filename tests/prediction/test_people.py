@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hmr.errors import UserError
 from hmr.prediction.people import (
     Detection,
+    FoundPeople,
     WholePicture,
     detections_from_boxes,
     from_keypoints,
@@ -18,7 +19,7 @@ from hmr.prediction.people import (
 )
 from hmr.prediction.people_files import open_people, openpose_people, parse_boxes
 
-HEIGHT, WIDTH = 480, 640
+IMAGE = np.zeros((480, 640, 3), np.uint8)
 
 
 def points(count, low=(100, 100), high=(200, 300), score=0.9):
@@ -40,17 +41,18 @@ def openpose(*people, key="pose_keypoints_2d"):
 # Sources
 
 
-def test_without_flags_the_whole_picture_is_one_person():
-    source = open_people()
+def test_without_boxes_people_are_found_or_the_whole_picture_is_one():
+    assert isinstance(open_people(), FoundPeople)
+    source = open_people(find="none")
     assert isinstance(source, WholePicture)
-    (person,) = source.find("a.jpg", HEIGHT, WIDTH).people
+    (person,) = source.find("a.jpg", IMAGE).people
     assert person.box.scale == pytest.approx(224 / 640)
 
 
 def test_inline_boxes_hold_for_every_picture():
     source = open_people("10,20,30,40; 50,60,70,80")
     for name in ("a.jpg", "b.png"):
-        people = source.find(name, HEIGHT, WIDTH).people
+        people = source.find(name, IMAGE).people
         assert [person.label for person in people] == ["0", "1"]
     np.testing.assert_array_equal(people[0].rectangle_px, [10, 20, 30, 40])
     np.testing.assert_allclose(people[0].box.center_px, [25, 40])
@@ -65,10 +67,10 @@ def test_csv_by_image_name(tmp_path):
         "b.jpg,1,2,3,4,,\n"
     )
     source = open_people(str(path))
-    people = source.find("/elsewhere/a.jpg", HEIGHT, WIDTH).people
+    people = source.find("/elsewhere/a.jpg", IMAGE).people
     assert [(p.label, p.score) for p in people] == [("anna", 0.9), ("ben", 0.4)]
-    assert source.find("b.jpg", HEIGHT, WIDTH).people[0].score == 1
-    nobody = source.find("c.jpg", HEIGHT, WIDTH)
+    assert source.find("b.jpg", IMAGE).people[0].score == 1
+    nobody = source.find("c.jpg", IMAGE)
     assert not nobody.people and "names nobody" in nobody.notes[0]
 
 
@@ -76,11 +78,11 @@ def test_csv_by_frame_and_for_a_fixed_camera(tmp_path):
     framed = tmp_path / "framed.csv"
     framed.write_text("frame,left,top,w,h\n0,10,20,30,40\n12,50,60,70,80\n")
     source = open_people(str(framed))
-    assert source.find("walk_000000000012", HEIGHT, WIDTH).people[0].rectangle_px[0] == 50
-    assert not source.find("walk_000000000001", HEIGHT, WIDTH).people
+    assert source.find("walk_000000000012", IMAGE).people[0].rectangle_px[0] == 50
+    assert not source.find("walk_000000000001", IMAGE).people
     fixed = tmp_path / "fixed.csv"
     fixed.write_text("x,y,width,height\n10,20,30,40\n")
-    assert open_people(str(fixed)).find("anything.jpg", HEIGHT, WIDTH).people
+    assert open_people(str(fixed)).find("anything.jpg", IMAGE).people
 
 
 COCO_KEYPOINTS = points(17, score=2)
@@ -98,7 +100,7 @@ def test_coco_annotations(tmp_path, flag):
         "annotations": [annotation(7, id=31), annotation(7, id=32, iscrowd=1), annotation(8)],
     }
     source = open_people(**{flag: write_json(tmp_path / "coco.json", content)})
-    found = source.find("street.jpg", HEIGHT, WIDTH)
+    found = source.find("street.jpg", IMAGE)
     (person,) = found.people
     assert person.label == "31" and "crowd" in found.problems[0]
     np.testing.assert_allclose(person.rectangle_px, [100, 100, 100, 200])
@@ -112,15 +114,15 @@ def test_coco_results_are_found_by_number_and_score(tmp_path, flag):
         annotation(9, category_id=18),
     ]
     source = open_people(**{flag: write_json(tmp_path / "results.json", content)})
-    found = source.find("COCO_val2014_000000000785.jpg", HEIGHT, WIDTH)
+    found = source.find("COCO_val2014_000000000785.jpg", IMAGE)
     assert [person.score for person in found.people] == [0.8]
     assert "score 0.1 is not above 0.2" in found.problems[0]
-    assert not source.find("000000000009.jpg", HEIGHT, WIDTH).people
+    assert not source.find("000000000009.jpg", IMAGE).people
 
 
 def test_results_that_name_their_picture(tmp_path):
     path = write_json(tmp_path / "alphapose.json", [annotation("12.jpg", score=0.8)])
-    assert open_people(keypoints=path).find("12.jpg", HEIGHT, WIDTH).people
+    assert open_people(keypoints=path).find("12.jpg", IMAGE).people
 
 
 @pytest.mark.parametrize("key", ["pose_keypoints", "pose_keypoints_2d"])
@@ -128,7 +130,7 @@ def test_results_that_name_their_picture(tmp_path):
 def test_openpose_keys_and_lengths(tmp_path, key, count):
     person = points(count)
     path = write_json(tmp_path / "x_keypoints.json", openpose(person, key=key))
-    (found,) = open_people(keypoints=path).find("other.jpg", HEIGHT, WIDTH).people
+    (found,) = open_people(keypoints=path).find("other.jpg", IMAGE).people
     np.testing.assert_allclose(found.rectangle_px, [100, 100, 100, 200])
     assert found.score == pytest.approx(0.9)
     assert found.box.scale == pytest.approx(150 / np.hypot(100, 200))
@@ -145,9 +147,9 @@ def test_openpose_folder_gives_every_frame_its_file(tmp_path):
     write_json(tmp_path / "walk_000000000003_keypoints.json", openpose(points(25), points(25)))
     (tmp_path / "walk_000000000004_keypoints.json").write_text("{ broken")
     source = open_people(keypoints=str(tmp_path))
-    assert len(source.find("walk_000000000003", HEIGHT, WIDTH).people) == 2
-    assert "not valid JSON" in source.find("walk_000000000004", HEIGHT, WIDTH).problems[0]
-    assert "holds no walk_" in source.find("walk_000000000005", HEIGHT, WIDTH).notes[0]
+    assert len(source.find("walk_000000000003", IMAGE).people) == 2
+    assert "not valid JSON" in source.find("walk_000000000004", IMAGE).problems[0]
+    assert "holds no walk_" in source.find("walk_000000000005", IMAGE).notes[0]
 
 
 def test_nobody_in_an_openpose_file_is_said():
@@ -204,7 +206,7 @@ def test_bad_boxes_are_named_and_the_others_go_on(tmp_path, box, reason):
         {"image_id": 1, "id": "bad", "bbox": box},
     ]
     source = open_people(write_json(tmp_path / "b.json", content))
-    found = source.find("1.jpg", HEIGHT, WIDTH)
+    found = source.find("1.jpg", IMAGE)
     assert len(found.people) == 1
     (problem,) = found.problems
     assert "person bad" in problem and reason in problem
@@ -212,9 +214,9 @@ def test_bad_boxes_are_named_and_the_others_go_on(tmp_path, box, reason):
 
 def test_box_that_leaves_the_picture_far_is_kept_with_a_warning():
     source = open_people("-50,10,100,100")
-    found = source.find("a.jpg", HEIGHT, WIDTH)
+    found = source.find("a.jpg", IMAGE)
     assert len(found.people) == 1 and "50%" in found.notes[0]
-    assert not open_people("-5,10,100,100").find("a.jpg", HEIGHT, WIDTH).notes
+    assert not open_people("-5,10,100,100").find("a.jpg", IMAGE).notes
 
 
 # Bad files
@@ -255,7 +257,7 @@ def test_csv_without_a_header_is_named(tmp_path):
 def test_csv_rows_that_are_short_or_words(tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text("image,x,y,width,height\na.jpg,1,2\na.jpg,one,2,3,4\na.jpg,1,2,3,4\n")
-    found = open_people(str(path)).find("a.jpg", HEIGHT, WIDTH)
+    found = open_people(str(path)).find("a.jpg", IMAGE)
     assert len(found.people) == 1 and len(found.problems) == 2
     assert "line 2" in found.problems[0] and "got 'one'" in found.problems[1]
 
@@ -295,7 +297,7 @@ JSON = st.recursive(
 def test_any_json_gives_people_or_a_user_error(tmp_path, content, flag):
     path = write_json(tmp_path / "any.json", content)
     try:
-        found = open_people(**{flag: path}).find("any_1.jpg", HEIGHT, WIDTH)
+        found = open_people(**{flag: path}).find("any_1.jpg", IMAGE)
     except UserError:
         return
     assert all(isinstance(person, Detection) for person in found.people)
@@ -318,4 +320,4 @@ def test_every_box_row_is_used_or_named(rows):
 def test_any_csv_gives_people_or_a_user_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     path.write_text("image,x,y,width,height\n" + text)
-    open_people(str(path)).find("a.jpg", HEIGHT, WIDTH)
+    open_people(str(path)).find("a.jpg", IMAGE)

@@ -95,8 +95,12 @@ def test_keypoints_and_the_whole_picture(predictor, image):
     by_points = predictor.predict(image, keypoints=[points])[0]
     by_box = predictor.predict(image, boxes=BOXES[:1])[0]
     np.testing.assert_allclose(by_points.theta, by_box.theta, atol=1e-5)
-    whole = predictor.predict(image)[0]
+    whole = predictor.predict(image, find="none")[0]
     np.testing.assert_array_equal(whole.rectangle_px, [0, 0, 180, 140])
+
+
+def test_nobody_found_is_no_error(predictor, image):
+    assert predictor.predict(image) == []
 
 
 @pytest.mark.parametrize(
@@ -106,6 +110,7 @@ def test_keypoints_and_the_whole_picture(predictor, image):
         ({"boxes": [(500, 500, 5, 5)]}, "outside"),
         ({"keypoints": [np.zeros((3, 3))]}, "no keypoint"),
         ({"boxes": BOXES, "keypoints": []}, "not both"),
+        ({"find": "yolo"}, "multipose, none. Received: 'yolo'"),
     ],
 )
 def test_unusable_people_are_named(predictor, image, call, reason):

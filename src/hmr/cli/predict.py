@@ -10,16 +10,19 @@ from pathlib import Path
 from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
-from hmr.prediction.people import MIN_SCORE, SELECTIONS
+from hmr.prediction.people import FINDERS, MIN_SCORE, SELECTIONS
 
 EPILOG = """\
 examples:
   python -m src.predict --input photo.jpg
+  python -m src.predict --input portrait.jpg --find none
   python -m src.predict --input photos/*.jpg --boxes boxes.csv --save overlay,obj,glb
   python -m src.predict --input walk.mp4 --keypoints openpose/ --person best --save overlay,bvh
   python -m src.predict --checkpoint runs/hmr --crops crops.npy --output outputs.npz
 
-people: each picture is one person who fills it, unless --boxes or --keypoints say where they are.
+people: everyone is found (MoveNet MultiPose: box, 17 keypoints and score; its weights are here, no
+network is asked), unless one of these says where they are.
+  --find none  each picture is one person who fills it
   --boxes      x,y,w,h (several joined by ;), a csv with the header image,x,y,width,height[,id]
                [,score] (frame instead of image for videos), or COCO json with bbox
   --keypoints  an OpenPose json, a folder of <image>_keypoints.json, or COCO json with keypoints
@@ -49,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--boxes", help="x,y,w,h, csv or COCO json")
     add("--keypoints", help="OpenPose json or folder, COCO json")
     add("--person", default="all", choices=SELECTIONS, help="which of them (all)")
+    text = f"who is in the pictures, without --boxes and --keypoints ({FINDERS[0]})"
+    add("--find", choices=FINDERS, help=text)
     text = f"ignore keypoints and people below ({MIN_SCORE})"
     add("--min_score", type=float, default=MIN_SCORE, help=text)
     add("--save", default="npz,overlay", help="comma-separated kinds (npz,overlay)")
@@ -114,9 +119,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     kinds = _kinds(options.save)
     source = open_inputs(options.input, options.max_frames)
     _check_one_file_one_picture(options, source)
-    people = open_people(options.boxes, options.keypoints, options.min_score)
-    if not options.boxes and not options.keypoints:
-        print("no --boxes or --keypoints: each picture is one person who fills it", file=sys.stderr)
+    people = open_people(options.boxes, options.keypoints, options.min_score, options.find)
 
     # Keras takes seconds to import: what is cheap to check comes first.
     from tqdm import tqdm
@@ -164,7 +167,9 @@ def _settings(options: argparse.Namespace, folder: Path) -> str:
     files = [options.body, options.boxes, options.keypoints]
     files += sorted(map(str, folder.rglob("model.*")))
     stamps = [f"{name}:{_stamp(Path(name))}" for name in files if name]
-    return f"{folder}|{stamps}|{options.min_score}|{options.focal_px}"
+    given = options.boxes or options.keypoints
+    find = "" if given else f"|{options.find or FINDERS[0]}"
+    return f"{folder}|{stamps}|{options.min_score}|{options.focal_px}{find}"
 
 
 def _stamp(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where the people of a picture are: the whole picture, given boxes, or keypoint files."""
+"""Where the people of a picture are: found in it, the whole picture, given boxes, or files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.finding.finder import Finder
 from hmr.geometry.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
 
 # Keypoints at or below this confidence do not count; the original's threshold.
 MIN_SCORE = 0.2
+# How the people are found if nobody says where they are.
+FINDERS = ("multipose", "none")
 SELECTIONS = ("all", "best", "largest")
 _MUCH_OUTSIDE = 0.3
 _TRAILING_NUMBER = re.compile(r"(\d+)$")
@@ -54,10 +57,15 @@ class Detections:
 
 
 class PeopleSource(Protocol):
-    """Finds the people of a picture by its name."""
+    """Says where the people of a picture are, by its name or its pixels."""
 
-    def find(self, name: str, height: int, width: int) -> Detections:
-        """The people of the picture `name` (its path, or `<video>_<frame, 12 digits>`)."""
+    def find(self, name: str, image: np.ndarray) -> Detections:
+        """The people of a picture.
+
+        Args:
+            name: its path, or `<video>_<frame, 12 digits>`.
+            image: (H, W, 3) uint8 RGB.
+        """
         ...
 
 
@@ -112,8 +120,9 @@ def select(people: list[Detection], which: str) -> list[Detection]:
     return [max(people, key=value)]
 
 
-def check_against_picture(found: Detections, height: int, width: int) -> Detections:
+def check_against_picture(found: Detections, image: np.ndarray) -> Detections:
     """Drops boxes outside the picture, and notes those that are far (over 30 %) outside it."""
+    height, width = image.shape[:2]
     kept = Detections(problems=list(found.problems), notes=list(found.notes))
     for person in found.people:
         outside = _part_outside(person.rectangle_px, height, width)
@@ -146,10 +155,40 @@ def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
 class WholePicture:
     """Every picture holds one person, who fills it."""
 
-    def find(self, name: str, height: int, width: int) -> Detections:
+    def find(self, name: str, image: np.ndarray) -> Detections:
         """The picture's own rectangle."""
+        height, width = image.shape[:2]
         rectangle = np.array([0, 0, width, height], np.float64)
         return Detections([Detection(box_from_image(height, width), rectangle)])
+
+
+class FoundPeople:
+    """Everyone whom the finder sees; their keypoints say what is cut out, as given ones do.
+
+    Args:
+        finder: looks at the pictures.
+        min_score: people, and keypoints, at or below it do not count.
+    """
+
+    def __init__(self, finder: Finder, min_score: float = MIN_SCORE):
+        self._finder, self._min_score = finder, min_score
+
+    def find(self, name: str, image: np.ndarray) -> Detections:
+        """The people in the picture, the surest first."""
+        found = Detections()
+        for person in self._finder.find(image, self._min_score):
+            label = str(len(found.people))
+            try:
+                found.people.append(
+                    from_keypoints(person.keypoints_px, self._min_score, label, person.score)
+                )
+            except UserError as error:
+                found.notes.append(f"somebody is seen too faintly: {error}")
+        if not found.people:
+            found.notes.append(
+                "nobody found (threshold --min_score; --find none takes the whole picture)"
+            )
+        return found
 
 
 class SamePeople:
@@ -158,9 +197,9 @@ class SamePeople:
     def __init__(self, found: Detections):
         self._found = found
 
-    def find(self, name: str, height: int, width: int) -> Detections:
+    def find(self, name: str, image: np.ndarray) -> Detections:
         """The boxes that touch the picture."""
-        return check_against_picture(self._found, height, width)
+        return check_against_picture(self._found, image)
 
 
 class PeopleTable:
@@ -181,15 +220,15 @@ class PeopleTable:
             return self._by_number[key]
         return self._by_name[Path(key).name]
 
-    def find(self, name: str, height: int, width: int) -> Detections:
+    def find(self, name: str, image: np.ndarray) -> Detections:
         """Looks a picture up by file name, by stem, or by the number that the stem ends in."""
         path = Path(name)
         for key in (path.name, path.stem):
             if key in self._by_name:
-                return check_against_picture(self._by_name[key], height, width)
+                return check_against_picture(self._by_name[key], image)
         number = _TRAILING_NUMBER.search(path.stem)
         if number and int(number[1]) in self._by_number:
-            return check_against_picture(self._by_number[int(number[1])], height, width)
+            return check_against_picture(self._by_number[int(number[1])], image)
         return Detections(notes=[f"{self.source} names nobody in this picture"])
 
 

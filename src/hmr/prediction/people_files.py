@@ -22,10 +22,12 @@ from absl import logging
 
 from hmr.errors import UserError
 from hmr.files.whole import read_bounded
+from hmr.finding.finder import Finder
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
     Detections,
+    FoundPeople,
     PeopleSource,
     PeopleTable,
     SamePeople,
@@ -48,7 +50,10 @@ _CSV_ALIASES = {"w": "width", "h": "height", "left": "x", "top": "y", "file": "i
 
 
 def open_people(
-    boxes: str | None = None, keypoints: str | None = None, min_score: float = MIN_SCORE
+    boxes: str | None = None,
+    keypoints: str | None = None,
+    min_score: float = MIN_SCORE,
+    find: str | None = None,
 ) -> PeopleSource:
     """The source of people that the flags name.
 
@@ -56,17 +61,20 @@ def open_people(
         boxes: csv, COCO json, or `x,y,w,h` itself (several joined by `;`).
         keypoints: OpenPose json or folder, COCO json.
         min_score: people, or keypoints, at or below this confidence do not count.
+        find: without either, one of `FINDERS`; the first if None.
 
     Raises:
-        UserError: both are given, or a file is missing, damaged or of another kind.
+        UserError: two of them are given, or a file is missing, damaged or of another kind.
     """
     if boxes and keypoints:
         raise UserError("give --boxes or --keypoints, not both")
+    if find and (boxes or keypoints):
+        raise UserError("--boxes and --keypoints say where people are: --find has no part in it")
     if boxes:
         return _open_boxes(boxes, min_score)
     if keypoints:
         return _open_keypoints(Path(keypoints), min_score)
-    return WholePicture()
+    return WholePicture() if find == "none" else FoundPeople(Finder(), min_score)
 
 
 def _open_boxes(text: str, min_score: float) -> PeopleSource:
@@ -339,7 +347,7 @@ class OpenPoseFolder:
             raise UserError(f"--keypoints {folder}: the folder holds no .json")
         self._folder, self._min_score = folder, min_score
 
-    def find(self, name: str, height: int, width: int) -> Detections:
+    def find(self, name: str, image: np.ndarray) -> Detections:
         """The people of the picture's own file."""
         stem = Path(name).stem
         for path in (self._folder / f"{stem}{suffix}.json" for suffix in (_OPENPOSE_SUFFIX, "")):
@@ -348,5 +356,5 @@ class OpenPoseFolder:
                     found = openpose_people(_read_json(path), path.name, self._min_score)
                 except UserError as error:
                     return Detections(problems=[str(error)])
-                return check_against_picture(found, height, width)
+                return check_against_picture(found, image)
         return Detections(notes=[f"{self._folder} holds no {stem}{_OPENPOSE_SUFFIX}.json"])

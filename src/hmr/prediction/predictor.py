@@ -3,7 +3,7 @@
 from hmr import Predictor
 
 predictor = Predictor.load("models/demo_standin")
-bodies = predictor.predict(image, boxes=[(x, y, width, height)])
+bodies = predictor.predict(image)
 picture = predictor.draw(image, bodies)
 predictor.save("out/person", image, bodies, kinds=("npz", "obj", "glb"))
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -20,14 +21,17 @@ import numpy as np
 from hmr.body.measurements import measure
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
+from hmr.finding.finder import Finder
 from hmr.geometry.crop import CropBox, crop_image, network_input
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import (
+    FINDERS,
     MIN_SCORE,
     Detection,
     Detections,
+    FoundPeople,
     WholePicture,
     check_against_picture,
     detections_from_boxes,
@@ -85,6 +89,10 @@ class Predictor:
         """
         return cls(load_model(folder, body), batch_size, focal_px)
 
+    @cached_property
+    def _finder(self) -> Finder:
+        return Finder()
+
     @property
     def body(self) -> BodyModel:
         """The body's arrays: faces, weights, regressors."""
@@ -96,28 +104,52 @@ class Predictor:
         boxes: Iterable[Sequence[float]] | None = None,
         keypoints: Iterable[np.ndarray] | None = None,
         min_score: float = MIN_SCORE,
+        find: str = FINDERS[0],
     ) -> list[Body]:
-        """The bodies of one picture, in the order of the boxes.
+        """The bodies of one picture, in the order of the boxes; the surest first if found.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             boxes: per person left, top, width, height in pixels.
-            keypoints: instead, per person (K, 3) x, y, confidence in pixels. With neither, the
-                whole picture is one person.
-            min_score: keypoints at or below it do not count.
+            keypoints: instead, per person (K, 3) x, y, confidence in pixels. With neither,
+                everyone in the picture is found.
+            min_score: keypoints, and people who are found, at or below it do not count.
+            find: one of `hmr.prediction.people.FINDERS`; "none": the whole picture is one person.
 
         Raises:
             UserError: the picture or a box is unusable; the message names which.
         """
         _check_image(image)
-        height, width = image.shape[:2]
-        found = _given_people(boxes, keypoints, min_score, height, width)
+        found = self._people(image, boxes, keypoints, min_score, find)
         if found.problems:
             raise UserError("; ".join(found.problems))
         bodies, problems = self.predict_people([(image, found.people)])[0]
         if problems:
             raise UserError("; ".join(problems))
         return bodies
+
+    def _people(
+        self,
+        image: np.ndarray,
+        boxes: Iterable[Sequence[float]] | None,
+        keypoints: Iterable[np.ndarray] | None,
+        min_score: float,
+        find: str,
+    ) -> Detections:
+        if boxes is not None and keypoints is not None:
+            raise UserError("give boxes or keypoints, not both")
+        if find not in FINDERS:
+            raise UserError(f"find is one of {', '.join(FINDERS)}. Received: {find!r}.")
+        if boxes is not None:
+            return check_against_picture(detections_from_boxes(boxes), image)
+        if keypoints is not None:
+            rows = enumerate(keypoints)
+            people = [from_keypoints(points, min_score, str(index)) for index, points in rows]
+            return check_against_picture(Detections(people), image)
+        if find == "none":
+            return WholePicture().find("", image)
+        with self.watch("find people"):
+            return FoundPeople(self._finder, min_score).find("", image)
 
     def predict_people(
         self, pictures: Sequence[tuple[np.ndarray, Sequence[Detection]]]
@@ -230,22 +262,3 @@ def _check_image(image: np.ndarray) -> None:
     if not usable or image.dtype != np.uint8 or image.size == 0:
         received = f"{getattr(image, 'shape', type(image))} {getattr(image, 'dtype', '')}"
         raise UserError(f"a picture must be (H, W, 3) uint8 RGB. Received: {received}.")
-
-
-def _given_people(
-    boxes: Iterable[Sequence[float]] | None,
-    keypoints: Iterable[np.ndarray] | None,
-    min_score: float,
-    height: int,
-    width: int,
-) -> Detections:
-    if boxes is not None and keypoints is not None:
-        raise UserError("give boxes or keypoints, not both")
-    if boxes is not None:
-        return check_against_picture(detections_from_boxes(boxes), height, width)
-    if keypoints is not None:
-        people = [
-            from_keypoints(points, min_score, str(index)) for index, points in enumerate(keypoints)
-        ]
-        return check_against_picture(Detections(people), height, width)
-    return WholePicture().find("", height, width)

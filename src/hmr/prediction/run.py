@@ -222,7 +222,7 @@ class PictureRun:
             task.failure = str(error)
             return task
         with self._watch("find people"):
-            task.detections = self.people.find(source.name, *task.image.shape[:2])
+            task.detections = self.people.find(source.name, task.image)
         task.people = select(task.detections.people, self.options.person)
         return task
 

@@ -225,9 +225,9 @@ def test_pictures_to_predict_on_say_where_their_person_is(raw):
     people = open_people(None, raw / "held_out" / "keypoints.json", min_score=0.2)
     assert len(pictures) == 3
     for path in pictures:
-        height, width = cv2.imread(str(path)).shape[:2]
-        (person,) = people.find(str(path), height, width).people
-        assert 100 < max(person.rectangle_px[2:]) < max(height, width)
+        image = cv2.imread(str(path))
+        (person,) = people.find(str(path), image).people
+        assert 100 < max(person.rectangle_px[2:]) < max(image.shape)
 
 
 def test_a_second_run_finds_the_work_done(raw, standin_body, monkeypatch, capsys):
