@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from hmr.processor import choose_switches
+
 # TensorFlow's start-up lines hide ours; set the variable to 0 to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+choose_switches()
 
 __all__ = ["Predictor"]
 

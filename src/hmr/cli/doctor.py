@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hmr.cli import verb_parser
 from hmr.errors import UserError
+from hmr.processor import describe as describe_processor
 
 DISTRIBUTION = "hmr-tf2"
 SUPPORTED_PYTHON = ((3, 11), (3, 13))
@@ -114,6 +115,7 @@ def report_tensorflow(report: Report) -> None:
     report.row("loads", f"yes, {found['tensorflow']}")
     report.row("Keras", f"{found['keras']}, backend {found['backend']}")
     report.row("GPUs", ", ".join(found["gpus"]) or "none")
+    report.row("processor", describe_processor())
     if not found["gpus"] and Path("/proc/driver/nvidia/version").exists():
         report.advice.append(
             "An NVIDIA driver is here but TensorFlow sees no GPU: make install GPU=1"

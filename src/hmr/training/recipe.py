@@ -26,7 +26,7 @@ from hmr.network.regressor import initial_theta
 from hmr.settings import DataSettings, Experiment, ValidationSettings, read_settings
 from hmr.training.adam import build_adam
 from hmr.training.callbacks import Journal, ProgressLine, ScalarLog
-from hmr.training.devices import open_devices
+from hmr.training.devices import check_precision, open_devices
 from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
 from hmr.training.state import (
@@ -54,6 +54,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     """
     experiment = read_settings(Experiment, config.to_dict(), "config")
     devices = open_devices(experiment.strategy, experiment.train.batch_size)
+    check_precision(experiment.precision)
     keras.utils.set_random_seed(experiment.seed)
 
     # ---------------------------------------------------------------------------------- data

@@ -1,0 +1,59 @@
+"""Switches that follow from what the processor has, and from nothing else."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hmr import processor
+from hmr.configs.demo import get_config
+from hmr.errors import UserError
+from hmr.training.devices import check_precision
+
+AVX2 = "fpu sse sse2 fma avx avx2 f16c"
+AVX512 = f"{AVX2} avx512f avx512bw avx512_bf16"
+
+
+@pytest.fixture
+def on(monkeypatch, tmp_path):
+    """Makes this a processor with the given flags; None for a system without /proc/cpuinfo."""
+
+    def become(flags: str | None) -> None:
+        path = tmp_path / "cpuinfo"
+        if flags is not None:
+            path.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+        monkeypatch.setattr(processor, "_CPUINFO", path)
+        monkeypatch.delenv(processor.ONEDNN, raising=False)
+        processor.features.cache_clear()
+
+    yield become
+    processor.features.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [(AVX2, "1"), (AVX512, None), ("fpu sse2", None), (None, None)]
+)
+def test_onednn_is_switched_on_where_there_is_avx2_alone(on, flags, expected):
+    on(flags)
+    processor.choose_switches()
+    assert os.environ.get(processor.ONEDNN) == expected
+    os.environ.pop(processor.ONEDNN, None)
+
+
+def test_what_the_user_has_set_stays(on, monkeypatch):
+    on(AVX2)
+    monkeypatch.setenv(processor.ONEDNN, "0")
+    processor.choose_switches()
+    assert os.environ[processor.ONEDNN] == "0"
+    assert processor.describe() == "avx2; oneDNN off (TF_ENABLE_ONEDNN_OPTS=0)"
+
+
+def test_bfloat16_is_refused_where_it_would_be_emulated(on):
+    on(AVX2)
+    with pytest.raises(UserError, match=r"--config\.precision=float32"):
+        check_precision("mixed_bfloat16")
+    check_precision(get_config().precision)
+    for flags in (AVX512, f"{AVX2} avx512f amx_bf16", None):
+        on(flags)
+        check_precision("mixed_bfloat16")
