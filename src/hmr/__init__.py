@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hmr.processor import choose_switches
+from hmr.quiet import quieten_tensorflow
 
-# TensorFlow's start-up lines hide ours; set the variable to 0 to see them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Before TensorFlow is imported, which reads both at its start.
 choose_switches()
+quieten_tensorflow()
 
 __all__ = ["Predictor"]
 
