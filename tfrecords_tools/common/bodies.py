@@ -24,14 +24,13 @@ from tfrecords_tools.common.jobs import (
     SampleError,
     fingerprint,
 )
-from tfrecords_tools.common.processes import process_pool
+from tfrecords_tools.common.processes import DeadWorkerError, process_pool
 
 POSE_SIZE, SHAPE_SIZE = 72, 10
 _POSE_BYTES = POSE_SIZE * np.dtype(np.float32).itemsize
 _SHUFFLE_SEED = 0
 # Below this, processes take longer to start than takes to be read.
 _TAKES_WORTH_PROCESSES = 200
-_TAKES_A_TASK = 8
 
 
 class Takes:
@@ -155,8 +154,14 @@ def _read_all(
     if workers < 2 or len(paths) < _TAKES_WORTH_PROCESSES:
         yield from map(read, paths)
         return
-    with process_pool(workers) as pool:
-        yield from pool.map(read, paths, chunksize=_TAKES_A_TASK)
+    try:
+        with process_pool(workers) as pool:
+            yield from pool.map(read, paths)
+    except DeadWorkerError as error:
+        raise UserError(
+            f"a worker died while reading takes in {paths[0].parent} and elsewhere ({error}); out "
+            f"of memory? Run the same command with fewer --workers (now {workers})."
+        ) from error
 
 
 def _read_or_error(read_take: ReadTake, path: Path) -> tuple[np.ndarray, np.ndarray] | SampleError:

@@ -1,56 +1,224 @@
-"""Pools of processes that never outlive the work they were started for."""
+"""Processes that work for this one. Any of them may die: only what it was doing is lost.
+
+Each has a pipe of its own and shares no lock with others, as those of `ProcessPoolExecutor` do, so
+the death of one is noticed at once and holds nobody up. They end when this process ends, however it
+ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import multiprocessing
 import os
+import queue
+import resource
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import connection, get_context
+from pathlib import Path
 from typing import Any
 
 import cv2
 
 CONTEXT = get_context("spawn")
+_starting = threading.Lock()
 
 
-@contextlib.contextmanager
-def process_pool(
-    count: int, initializer: Callable | None = None, *arguments: Any
-) -> Iterator[ProcessPoolExecutor]:
-    """Opens a pool of processes.
+class DeadWorkerError(Exception):
+    """A process ended, or took too long and was ended, in the middle of its work."""
 
-    They end when this process ends, however it ends. An error or Ctrl-C in the block ends them at
-    once, without waiting for what they are working on.
+
+class Worker:
+    """A process that calls functions, one at a time.
+
+    Args:
+        initialize: what it calls when it starts.
+        daemon: whether it is ended with this process without being closed; such a process cannot
+            start processes itself.
+    """
+
+    def __init__(self, initialize: Callable[[], object] | None = None, daemon: bool = False):
+        self._connection, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_serve, args=(theirs, initialize), daemon=daemon)
+        with _starting:
+            self._process.start()
+        theirs.close()
+
+    def call(self, function: Callable[[], Any], seconds: float | None = None) -> Any:
+        """What a picklable function returns or raises when the process calls it.
+
+        Args:
+            function: takes no arguments.
+            seconds: how long it may take.
+        Raises:
+            DeadWorkerError: the process is no more, and cannot be called again.
+        """
+        try:
+            self._connection.send(function)
+            if not self._connection.poll(seconds):
+                raise DeadWorkerError(f"it took more than {seconds:.0f} seconds")
+            returned, value = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise DeadWorkerError(
+                f"its process ended with code {self._process.exitcode}"
+            ) from error
+        if not returned:
+            raise value
+        return value
+
+    def end(self) -> None:
+        """Ends the process at once; a thread that waits for its answer gets `DeadWorkerError`."""
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: connection.Connection, initialize: Callable[[], object] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process reports Ctrl-C
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if initialize is not None:
+        initialize()
+    with contextlib.suppress(EOFError):
+        while True:
+            _answer(pipe, pipe.recv())
+
+
+def _answer(pipe: connection.Connection, function: Callable[[], Any]) -> None:
+    try:
+        pipe.send((True, function()))
+    except Exception as error:
+        error.add_note("In another process:\n" + "".join(traceback.format_exception(error)))
+        pipe.send((False, error))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class ProcessPool(ThreadPoolExecutor):
+    """An executor of which each thread has a process that does its work.
+
+    A task whose process dies is tried once more in a new one; then it raises `DeadWorkerError`.
 
     Args:
         count: how many.
         initializer, arguments: what each process calls when it starts.
     """
-    end, held_open = CONTEXT.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(count, CONTEXT, _start, (end, initializer, arguments))
+
+    def __init__(self, count: int, initializer: Callable | None = None, *arguments: Any):
+        super().__init__(count)
+        self._initialize = functools.partial(initializer, *arguments) if initializer else None
+        self._lock, self._workers, self._ended = threading.Lock(), list[Worker](), False
+        self._free: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
+
+    def submit(self, function: Callable, /, *arguments: Any, **named: Any) -> Future:
+        """See `concurrent.futures.Executor`; also serves its `map`."""
+        if len(self._workers) < self._max_workers:
+            self._free.put(self._start())
+        return super().submit(self._run, functools.partial(function, *arguments, **named))
+
+    def _start(self) -> Worker:
+        with self._lock:
+            if self._ended:
+                raise DeadWorkerError("the pool is closed")
+            self._workers.append(Worker(self._initialize))
+            return self._workers[-1]
+
+    def _run(self, function: Callable[[], Any]) -> Any:
+        try:
+            return self._try(function)
+        except DeadWorkerError:
+            return self._try(function)
+
+    def _try(self, function: Callable[[], Any]) -> Any:
+        worker: Worker | None = None
+        try:
+            worker = self._free.get() or self._start()
+            return worker.call(function)
+        except DeadWorkerError:
+            worker = None
+            raise
+        finally:
+            self._free.put(worker)
+
+    def end(self) -> None:
+        """Ends all processes at once, whatever they are doing."""
+        with self._lock:
+            self._ended = True
+            for worker in self._workers:
+                worker.end()
+
+
+@contextlib.contextmanager
+def process_pool(
+    count: int, initializer: Callable | None = None, *arguments: Any
+) -> Iterator[ProcessPool]:
+    """Opens a `ProcessPool`.
+
+    An error or Ctrl-C in the block ends the processes at once, without waiting for what they are
+    working on.
+    """
+    pool = ProcessPool(count, initializer, *arguments)
     try:
         yield pool
     except BaseException:
-        held_open.close()
+        pool.end()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        held_open.close()
-        end.close()
+        pool.end()
 
 
-def _start(end: connection.Connection, initializer: Callable | None, arguments: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process reports Ctrl-C
-    cv2.setNumThreads(1)
-    threading.Thread(target=_exit_at, args=(end,), daemon=True).start()
-    if initializer is not None:
-        initializer(*arguments)
+_apart: list[Worker] = []
+_apart_lock = threading.Lock()
+_SECONDS, _SECONDS_PER_MB = 6.0, 0.2
+_MEMORY_BYTES, _MEMORY_PER_BYTE = 1 << 28, 20
 
 
-def _exit_at(end: connection.Connection) -> None:
-    """Ends this process when the parent closes the other end of the pipe, or dies."""
-    connection.wait([end])
-    os._exit(1)
+def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
+    """What `read(path)` returns or raises in a process of its own, which the file may ruin.
+
+    For parsers that damaged bytes can crash or send into an endless loop. Time and memory are
+    limited in proportion to the file's size; the process serves the next file, too.
+
+    Args:
+        read: picklable.
+        path: the file.
+    Raises:
+        DeadWorkerError: the process crashed, or took too long.
+        MemoryError: it would need more memory than a file of this size can hold.
+    """
+    size = path.stat().st_size
+    memory = _MEMORY_BYTES + _MEMORY_PER_BYTE * size
+    with _apart_lock:
+        if not _apart:
+            _apart.append(Worker(daemon=True))
+            _apart[0].call(int)  # starting is not part of the time
+        try:
+            task = functools.partial(_call_within, memory, functools.partial(read, path))
+            return _apart[0].call(task, _SECONDS + _SECONDS_PER_MB * size / 1e6)
+        except DeadWorkerError:
+            _apart.pop().end()
+            raise
+
+
+def _call_within(memory_bytes: int, function: Callable[[], Any]) -> Any:
+    """Calls a function that may take this much memory more than the process has."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    statistics = Path("/proc/self/status")
+    if not statistics.exists():
+        return function()
+    held = int(statistics.read_text().split("VmData:")[1].split()[0]) << 10
+    resource.setrlimit(resource.RLIMIT_DATA, (held + memory_bytes, before[1]))
+    try:
+        return function()
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)

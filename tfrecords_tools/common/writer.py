@@ -14,9 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
-from multiprocessing.sharedctypes import Synchronized
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,11 +32,11 @@ from hmr.data.shards import (
 )
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
+from hmr.files.lock import only_one
 from hmr.files.whole import take_name
 from tfrecords_tools.common.jobs import DropLog, Job, SampleError
-from tfrecords_tools.common.processes import CONTEXT, process_pool
+from tfrecords_tools.common.processes import DeadWorkerError, process_pool
 
-_TICK_SECONDS = 0.2
 _UNITS_AHEAD = 2
 # As many workers run as there are cores: their libraries must not start threads of their own.
 _WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -51,6 +49,10 @@ class ShardResult:
     examples: int = 0
     dropped: DropLog = field(default_factory=DropLog)
     size_bytes: int = 0
+    crc32c: int = 0
+
+
+_RESULT_FIELDS = {field.name for field in fields(ShardResult)}
 
 
 class UnitWriter(Protocol):
@@ -71,13 +73,10 @@ class Workers:
         self.count = count
         self._pool: Executor | None = None
         self._opened = contextlib.ExitStack()
-        self._progress: Synchronized | None = None
 
     def __enter__(self) -> Workers:
         if self.count:
-            self._progress = CONTEXT.Value("q", 0)
-            pool = process_pool(self.count, _count_outcomes, self._progress)
-            self._pool = self._opened.enter_context(pool)
+            self._pool = self._opened.enter_context(process_pool(self.count))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -92,41 +91,44 @@ class Workers:
         """Converts the units of a job with these indices into shards in `folder`."""
         if self._pool is None:
             for index in indices:
-                result = write_shard(job.convert, job.units[index], folder, job.split, index)
-                bar.update(result.examples + result.dropped.total)
+                _count(bar, write_shard(job.convert, job.units[index], folder, job.split, index))
             return
         try:
             with _environment(_WORKER_ENVIRONMENT):
                 self._write_parallel(self._pool, job, indices, folder, bar)
-        except BrokenProcessPool as error:
+        except DeadWorkerError as error:
             raise UserError(
-                f"a worker died while converting {job.dataset}/{job.split}; out of memory? Run "
-                f"the same command with fewer --workers (now {self.count}), it continues where it "
-                f"stopped."
+                f"a worker died while converting {job.dataset}/{job.split} ({error}); out of "
+                f"memory? Run the same command with fewer --workers (now {self.count}), it "
+                f"continues where it stopped."
             ) from error
 
     def _write_parallel(
         self, pool: Executor, job: Job, indices: list[int], folder: Path, bar: tqdm
     ) -> None:
-        assert self._progress is not None
-        start, limit = self._progress.value - bar.n, _UNITS_AHEAD * self.count
         pending: set[Future] = set()
-        for index in indices:
-            unit = job.units[index]
-            pending.add(pool.submit(write_shard, job.convert, unit, folder, job.split, index))
-            while len(pending) >= limit:
-                pending = _collect(pending)
-                bar.update(self._progress.value - start - bar.n)
-        while pending:
-            pending = _collect(pending)
-            bar.update(self._progress.value - start - bar.n)
+        try:
+            for index in indices:
+                unit = job.units[index]
+                pending.add(pool.submit(write_shard, job.convert, unit, folder, job.split, index))
+                while len(pending) >= _UNITS_AHEAD * self.count:
+                    pending = _collect(pending, bar)
+            while pending:
+                pending = _collect(pending, bar)
+        finally:
+            for future in pending:
+                future.cancel()
 
 
-def _collect(pending: set[Future]) -> set[Future]:
-    done, rest = wait(pending, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
+def _collect(pending: set[Future], bar: tqdm) -> set[Future]:
+    done, rest = wait(pending, return_when=FIRST_COMPLETED)
     for future in done:
-        future.result()
+        _count(bar, future.result())
     return rest
+
+
+def _count(bar: tqdm, result: ShardResult) -> None:
+    bar.update(result.examples + result.dropped.total)
 
 
 @contextlib.contextmanager
@@ -141,15 +143,6 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-_worker_progress: Synchronized | None = None
-
-
-def _count_outcomes(progress: Synchronized) -> None:
-    """Initialises a worker process: `write_shard` counts its outcomes in `progress`."""
-    global _worker_progress
-    _worker_progress = progress
 
 
 def write_shard(convert: Any, unit: Any, folder: Path, split: str, index: int) -> ShardResult:
@@ -184,10 +177,7 @@ def _write_records(convert: Any, unit: Any, path: Path) -> ShardResult:
             else:
                 writer.write(outcome)
                 result.examples += 1
-            if _worker_progress is not None:
-                with _worker_progress.get_lock():
-                    _worker_progress.value += 1
-    result.size_bytes = path.stat().st_size
+    result.size_bytes, result.crc32c = path.stat().st_size, writer.crc32c
     return result
 
 
@@ -200,18 +190,22 @@ def write_job(job: Job, root: Path, workers: UnitWriter, overwrite: bool = False
         workers: convert the units.
         overwrite: whether records of another source or other arguments may be replaced.
     Raises:
-        UserError: there are records of another source, complete records lack shards, or the disk
-            is full.
+        UserError: another process converts the same split into `root`, there are records of
+            another source, complete records lack shards, or the disk is full.
     """
-    existing = read_manifest(root, job.dataset, job.split)
     try:
-        if existing is not None and _same(existing, job):
-            # The manifest is written last: a progress folder beside it was left by a killed run.
-            shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
-            find_shards(root, job.dataset, job.split)
-            return existing
-        _prepare(job, root, existing, overwrite)
-        return _convert(job, root, workers)
+        with only_one(
+            root / f".{job.dataset}_{job.split}.lock",
+            f"converting {job.dataset}/{job.split} into {root}",
+        ):
+            existing = read_manifest(root, job.dataset, job.split)
+            if existing is not None and _same(existing, job):
+                # The manifest is written last: a progress folder beside it is of a killed run.
+                shutil.rmtree(progress_dir(root, job.dataset, job.split), ignore_errors=True)
+                find_shards(root, job.dataset, job.split)
+                return existing
+            _prepare(job, root, existing, overwrite)
+            return _convert(job, root, workers)
     except OSError as error:
         raise UserError(_disk_message(root / job.dataset, error)) from error
 
@@ -252,9 +246,10 @@ def _prepare(job: Job, root: Path, existing: Manifest | None, overwrite: bool) -
     """Makes the progress folder of a new conversion; leaves that of an interrupted one."""
     progress = progress_dir(root, job.dataset, job.split)
     begun, identity = progress / "job.json", _identity(job)
-    if begun.is_file() and json.loads(begun.read_text()) == identity:
+    interrupted = _read_json(begun)
+    if interrupted == identity:
         return
-    if (existing is not None or begun.is_file()) and not overwrite:
+    if (existing is not None or interrupted) and not overwrite:
         raise UserError(
             f"{root / job.dataset} already holds {job.split} records made from another source or "
             f"with other arguments. Add --overwrite to replace them, or choose another --output."
@@ -268,19 +263,34 @@ def _prepare(job: Job, root: Path, existing: Manifest | None, overwrite: bool) -
 
 
 def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
+    """Index -> result of the units whose shards are complete; a damaged result does not count."""
     results = {}
     for index in range(len(job.units)):
         path = folder / shard_name(job.split, index)
-        record = progress / f"{path.name}.json"
-        if path.is_file() and record.is_file():
-            stored = json.loads(record.read_text())
-            if stored["size_bytes"] == path.stat().st_size:
-                dropped = DropLog(**stored.pop("dropped"))
-                results[index] = ShardResult(dropped=dropped, **stored)
+        stored = _read_json(progress / f"{path.name}.json")
+        if set(stored) == _RESULT_FIELDS and path.is_file():
+            result = ShardResult(**{**stored, "dropped": DropLog(**stored["dropped"])})
+            if result.size_bytes == path.stat().st_size:
+                results[index] = result
     return results
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    """An object that `_write_json` wrote; empty if it is missing, or damaged by a power cut."""
+    try:
+        stored = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
 def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:
+    if missing := sorted(set(range(len(job.units))) - set(results)):
+        raise UserError(
+            f"{job.dataset}/{job.split}: {len(missing)} of {len(job.units)} shards are not there "
+            f"(first: {shard_name(job.split, missing[0])}), though all have been written. Does "
+            f"something else change {root / job.dataset}? Run the same command again."
+        )
     dropped = DropLog()
     dropped.merge(job.dropped)
     for index in sorted(results):
@@ -290,11 +300,14 @@ def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:
     for name in [name for name, examples in shards.items() if not examples]:
         (root / job.dataset / name).unlink()
         del shards[name]
+    written = {shard_name(job.split, index): result for index, result in results.items()}
     manifest = Manifest(
         dataset=job.dataset,
         split=job.split,
         examples=sum(shards.values()),
         shards=shards,
+        sizes_bytes={name: written[name].size_bytes for name in shards},
+        crc32c={name: written[name].crc32c for name in shards},
         dropped=dropped.counts,
         dropped_names=dropped.names,
         arguments=job.arguments,

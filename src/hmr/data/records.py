@@ -20,7 +20,13 @@ from hmr.data.schema import (
     Key,
     refuse_newer,
 )
-from hmr.data.shards import count_records, is_mocap_path, rebuild_hint, truncated_message
+from hmr.data.shards import (
+    check_checksum,
+    count_records,
+    is_mocap_path,
+    rebuild_hint,
+    truncated_message,
+)
 from hmr.errors import UserError
 
 _LABELS = (
@@ -165,7 +171,7 @@ def _versions(features: Any) -> list[int]:
 
 
 def check_shard(path: str | Path, pictures: bool = False) -> int:
-    """Reads a whole shard and checks every record against the schema.
+    """Reads a whole shard, checks every record against the schema, and the checksum of it all.
 
     Args:
         path: the shard; the name of its folder tells whether it holds people or bodies.
@@ -179,6 +185,7 @@ def check_shard(path: str | Path, pictures: bool = False) -> int:
     mocap = is_mocap_path(path)
     for index, serialized in enumerate(read_shard(path)):
         _check_numbered(index, path, serialized, mocap, pictures)
+    check_checksum(path)
     return count
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
+
 from hmr.data.datasets import DATASETS
 from hmr.data.schema import SCHEMA_VERSION, refuse_newer
 from hmr.errors import UserError
@@ -20,6 +22,7 @@ from hmr.files.whole import write_text
 MOCAP_PREFIX = "mocap_"
 # TFRecord: 8 bytes of length and their checksum stand before each record, a checksum after it.
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Manifest:
         arguments: the converter's arguments that decide what comes out.
         source_fingerprint: sha256 over the source's annotation files.
         schema_version: `SCHEMA_VERSION` at the time of writing.
+        sizes_bytes, crc32c: file name -> size and checksum of the file; empty in old manifests.
     """
 
     dataset: str
@@ -46,6 +50,8 @@ class Manifest:
     arguments: dict[str, Any] = field(default_factory=dict)
     source_fingerprint: str = ""
     schema_version: int = SCHEMA_VERSION
+    sizes_bytes: dict[str, int] = field(default_factory=dict)
+    crc32c: dict[str, int] = field(default_factory=dict)
 
 
 def shard_name(split: str, index: int) -> str:
@@ -122,10 +128,22 @@ def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
     if missing:
         raise UserError(
             f"{folder}: the manifest of {manifest.split} names {len(paths)} shards, "
-            f"{len(missing)} are missing (first: {missing[0]}). Copy them again or delete "
-            f"{manifest.split}_manifest.json and rerun make tfrecords."
+            f"{len(missing)} are missing (first: {missing[0]}). {_again(manifest)}"
+        )
+    sizes = {path.name: path.stat().st_size for path in paths}
+    changed = [name for name in sizes if manifest.sizes_bytes.get(name, sizes[name]) != sizes[name]]
+    if changed:
+        raise UserError(
+            f"{folder}: {len(changed)} of the {len(paths)} shards in the manifest of "
+            f"{manifest.split} are cut short or changed (first: {changed[0]} of "
+            f"{sizes[changed[0]]:,} bytes, expected {manifest.sizes_bytes[changed[0]]:,}). "
+            f"{_again(manifest)}"
         )
     return [str(path) for path in paths]
+
+
+def _again(manifest: Manifest) -> str:
+    return f"Copy them again or delete {manifest.split}_manifest.json and rerun make tfrecords."
 
 
 def _missing_message(root: str | Path, dataset: str, split: str) -> str:
@@ -173,6 +191,29 @@ def count_records(path: str | Path) -> int:
             shard.seek(position)
             count += 1
     return count
+
+
+def check_checksum(path: str | Path) -> None:
+    """Compares a shard with the checksum in the manifest beside it; without one there is nothing.
+
+    Raises:
+        UserError: they differ.
+    """
+    path = Path(path).resolve()
+    split = path.name.rpartition("_")[0]
+    manifest = read_manifest(path.parent.parent, path.parent.name, split)
+    expected = manifest.crc32c.get(path.name) if manifest is not None else None
+    if expected is None:
+        return
+    received = 0
+    with path.open("rb") as shard:
+        while block := shard.read(_BLOCK_BYTES):
+            received = google_crc32c.extend(received, block)
+    if received != expected:
+        raise UserError(
+            f"{path} is not the shard that was written: its checksum is {received:08x}, expected "
+            f"{expected:08x}. {rebuild_hint(path)}"
+        )
 
 
 def truncated_message(path: str | Path, index: int) -> str:

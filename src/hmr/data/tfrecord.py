@@ -70,16 +70,22 @@ class RecordWriter(contextlib.AbstractContextManager):
 
     Args:
         path: the file, replaced if it exists.
+
+    Attributes:
+        crc32c: of all bytes written.
     """
 
     def __init__(self, path: str | Path):
         self._stream = open(path, "wb")  # noqa: SIM115 - closed by __exit__
+        self.crc32c = 0
 
     def write(self, record: bytes) -> None:
         """Appends a record: length, checksum of the length, bytes, checksum of the bytes."""
         length = struct.pack("<Q", len(record))
         parts = (length, _masked_checksum(length), record, _masked_checksum(record))
-        self._stream.write(b"".join(parts))
+        framed = b"".join(parts)
+        self._stream.write(framed)
+        self.crc32c = google_crc32c.extend(self.crc32c, framed)
 
     def __exit__(self, *error: object) -> None:
         self._stream.close()

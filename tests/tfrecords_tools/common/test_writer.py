@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hmr.data.records import read_shard
+from hmr.data.records import check_shard, read_shard
 from hmr.data.shards import find_shards, progress_dir, read_manifest
 from hmr.errors import UserError
 from tests.helpers.number_jobs import (
@@ -19,6 +20,7 @@ from tests.helpers.number_jobs import (
     SHARDS_NOT_HELD_BACK,
     convert_number,
     exit_process,
+    exit_process_once,
     make_job,
 )
 from tfrecords_tools.common import writer
@@ -193,6 +195,73 @@ def test_a_worker_that_dies_is_named_and_the_rest_can_be_finished(tmp_path, expe
         _write(tmp_path, 2, make_job(convert=exit_process))
     _write(tmp_path)
     assert _files(tmp_path) == expected
+
+
+def test_a_worker_that_is_killed_once_is_replaced(tmp_path, expected):
+    convert = functools.partial(exit_process_once, mark=tmp_path / "killed")
+    _write(tmp_path, 2, make_job(convert=convert))
+    assert (tmp_path / "killed").exists() and _files(tmp_path) == expected
+
+
+def test_a_dead_worker_does_not_spoil_the_next_dataset(tmp_path, expected):
+    with Workers(2) as workers:
+        with pytest.raises(UserError, match="a worker died"):
+            write_job(make_job(convert=exit_process), tmp_path / "one", workers)
+        write_job(make_job(), tmp_path / "two", workers)
+    assert _files(tmp_path / "two") == expected
+
+
+def test_a_second_conversion_into_the_same_records_is_refused(tmp_path, expected, start):
+    root = tmp_path / "out"
+    process = start(root)
+    _wait_for_shards(root, process, 1)
+    with pytest.raises(UserError, match=rf"converting mocap_test/train .*{process.pid} on "):
+        _write(root)
+    process.kill()
+    process.wait()
+    _write(root)
+    assert _files(root) == expected
+
+
+def test_records_are_published_only_with_every_shard(tmp_path, expected, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "write", lambda *_: None)
+        with pytest.raises(UserError, match=r"7 of 7 shards are not there \(first: train_00000"):
+            _write(tmp_path)
+    assert read_manifest(tmp_path, "mocap_test", "train") is None
+    _write(tmp_path)
+    assert _files(tmp_path) == expected
+
+
+@pytest.mark.parametrize("left", [b"", b'{"arguments": {"opt', bytes(50), b"[]"])
+@pytest.mark.parametrize("name", ["job.json", "train_00003.tfrecord.json"])
+def test_state_that_a_power_cut_damaged_counts_as_absent(
+    tmp_path, expected, monkeypatch, left, name
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _write(tmp_path)
+    (progress_dir(tmp_path, "mocap_test", "train") / name).write_bytes(left)
+    _write(tmp_path)
+    assert _files(tmp_path) == expected
+
+
+def test_a_shard_cut_behind_its_manifest_is_noticed(tmp_path):
+    _write(tmp_path)
+    shard = tmp_path / "mocap_test" / "train_00002.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"1 of the 7 shards .* cut short .*train_00002.* expected"):
+        _write(tmp_path)
+
+
+def test_a_whole_shard_of_another_conversion_is_noticed_by_its_checksum(tmp_path):
+    _write(tmp_path)
+    one, two = (tmp_path / "mocap_test" / f"train_0000{n}.tfrecord" for n in (1, 2))
+    assert check_shard(one) == 13
+    one.write_bytes(two.read_bytes())
+    with pytest.raises(UserError, match=r"train_00001.* not the shard that was written"):
+        check_shard(one)
 
 
 def test_shards_without_records_do_not_stay(tmp_path):
