@@ -17,7 +17,8 @@ from hmr.prediction.people import (
     from_rectangle,
     select,
 )
-from hmr.prediction.people_files import open_people, openpose_people, parse_boxes
+from hmr.prediction.people_files import open_people, parse_boxes
+from hmr.prediction.people_json import openpose_people
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 
@@ -63,7 +64,7 @@ def test_csv_by_image_name(tmp_path):
     path.write_text(
         "image,x,y,width,height,id,score\n"
         "a.jpg,10,20,30,40,anna,0.9\n\n"
-        "some/folder/a.jpg,50,60,70,80,ben,0.4\n"
+        "a.jpg,50,60,70,80,ben,0.4\n"
         "b.jpg,1,2,3,4,,\n"
     )
     source = open_people(str(path))
@@ -102,7 +103,7 @@ def test_coco_annotations(tmp_path, flag):
     source = open_people(**{flag: write_json(tmp_path / "coco.json", content)})
     found = source.find("street.jpg", IMAGE)
     (person,) = found.people
-    assert person.label == "31" and "crowd" in found.problems[0]
+    assert person.label == "0" and "crowd" in found.problems[0]
     np.testing.assert_allclose(person.rectangle_px, [100, 100, 100, 200])
 
 
@@ -203,7 +204,7 @@ def test_original_rule_for_keypoints():
 def test_bad_boxes_are_named_and_the_others_go_on(tmp_path, box, reason):
     content = [
         {"image_id": 1, "bbox": [1, 2, 30, 40]},
-        {"image_id": 1, "id": "bad", "bbox": box},
+        {"image_id": 1, "track_id": "bad", "bbox": box},
     ]
     source = open_people(write_json(tmp_path / "b.json", content))
     found = source.find("1.jpg", IMAGE)

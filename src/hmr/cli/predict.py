@@ -24,8 +24,10 @@ people: everyone is found (MoveNet MultiPose: box, 17 keypoints and score; its w
 network is asked), unless one of these says where they are.
   --find none  each picture is one person who fills it
   --boxes      x,y,w,h (several joined by ;), a csv with the header image,x,y,width,height[,id]
-               [,score] (frame instead of image for videos), or COCO json with bbox
-  --keypoints  an OpenPose json, a folder of <image>_keypoints.json, or COCO json with keypoints
+               [,score] (frame instead of image for videos), or json: COCO, AlphaPose, MMPose
+  --keypoints  json of COCO, PoseTrack, AlphaPose, MMPose or OpenPose, or a folder of
+               <image>_keypoints.json
+A file's pictures are found by the end of their path or their number; what does not fit is said.
 The diagonal of the box around a person's keypoints (or of the box) becomes 150 px in a square of
 224 px: that is what the network looks at.
 
@@ -49,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--body", help="another body file than the model's")
     add("--input", nargs="+", help="pictures, folder, pattern, video, or a camera's number")
     add("--crops", type=Path, metavar="FILE.npy", help="network inputs (N,S,S,3) float32, -1 to 1")
-    add("--boxes", help="x,y,w,h, csv or COCO json")
-    add("--keypoints", help="OpenPose json or folder, COCO json")
+    add("--boxes", help="x,y,w,h, csv or json")
+    add("--keypoints", help="json, or a folder of them")
     add("--person", default="all", choices=SELECTIONS, help="which of them (all)")
     text = f"who is in the pictures, without --boxes and --keypoints ({FINDERS[0]})"
     add("--find", choices=FINDERS, help=text)
@@ -115,11 +117,13 @@ def _predict_crops(options: argparse.Namespace) -> int:
 def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.inputs import open_inputs
     from hmr.prediction.people_files import open_people
+    from hmr.prediction.picture_names import match_people
 
     kinds = _kinds(options.save)
     source = open_inputs(options.input, options.max_frames)
     _check_one_file_one_picture(options, source)
     people = open_people(options.boxes, options.keypoints, options.min_score, options.find)
+    notes = [*source.notes, *match_people(people, source.names)]
 
     # Keras takes seconds to import: what is cheap to check comes first.
     from tqdm import tqdm
@@ -133,6 +137,8 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     settings = _settings(options, folder)
     asked = RunOptions(output, kinds, options.person, settings, options.overwrite)
     run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
+    for note in notes:
+        run.note(note)
     with tqdm(total=len(source) or None, unit="picture") as bar:
         summary = run.run(source, bar.update)
     print(_timing(predictor.watch.seconds, summary.pictures))
@@ -152,10 +158,10 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> None:
     from hmr.prediction.inputs import ImageFiles
-    from hmr.prediction.people_files import is_single_openpose_file
+    from hmr.prediction.people_files import names_no_picture
 
     one_picture = isinstance(source, ImageFiles) and len(source) == 1
-    if not one_picture and is_single_openpose_file(options.keypoints):
+    if not one_picture and names_no_picture(options.keypoints):
         raise UserError(
             f"{options.keypoints} is one OpenPose file, which speaks of one picture. For many "
             "pictures give the folder of <image>_keypoints.json files."

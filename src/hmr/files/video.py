@@ -28,7 +28,10 @@ class Video:
     Attributes:
         rate: frames per second; 25 where the file does not say.
         problem: set after iterating if the video was shorter than its header says.
+        notes: what was given with it and is not used.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, source: Path | int, max_frames: int | None = None):
         if max_frames is not None and max_frames < 1:
@@ -66,6 +69,14 @@ class Video:
         known = self._announced or 0
         return known if self.max_frames is None else min(known or self.max_frames, self.max_frames)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the frames as the header counts them; none where it does not."""
+        return [self._name(frame) for frame in range(len(self) if self._announced else 0)]
+
+    def _name(self, frame: int) -> str:
+        return f"{self.stem}_{frame:012d}"
+
     def __iter__(self) -> Iterator[LazyImage]:
         capture = self._open()
         origin = self.source if isinstance(self.source, Path) else None
@@ -75,7 +86,7 @@ class Video:
                 good, picture = capture.read()
                 if not good:
                     break
-                name = f"{self.stem}_{read:012d}"
+                name = self._name(read)
                 rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
                 yield LazyImage(name, Path(self.stem) / name, partial(np.asarray, rgb), origin)
                 read += 1

@@ -22,14 +22,20 @@ class ImageFiles:
 
     Args:
         paths: of the files.
+        notes: about files that were given with them and are not read.
     """
 
-    def __init__(self, paths: list[Path]):
-        self.paths = paths
+    def __init__(self, paths: list[Path], notes: Sequence[str] = ()):
+        self.paths, self.notes = paths, notes
         self.targets = _targets(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the pictures: their paths."""
+        return list(map(str, self.paths))
 
     def __iter__(self) -> Iterator[LazyImage]:
         for path, target in zip(self.paths, self.targets, strict=True):

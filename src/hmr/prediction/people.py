@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +18,6 @@ MIN_SCORE = 0.2
 FINDERS = ("multipose", "none")
 SELECTIONS = ("all", "best", "largest")
 _MUCH_OUTSIDE = 0.3
-_TRAILING_NUMBER = re.compile(r"(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,15 @@ class Detection:
         rectangle_px: (4,) left, top, width, height of the person (or their keypoints).
         score: the source's confidence, 1 where it has none.
         label: the person's id in the source, or their number in the picture.
+        shares: (K, 3) keypoints with x, y from 0 to 1 across the picture, if the source has them
+            so. `check_against_picture` makes pixels of them; until then `box` is none.
     """
 
     box: CropBox
     rectangle_px: np.ndarray
     score: float = 1.0
     label: str = "0"
+    shares: np.ndarray | None = None
 
 
 @dataclass
@@ -78,6 +77,8 @@ def from_rectangle(rectangle: Sequence[float], score: float = 1.0, label: str = 
     numbers = np.asarray(rectangle, np.float64)
     if numbers.shape != (4,):
         raise UserError(f"a box is four numbers x,y,w,h, got {np.asarray(rectangle).tolist()}")
+    if (np.abs(numbers) <= 1).all() and (numbers[2:] > 0).all():
+        raise UserError(f"a box is x,y,w,h in pixels, got shares of the picture: {rectangle}")
     return Detection(box_from_xywh(*numbers), numbers, float(score), label)
 
 
@@ -90,13 +91,15 @@ def from_keypoints(
     """A person from (K, 3) keypoints x, y, confidence, by the original's rule.
 
     Args:
-        keypoints: picture pixels and confidence.
+        keypoints: picture pixels and confidence; or, as OpenPose's keypoint_scale 3 has them,
+            shares of the picture from 0 to 1: a body within one pixel is none.
         min_score: keypoints at or below it do not count.
         label: the person's id.
         score: of the person; the mean confidence of the keypoints that count if None.
 
     Raises:
-        UserError: no keypoint counts, or they all lie in one point.
+        UserError: the shape is another, no keypoint counts, they all lie in one point, or go from
+            -1 to 1 (keypoint_scale 4).
     """
     points = np.asarray(keypoints, np.float64)
     counted = np.isfinite(points).all(axis=1) & (points[:, 2] > min_score)
@@ -107,7 +110,14 @@ def from_keypoints(
     box = box_from_keypoints(points[:, :2], counted)
     low, high = points[counted, :2].min(axis=0), points[counted, :2].max(axis=0)
     mean = float(points[counted, 2].mean()) if score is None else float(score)
-    return Detection(box, np.concatenate([low, high - low]), mean, label)
+    in_shares = bool((np.abs(points[counted, :2]) <= 1).all())
+    if in_shares and low.min() < 0:
+        raise UserError(
+            "keypoints from -1 to 1 (OpenPose's keypoint_scale 4) cannot be told from those from 0 "
+            "to 1; expected pixels (keypoint_scale 0), or 0 to 1 (keypoint_scale 3)"
+        )
+    shares = points[counted] if in_shares else None
+    return Detection(box, np.concatenate([low, high - low]), mean, label, shares)
 
 
 def select(people: list[Detection], which: str) -> list[Detection]:
@@ -124,7 +134,8 @@ def check_against_picture(found: Detections, image: np.ndarray) -> Detections:
     """Drops boxes outside the picture, and notes those that are far (over 30 %) outside it."""
     height, width = image.shape[:2]
     kept = Detections(problems=list(found.problems), notes=list(found.notes))
-    for person in found.people:
+    for given in found.people:
+        person = _in_pixels(given, height, width)
         outside = _part_outside(person.rectangle_px, height, width)
         if outside >= 1:
             box = ", ".join(f"{value:g}" for value in person.rectangle_px)
@@ -140,6 +151,14 @@ def check_against_picture(found: Detections, image: np.ndarray) -> Detections:
             )
         kept.people.append(person)
     return kept
+
+
+def _in_pixels(person: Detection, height: int, width: int) -> Detection:
+    """The person with keypoints that were shares of the picture in its pixels."""
+    if person.shares is None:
+        return person
+    pixels = person.shares * (width, height, 1)
+    return replace(from_keypoints(pixels, -np.inf, person.label, person.score), shares=None)
 
 
 def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
@@ -192,44 +211,19 @@ class FoundPeople:
 
 
 class SamePeople:
-    """The same boxes for every picture: given on the command line, or of a fixed camera."""
+    """The same boxes for every picture: given on the command line, or of a fixed camera.
 
-    def __init__(self, found: Detections):
-        self._found = found
+    Args:
+        found: the people.
+        notes: what their file holds that is not used.
+    """
+
+    def __init__(self, found: Detections, notes: Sequence[str] = ()):
+        self._found, self.notes = found, notes
 
     def find(self, name: str, image: np.ndarray) -> Detections:
         """The boxes that touch the picture."""
         return check_against_picture(self._found, image)
-
-
-class PeopleTable:
-    """People by picture name or by frame or image number, read from one file.
-
-    Args:
-        source: the file, for messages.
-    """
-
-    def __init__(self, source: str):
-        self.source = source
-        self._by_name: dict[str, Detections] = defaultdict(Detections)
-        self._by_number: dict[int, Detections] = defaultdict(Detections)
-
-    def entry(self, key: str | int) -> Detections:
-        """The people of a picture, to be filled: by name, or by number if `key` is an integer."""
-        if isinstance(key, int):
-            return self._by_number[key]
-        return self._by_name[Path(key).name]
-
-    def find(self, name: str, image: np.ndarray) -> Detections:
-        """Looks a picture up by file name, by stem, or by the number that the stem ends in."""
-        path = Path(name)
-        for key in (path.name, path.stem):
-            if key in self._by_name:
-                return check_against_picture(self._by_name[key], image)
-        number = _TRAILING_NUMBER.search(path.stem)
-        if number and int(number[1]) in self._by_number:
-            return check_against_picture(self._by_number[int(number[1])], image)
-        return Detections(notes=[f"{self.source} names nobody in this picture"])
 
 
 def detections_from_boxes(boxes: Iterable[Sequence[float]]) -> Detections:

@@ -156,6 +156,10 @@ class PictureRun:
         self._watch = predictor.watch
         self._lines_said = 0
 
+    def note(self, line: str) -> None:
+        """Prints a line about the whole run, and keeps it for the summary."""
+        self._report(self.summary.notes, line)
+
     def run(
         self, source: PictureSource, advance: Callable[[int], object] = lambda count: None
     ) -> RunSummary:
