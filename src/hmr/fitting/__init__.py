@@ -1,0 +1,1 @@
+"""Bodies moved onto keypoints by minimising the paper's own losses at test time."""
