@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -35,6 +36,9 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     """
     if command:
         sys.argv[0] = command
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text: it is printed as standard error prints it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
     except UserError as error:

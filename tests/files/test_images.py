@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
@@ -169,3 +169,52 @@ def test_place_that_cannot_be_written_to_is_named(tmp_path, picture):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         write_image(tmp_path / "file" / "a.png", picture)
+
+
+def png_with(picture, name: bytes, body: bytes) -> bytes:
+    data = encoded(Image.fromarray(picture), format="PNG")
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return data[:33] + chunk + data[33:]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"iCCP", b"profile\0\0" + zlib.compress(bytes(2_000_000))),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b" " * 2_000_000)),
+        (b"tEXt", b"Comment\0" + bytes(100)),
+        (b"eXIf", b"MM\0*\0\0\0\x08\xff\xff rubbish"),
+    ],
+)
+def test_metadata_of_a_png_does_not_decide_whether_it_is_read(picture, name, body):
+    np.testing.assert_array_equal(read_image(png_with(picture, name, body)), picture)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rubbish=st.binary(max_size=300), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
+def test_no_exif_stops_a_picture(picture, rubbish, kind):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + rubbish
+    assert read_image(encoded(Image.fromarray(picture), format=kind, exif=exif)).size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_turns_as_pillow_turns_it(picture, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(picture), format="PNG", exif=exif.tobytes())
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(read_image(data), np.asarray(upright))
+
+
+def test_what_cannot_be_read_is_named_by_its_kind():
+    with pytest.raises(UserError, match="HEIC: pip install pillow-heif"):
+        read_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(UserError, match="it is MP4"):
+        read_image(b"\0\0\0\x18ftypisom\0\0\0\0isomavc1")
+
+
+def test_a_raw_picture_is_named_instead_of_its_preview(picture):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0xC612] = b"\1\4\0\0"
+    with pytest.raises(UserError, match="DNG"):
+        read_image(encoded(Image.fromarray(picture), format="TIFF", tiffinfo=tags))

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hmr.errors import UserError
 from hmr.files.video import Video, VideoWriter, fit_into
 
 
@@ -57,3 +58,26 @@ def test_fit_into_keeps_the_shape_of_the_picture():
     assert fit_into(flat(9, 49, 65), 64, 48).shape == (48, 64, 3)
     wide = fit_into(flat(0, 20, 200), 100, 100)
     assert (wide[:40] == 255).all() and (wide[48:52] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "rate", [0.02, 7.3, 23.976, 59.94005994, 119.88012, 211.222, 700.05, 999.9]
+)
+def test_every_rate_that_cameras_write_can_be_written(tmp_path, rate):
+    writer = VideoWriter(tmp_path / "clip.mp4", rate)
+    writer.add(flat(0))
+    writer.add(flat(200))
+    assert writer.close()
+    assert Video(tmp_path / "clip.mp4").rate == pytest.approx(rate, rel=1e-4)
+
+
+def test_a_name_that_is_no_text_is_read_and_written(tmp_path, clip):
+    """OpenCV itself crashes on it."""
+    named = tmp_path / "r\udce9union.mp4"
+    clip.rename(named)
+    assert len(list(Video(named))) == 10
+    writer = VideoWriter(tmp_path / "copi\udce9.mp4", 12.0)
+    writer.add(flat(0))
+    assert writer.close() and (tmp_path / "copi\udce9.mp4").is_file()
+    with pytest.raises(UserError, match="a name in UTF-8"):
+        VideoWriter(tmp_path / "f\udce9" / "copy.mp4", 12.0).add(flat(0))

@@ -119,3 +119,45 @@ def test_absent_camera_is_named():
 def test_number_of_frames_must_be_positive(clip):
     with pytest.raises(UserError, match="max_frames must be at least 1"):
         open_inputs([str(clip)], max_frames=0)
+
+
+def test_content_and_not_the_ending_says_what_is_a_picture(folder):
+    (folder / "a.jpg").rename(folder / "a.jfif")
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (folder / "._b.png").write_bytes(b"\0\5\x16\7")
+    source = open_inputs([str(folder)])
+    assert names(source) == ["IMG_1.HEIC", "a.jfif", "b.png"]
+    assert source.notes == [f"{folder}: no pictures, passed over: notes.txt"]
+    assert list(source)[1].load().shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("ending", [".3gp", ".mts", ".ts", ".flv", ".dat", ""])
+def test_a_video_under_any_ending(tmp_path, clip, ending):
+    clip.rename(tmp_path / f"walk{ending}")
+    assert len(list(open_inputs([str(tmp_path / f"walk{ending}")]))) == 10
+
+
+def test_a_picture_under_a_videos_ending(folder):
+    (folder / "b.png").rename(folder / "b.mp4")
+    assert names(open_inputs([str(folder / "b.mp4")])) == ["b.mp4"]
+
+
+def test_own_results_are_never_inputs(folder, clip):
+    for name in ("a.npz", "a.json", "prediction_summary.json", "c_overlay.png"):
+        (folder / name).touch()
+    for name in ("a_overlay.png", "a_side.png", "a_crop.png"):
+        write_image(folder / name, flat(9))
+    wanted = ["a.jpg", "b.png", "c_overlay.png"]
+    source = open_inputs([str(folder)])
+    assert names(source) == wanted
+    assert "passed over: a_crop.png, a_overlay.png, a_side.png" in source.notes[0]
+    assert names(open_inputs([str(folder / "*.[pj][np]g")])) == wanted
+    assert names(open_inputs(sorted(map(str, folder.glob("*.[pj][np]g"))))) == wanted
+    assert names(open_inputs([str(folder / "a_overlay.png")])) == ["a_overlay.png"]
+
+
+def test_the_drawn_copy_of_a_video_is_no_input(clip):
+    clip.with_name("clip_overlay.mp4").write_bytes(clip.read_bytes())
+    (clip.parent / "clip").mkdir()
+    (clip.parent / "clip" / f"clip_{0:012d}.npz").touch()
+    assert len(open_inputs([str(clip.parent / "*.mp4")])) == 10

@@ -10,18 +10,23 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from absl import logging
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from hmr.errors import UserError
+from hmr.files.content import content_of
 from hmr.files.whole import read_bounded, write_whole
 
-# Formats that Pillow decodes by itself. Others may call outside programs (EPS) or are rare.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+# Formats that Pillow decodes by itself, or by a plug-in that is installed (HEIF). Others may call
+# outside programs (EPS) or are rare.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF", "HEIF")
+_HEIC_PLUGIN = "pillow_heif"
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
 )  # fmt: skip
@@ -31,6 +36,20 @@ _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     struct.error, zlib.error,
 )  # fmt: skip
+_PNG_START, _PNG_CHUNK = b"\x89PNG\r\n\x1a\n", struct.Struct(">I4s")
+# Chunks of a PNG that hold text and colour profiles; a CRC of 4 bytes follows each chunk.
+_PNG_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+# Segments of a JPEG: APP1 to APP13 and comments. APP0 and APP14 say which colours the pixels are.
+_JPEG_START, _JPEG_SEGMENT, _JPEG_SCAN = b"\xff\xd8", struct.Struct(">BBH"), 0xDA
+_JPEG_METADATA = (*range(0xE1, 0xEE), 0xFE)
+_ORIENTATION, _DNG_VERSION = 0x0112, 0xC612
+# EXIF orientation -> what turns the stored picture upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _PAGE_QUALITY = 88
 _BEHIND_TRANSPARENT = (255, 255, 255, 255)
 
@@ -74,9 +93,7 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
     if not data:
         raise UserError(f"{name} is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return _decode(io.BytesIO(data), name, max_pixels)
+        return _decode(data, name, max_pixels)
     except UnidentifiedImageError as error:
         raise UserError(
             f"{name} is not a picture that can be read ({_describe_start(data)}); "
@@ -88,7 +105,79 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         raise UserError(f"{name} is damaged or cut short: {error}") from error
 
 
+def load_pixels(data: bytes, open_image: Callable[[IO[bytes]], Image.Image]) -> Image.Image:
+    """A decoded picture. Metadata does not decide whether it is read.
+
+    Pillow refuses a PNG whose texts or colour profile are larger than it takes, and some JPEG with
+    malformed EXIF: what fails is tried once more without them.
+
+    Args:
+        data: of the file.
+        open_image: `Image.open` with further arguments and checks.
+
+    Raises:
+        what Pillow raises on damaged pixels.
+    """
+    try:
+        return _load(open_image(io.BytesIO(data)))
+    except _DECODER_ERRORS:
+        pixels = _without_metadata(data)
+        if pixels == data:
+            raise
+    return _load(open_image(io.BytesIO(pixels)))
+
+
+def _load(picture: Image.Image) -> Image.Image:
+    picture.load()
+    return picture
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """A PNG's or JPEG's bytes without texts, profiles and EXIF; other bytes unchanged."""
+    if data.startswith(_PNG_START):
+        return _without_png_chunks(data)
+    return _without_jpeg_segments(data) if data.startswith(_JPEG_START) else data
+
+
+def _without_png_chunks(data: bytes) -> bytes:
+    kept, at = [_PNG_START], len(_PNG_START)
+    while at + _PNG_CHUNK.size <= len(data):
+        length, name = _PNG_CHUNK.unpack_from(data, at)
+        end = at + _PNG_CHUNK.size + length + 4
+        if name not in _PNG_METADATA:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _without_jpeg_segments(data: bytes) -> bytes:
+    kept, at = [_JPEG_START], len(_JPEG_START)
+    while at + _JPEG_SEGMENT.size <= len(data):
+        start, marker, length = _JPEG_SEGMENT.unpack_from(data, at)
+        if start != 0xFF or marker == _JPEG_SCAN:
+            break
+        end = at + 2 + length
+        if marker not in _JPEG_METADATA:
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at:]])
+
+
+def exif_orientation(picture: Image.Image) -> int:
+    """How the stored picture is to be turned, 1 to 8; 1 where the metadata cannot be read."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except (*_DECODER_ERRORS, AttributeError) as error:
+        logging.warning("EXIF cannot be read, the picture is not turned: %s", error)
+        return 1
+
+
 def _describe_start(data: bytes) -> str:
+    content = content_of(data)
+    if content is not None and content.name == "HEIC":
+        return "it is HEIC: pip install pillow-heif, or save it as JPEG"
+    if content is not None and content.name not in FORMATS:
+        return f"it is {content.name}"
     known = {
         b"<": "a web page or XML", b"{": "JSON text", b"PK": "a zip archive", b"%PDF": "a PDF",
         b"\x89PNG": "a PNG with a damaged header", b"\xff\xd8": "a JPEG with a damaged header",
@@ -99,22 +188,49 @@ def _describe_start(data: bytes) -> str:
     return f"it begins with {data[:4]!r}"
 
 
-def _decode(file: IO[bytes], name: str, max_pixels: int) -> np.ndarray:
-    with Image.open(file, formats=FORMATS) as picture:
-        width, height = picture.size
-        if width < 1 or height < 1:
-            raise UserError(f"{name} has no pixels: {width} x {height}")
-        if width * height > max_pixels:
-            raise UserError(
-                f"{name} is {width} x {height} pixels, more than the {max_pixels} allowed; "
-                "make it smaller first"
-            )
-        num_frames = getattr(picture, "n_frames", 1)
-        if num_frames > 1:
-            logging.warning("%s has %d frames: the first is used", name, num_frames)
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
+def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
+    _register_plugin(data)
+    known = [kind for kind in FORMATS if kind in Image.OPEN or _registered(kind)]
+
+    def open_image(file: IO[bytes]) -> Image.Image:
+        picture = Image.open(file, formats=known)
+        _check_size(picture, name, max_pixels)
+        return picture
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with load_pixels(data, open_image) as picture:
+            if _DNG_VERSION in getattr(picture, "tag_v2", ()):
+                raise UserError(f"{name} is a camera's raw picture (DNG): save it as JPEG first")
+            turn = _UPRIGHT.get(exif_orientation(picture))
+            upright = picture if turn is None else picture.transpose(turn)
+            return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
+
+
+def _register_plugin(data: bytes) -> None:
+    """Pillow learns to read HEIC where its plug-in is installed."""
+    content = content_of(data[:16])
+    if content is not None and content.name == "HEIC" and find_spec(_HEIC_PLUGIN):
+        import_module(_HEIC_PLUGIN).register_heif_opener()
+
+
+def _registered(kind: str) -> bool:
+    Image.init()
+    return kind in Image.OPEN
+
+
+def _check_size(picture: Image.Image, name: str, max_pixels: int) -> None:
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise UserError(f"{name} has no pixels: {width} x {height}")
+    if width * height > max_pixels:
+        raise UserError(
+            f"{name} is {width} x {height} pixels, more than the {max_pixels} allowed; "
+            "make it smaller first"
+        )
+    num_frames = getattr(picture, "n_frames", 1)
+    if num_frames > 1:
+        logging.warning("%s has %d frames: the first is used", name, num_frames)
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,11 @@ from hmr.errors import UserError
 from hmr.files.images import LazyImage
 from hmr.files.whole import make_folder, partial_path, take_name
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+# What a file that cannot be recognised by its content is called if it is to be a video.
+VIDEO_SUFFIXES = (
+    ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts",
+    ".m2ts", ".ts", ".flv",
+)  # fmt: skip
 _USUAL_RATE = 25.0
 _FASTEST_RATE = 1000.0
 
@@ -51,7 +56,7 @@ class Video:
         if isinstance(source, Path):
             if not source.is_file() or source.stat().st_size == 0:
                 raise UserError(f"{source}: no such video, or it is empty")
-            capture = cv2.VideoCapture(str(source))
+            capture = _open_file(source)
             reason = f"{source} cannot be opened as a video: cut short, damaged, or of another kind"
         else:
             capture = cv2.VideoCapture(source)
@@ -104,6 +109,21 @@ class Video:
         return None
 
 
+def _is_text(path: Path) -> bool:
+    """Whether a path is UTF-8. OpenCV crashes on one that is not, such as a Latin-1 name."""
+    return str(path).isascii() or "\\udc" not in ascii(str(path))
+
+
+def _open_file(path: Path) -> cv2.VideoCapture:
+    """A video file, by a link to it where OpenCV cannot take its name."""
+    if _is_text(path):
+        return cv2.VideoCapture(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"video{path.suffix if _is_text(Path(path.suffix)) else ''}"
+        link.symlink_to(path.absolute())
+        return cv2.VideoCapture(str(link))
+
+
 class VideoWriter:
     """Writes an mp4, frame by frame; the file takes its name when `close` is called.
 
@@ -115,7 +135,7 @@ class VideoWriter:
     def __init__(self, path: Path, rate: float):
         self.path = path
         self.rate = rate
-        self._partial = partial_path(path)
+        self._partial = partial_path(path if _is_text(path) else path.with_name("video.mp4"))
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -125,8 +145,11 @@ class VideoWriter:
             # The codec halves the colour's resolution: sides must be even.
             self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
             make_folder(self.path.parent)
+            if not _is_text(self._partial):
+                raise UserError(f"{self.path.parent}: a video's folder needs a name in UTF-8")
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._partial), code, self.rate, self._size)
+            rate = _writable_rate(self.rate)
+            self._writer = cv2.VideoWriter(str(self._partial), code, rate, self._size)
             if not self._writer.isOpened():
                 raise UserError(f"{self.path} cannot be written as a video")
         self._writer.write(cv2.cvtColor(fit_into(image, *self._size), cv2.COLOR_RGB2BGR))
@@ -144,6 +167,15 @@ class VideoWriter:
         if self._writer is not None:
             self._writer.release()
         self._partial.unlink(missing_ok=True)
+
+
+def _writable_rate(rate: float) -> float:
+    """The nearest rate that MPEG-4 can write: OpenCV makes a fraction of it, of at most 65535.
+
+    It takes as many decimals as the rate has, up to three; the time drifts by under 1 in 10000.
+    """
+    decimals = 3 if rate < 65 else 2 if rate < 655 else 1
+    return max(round(rate, decimals), 0.01)
 
 
 def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -12,9 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.content import content_of_file
 from hmr.files.images import IMAGE_SUFFIXES, LazyImage, read_image
 from hmr.files.safe_npz import load_npy
 from hmr.files.video import VIDEO_SUFFIXES, Video
+from hmr.prediction.result import SUMMARY_FILE
+from hmr.prediction.writers.save import KINDS
+from hmr.prediction.writers.video import DRAWINGS
+
+_MOST_NAMED = 5
+_ENDINGS = "|".join(
+    re.escape(kind.ending).replace(re.escape("{}"), r"\d+") for kind in KINDS.values()
+)
+_RESULT = re.compile(f"(.+)({_ENDINGS})")
+_DRAWN_VIDEO = re.compile(f"(.+)_({'|'.join(DRAWINGS)})\\.mp4")
 
 
 class ImageFiles:
@@ -72,8 +84,10 @@ def open_inputs(texts: Sequence[str], max_frames: int | None = None) -> PictureS
     if videos or not sources:
         named = f", received {videos[0].source} among {len(texts)}" if videos else ""
         raise UserError(f"--input takes pictures, or one video or camera at a time{named}")
-    paths = [path for source in sources if isinstance(source, ImageFiles) for path in source.paths]
-    return ImageFiles(list(dict.fromkeys(paths)))
+    pictures = [source for source in sources if isinstance(source, ImageFiles)]
+    paths = [path for source in pictures for path in source.paths]
+    notes = [note for source in pictures for note in source.notes]
+    return _without_own_results(list(dict.fromkeys(paths)), notes)
 
 
 def _open(text: str, max_frames: int | None) -> PictureSource:
@@ -82,28 +96,71 @@ def _open(text: str, max_frames: int | None) -> PictureSource:
         return _from_folder(path)
     if text.isdecimal() and not path.is_file():
         return Video(int(text), max_frames)
-    matches = [path] if path.is_file() else sorted(map(Path, glob.glob(text, recursive=True)))
-    files = [match for match in matches if match.is_file()]
-    if not files:
+    if path.is_file():
+        return Video(path, max_frames) if _is_video(path) else ImageFiles([path])
+    matches = sorted(map(Path, glob.glob(text, recursive=True)))
+    source = _without_own_results([match for match in matches if match.is_file()])
+    if not source.paths:
         raise UserError(f"--input {text}: no such file or folder, and no file matches it")
-    videos = [match for match in files if match.suffix.lower() in VIDEO_SUFFIXES]
-    if len(files) == 1 and videos:
-        return Video(files[0], max_frames)
+    videos = [match for match in source.paths if _is_video(match)]
+    if len(source) == 1 and videos:
+        return Video(videos[0], max_frames)
     if videos:
         raise UserError(f"--input {text} matches videos ({videos[0]}, ...): give one at a time")
-    return ImageFiles(files)
+    return source
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file's content is a video's; its ending counts where the content says nothing."""
+    content = content_of_file(path)
+    return path.suffix.lower() in VIDEO_SUFFIXES if content is None else content.is_video
 
 
 def _from_folder(folder: Path) -> ImageFiles:
-    files = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
-    )
-    if not files:
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("._"))
+    source = _without_own_results(files)
+    pictures = [path for path in source.paths if _is_picture(path)]
+    others = sorted(path.name for path in set(source.paths) - set(pictures))
+    if not pictures:
+        holds = f" but {_some(others)}" if others else ""
         raise UserError(
-            f"--input {folder}: the folder holds no picture ({', '.join(IMAGE_SUFFIXES)}); "
+            f"--input {folder}: the folder holds no picture{holds} ({', '.join(IMAGE_SUFFIXES)}); "
             f'for pictures in folders below it: --input "{folder}/**/*.jpg"'
         )
-    return ImageFiles(files)
+    seen = [name for name in others if not name.startswith(".")]
+    notes = [f"{folder}: no pictures, passed over: {_some(seen)}"] if seen else []
+    return ImageFiles(pictures, [*source.notes, *notes])
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file calls itself a picture, or is one by its content."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    content = content_of_file(path)
+    return content is not None and not content.is_video
+
+
+def _without_own_results(files: list[Path], notes: Sequence[str] = ()) -> ImageFiles:
+    """The files but for those that earlier predictions wrote, which begin as their npz does."""
+    own = [path for path in files if _is_own_result(path)]
+    kept = [path for path in files if path not in set(own)]
+    seen = [path.name for path in own if path.suffix in (".png", ".mp4")]
+    lines = [f"results of earlier predictions, passed over: {_some(seen)}"] if seen else []
+    return ImageFiles(kept, [*notes, *lines])
+
+
+def _is_own_result(path: Path) -> bool:
+    if drawn := _DRAWN_VIDEO.fullmatch(path.name):
+        return (path.parent / drawn[1] / f"{drawn[1]}_{0:012d}.npz").is_file()
+    written = _RESULT.fullmatch(path.name)
+    return path.name == SUMMARY_FILE or bool(
+        written and path.with_name(f"{written[1]}.npz").is_file()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def open_crops(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from hmr.geometry.camera import WeakCamera, ordinary_focal_px, pinhole, weak_per
 from hmr.geometry.crop import CropBox, from_normalized
 from hmr.prediction.people import Detection
 
+SUMMARY_FILE = "prediction_summary.json"
 # What files say about each quantity: shape per person, unit, frame.
 QUANTITIES = {
     "label": "id of the person in the source of boxes, or number in the picture",

@@ -22,7 +22,7 @@ from hmr.files.whole import make_folder, write_text, write_whole
 from hmr.prediction.inputs import PictureSource
 from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.result import Body, Result
+from hmr.prediction.result import SUMMARY_FILE, Body, Result
 from hmr.prediction.writers.numbers import load_result
 from hmr.prediction.writers.save import check_kinds, is_current, planned_files, save_result
 from hmr.prediction.writers.video import STREAM_KINDS, VideoStreams
@@ -32,7 +32,6 @@ _MOST_LINES_KEPT = 10_000
 
 # Pictures wait for a full batch until they hold this much memory: it bounds a run of large ones.
 _MOST_BYTES_HELD = 200_000_000
-_SUMMARY_FILE = "prediction_summary.json"
 
 
 @dataclass
@@ -123,7 +122,9 @@ class RunOptions:
             return ""
         state = origin.stat() if origin.is_file() else None
         stamp = f"{origin.name}:{state.st_size}:{state.st_mtime_ns}" if state else origin.name
-        return hashlib.sha256(f"{self.settings}|{self.person}|{stamp}".encode()).hexdigest()
+        text = f"{self.settings}|{self.person}|{stamp}"
+        # A name that is no UTF-8 comes with surrogates in it.
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 class PictureRun:
@@ -287,12 +288,12 @@ class PictureRun:
         if self._lines_said <= _MOST_LINES_SAID:
             self._say(line)
         elif self._lines_said == _MOST_LINES_SAID + 1:
-            self._say(f"... further lines are in {self.options.output / _SUMMARY_FILE} only")
+            self._say(f"... further lines are in {self.options.output / SUMMARY_FILE} only")
 
     def _write_summary(self) -> None:
         seconds = {stage: round(value, 3) for stage, value in self._watch.seconds.items()}
         content = {**dataclasses.asdict(self.summary), "seconds": seconds}
-        write_text(self.options.output / _SUMMARY_FILE, json.dumps(content, indent=1))
+        write_text(self.options.output / SUMMARY_FILE, json.dumps(content, indent=1))
 
 
 def _npz_of(base: Path) -> Path:
