@@ -1,10 +1,13 @@
 """Errors that a user can mend are one line and exit code 2, whatever the input holds."""
 
 import pickle
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from hmr.errors import UserError, run_verb
+from hmr.errors import EXIT_INTERRUPTED, UserError, run_verb
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,15 @@ def test_a_defect_keeps_its_traceback():
 
     with pytest.raises(ZeroDivisionError):
         run_verb(fail)
+
+
+def test_a_verb_takes_ctrl_c_although_the_script_that_started_it_ignores_it():
+    work = "lambda: [print('on', flush=True), time.sleep(60)]"
+    verb = f"from hmr.errors import run_verb; import time; run_verb({work})"
+    script = f"trap '' INT; exec {sys.executable} -c \"{verb}\""
+    with subprocess.Popen(
+        ["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout.readline() == b"on\n"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=20) == EXIT_INTERRUPTED

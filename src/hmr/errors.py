@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -39,6 +40,8 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name need not be text: it is printed as standard error prints it.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # A verb started in the background of a script inherits an ignored SIGINT: it takes it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main() or 0
     except UserError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hmr.data.schema import mocap_to_example
+from hmr.errors import run_verb
 from tfrecords_tools.common.jobs import ItemByItem, Job, SampleError, chunks
 from tfrecords_tools.common.writer import Workers, write_job
 
@@ -65,6 +66,11 @@ def exit_process_once(number: int, mark: Path):
     yield from convert_number(number)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Converts into the folder that the command names."""
     with Workers(2) as workers:
         write_job(make_job(convert=convert_when_allowed), Path(sys.argv[1]), workers)
+
+
+if __name__ == "__main__":
+    run_verb(main)
