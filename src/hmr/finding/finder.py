@@ -11,11 +11,12 @@ Three looks, from coarse to fine:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,8 +43,6 @@ _FULL = 6
 _SMALL = 1 / 6
 # A quarter's sides, relative to the look that it is of: people below 0.2 of it are whole in one.
 _QUARTER = 0.6
-# No picture is enlarged further than this.
-_MOST_ENLARGED = 2.0
 # How sure a look must be of somebody to be worth a closer one.
 _HINT_SCORE = 0.1
 _SAME_PERSON_OKS = 0.5
@@ -77,6 +76,11 @@ class Region:
     def longer_px(self) -> int:
         """Its longer side."""
         return max(self.width, self.height)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """(2,) x, y."""
+        return np.array([self.left + self.width / 2, self.top + self.height / 2])
 
     def quarters(self) -> list[Region]:
         """Four overlapping regions in its corners."""
@@ -134,7 +138,7 @@ class Finder:
         """
         people = without_doubles(self._search(image))
         sure = [person for person in people if person.score > min_score]
-        return self._look_closer(image, sure)
+        return without_doubles(self._look_closer(image, sure))
 
     def _search(self, image: np.ndarray) -> list[FoundPerson]:
         """The looks at the picture and its quarters; people at quarters' borders are left out."""
@@ -143,46 +147,50 @@ class Finder:
         found: list[FoundPerson] = []
         regions = [picture]
         while regions:
+            inputs = (_input(image, region, size) for region in regions)
             closer = []
-            for region, people in zip(regions, self._look(image, regions, size), strict=True):
+            for region, people in zip(regions, self._look(inputs, regions, size), strict=True):
                 found += [person for person in people if not region.cuts(person, picture)]
-                if _worth_a_closer_look(region, people) or (region == picture and not people):
-                    closer += region.quarters()
+                closer += _worth_a_closer_look(region, people, picture)
             regions = closer
         return found
 
     def _look(
-        self, image: np.ndarray, regions: Sequence[Region], size: tuple[int, int]
+        self, inputs: Iterable[np.ndarray], regions: Sequence[Region], size: tuple[int, int]
     ) -> list[list[FoundPerson]]:
-        """Whom the network sees in each region, each made to fit `size` (height, width)."""
+        """Whom the network sees in each input, the region scaled to fit `size` (height, width)."""
         seen: list[list[FoundPerson]] = []
-        for start in range(0, len(regions), _BATCH):
-            chunk = regions[start : start + _BATCH]
-            inputs = np.stack([_input(image, region, size) for region in chunk])
-            batch = self._network(inputs)
-            for index, region in enumerate(chunk):
-                scale = _scale(region, size)
+        for chunk in _batches(zip(inputs, regions, strict=True)):
+            batch = self._network(np.stack([pixels for pixels, _ in chunk]))
+            for index, (_, region) in enumerate(chunk):
                 rows = zip(
                     batch.keypoints_px[index], batch.corners_px[index], batch.scores[index],
                     strict=True,
                 )  # fmt: skip
+                scale = _scale(region, size)
                 people = [_person(*row, region, scale) for row in rows if row[2] > _HINT_SCORE]
                 seen.append(people)
         return seen
 
     def _look_closer(self, image: np.ndarray, people: list[FoundPerson]) -> list[FoundPerson]:
         """The same people with keypoints from near."""
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        width = image.shape[1]
-        regions = [_around(person, image.shape) for person in people]
-        over = [replace(r, left=width - r.left - r.width) for r in regions]
         size = (_CLOSE_LOOK_PX, _CLOSE_LOOK_PX)
-        straight = self._look(image, regions, size)
-        mirror = self._look(mirrored, over, size)
-        return [
-            _mean_of_looks(person, near, [_mirrored(other, width) for other in far])
-            for person, near, far in zip(people, straight, mirror, strict=True)
-        ]
+        regions = [_around(person, image.shape) for person in people]
+        inputs = [_input(image, region, size) for region in regions]
+        mirrored = [pixels[:, ::-1] for pixels in inputs]
+        looks = self._look([*inputs, *mirrored], [*regions, *regions], size)
+        closer = []
+        for index, (person, region) in enumerate(zip(people, regions, strict=True)):
+            # A mirrored input shows x where 2 * left + width - x lies.
+            ends = 2 * region.left + _CLOSE_LOOK_PX / _scale(region, size)
+            far = [_mirrored(other, ends) for other in looks[len(people) + index]]
+            closer.append(_mean_of_looks(person, looks[index], far))
+        return closer
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    return iter(lambda: list(islice(iterator, _BATCH)), [])
 
 
 def _weights_file() -> Path:
@@ -236,11 +244,23 @@ def _person(
     return FoundPerson(points, np.concatenate([low, extent]), float(score))
 
 
-def _worth_a_closer_look(region: Region, people: list[FoundPerson]) -> bool:
-    if region.longer_px * _MOST_ENLARGED <= _LOOK_PX or not people:
-        return False
-    smallest = min(person.rectangle_px[2:].max() for person in people)
-    return len(people) >= _FULL or smallest < _SMALL * region.longer_px
+def _worth_a_closer_look(
+    region: Region, people: list[FoundPerson], picture: Region
+) -> list[Region]:
+    """Which quarters: those that hold small people; all of a full region or an empty picture."""
+    if region.longer_px <= _LOOK_PX:
+        return []  # enlarged pixels tell no more
+    quarters = region.quarters()
+    if len(people) >= _FULL or (region == picture and not people):
+        return quarters
+    small = [p for p in people if p.rectangle_px[2:].max() < _SMALL * region.longer_px]
+    return [quarter for quarter in quarters if any(_nearest(p, quarters) == quarter for p in small)]
+
+
+def _nearest(person: FoundPerson, regions: list[Region]) -> Region:
+    """The region whose middle is nearest to that of the person."""
+    middle = person.rectangle_px[:2] + person.rectangle_px[2:] / 2
+    return min(regions, key=lambda region: float(np.linalg.norm(region.middle - middle)))
 
 
 def similarity(person: FoundPerson, others: Sequence[FoundPerson]) -> np.ndarray:
@@ -252,10 +272,15 @@ def similarity(person: FoundPerson, others: Sequence[FoundPerson]) -> np.ndarray
 
 
 def without_doubles(people: list[FoundPerson]) -> list[FoundPerson]:
-    """Of people whose keypoints agree the surest one; the surest first."""
+    """Of people whose keypoints agree the surest one; the surest first.
+
+    Two looks at one person may take the front for the back: left and right do not count here.
+    """
     kept: list[FoundPerson] = []
     for person in sorted(people, key=lambda person: -person.score):
-        if not kept or similarity(person, kept).max() <= _SAME_PERSON_OKS:
+        turned = replace(person, keypoints_px=person.keypoints_px[COCO17_FLIP])
+        alike = [similarity(who, kept).max() for who in (person, turned) if kept]
+        if max(alike, default=0.0) <= _SAME_PERSON_OKS:
             kept.append(person)
     return kept
 
@@ -271,8 +296,8 @@ def _around(person: FoundPerson, shape: tuple[int, ...]) -> Region:
     return Region(*low.tolist(), *(high - low).tolist())
 
 
-def _mirrored(person: FoundPerson, width: int) -> FoundPerson:
-    """A person of the mirrored picture in the picture itself."""
+def _mirrored(person: FoundPerson, width: float) -> FoundPerson:
+    """A person with x as `width` - x, and left and right exchanged."""
     keypoints = person.keypoints_px[COCO17_FLIP] * [-1, 1, 1] + [width, 0, 0]
     left, top, box_width, box_height = person.rectangle_px
     rectangle = np.array([width - left - box_width, top, box_width, box_height])
