@@ -6,15 +6,19 @@ import pytest
 
 from hmr.body.model_file import save_body
 from hmr.errors import UserError
+from hmr.files.images import read_image
 from hmr.network.build import build_model
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.writers.numbers import load_result
 from hmr.settings import ModelSpec
 from hmr.web.estimator import (
     KINDS,
+    SAMPLES_FOLDER,
     SHOWN_HEIGHT_PX,
     Estimator,
+    Photo,
     box_of_drawing,
+    discard,
     drawing_of_box,
     open_photo,
 )
@@ -55,8 +59,21 @@ def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
     saved = load_result(npz)
     assert saved.name == "tall.png"
     np.testing.assert_array_equal(saved.bodies[0].rectangle_px, [60, 120, 300, 900])
-    estimator.discard(made)
+    discard(made)
     assert not any(file.exists() for file in made.files)
+
+
+@pytest.mark.slow
+def test_everyone_is_found_where_no_box_is_drawn(predictor, photo, tmp_path):
+    estimator = Estimator(predictor, tmp_path)
+    with pytest.raises(UserError, match=r"^nobody found in tall\.png: drag a box"):
+        estimator.estimate(photo, None)
+    pair = np.hstack(
+        [read_image(SAMPLES_FOLDER / name) for name in ("striding.jpg", "turning.jpg")]
+    )
+    made = estimator.estimate(Photo("pair.png", pair, pair), None)
+    assert {"pair_0.glb", "pair_1.glb"} <= {file.name for file in made.files}
+    assert len(load_result(made.glb.with_name("pair.npz")).bodies) == 2
 
 
 def test_bad_photos_and_boxes_are_named_without_their_folder(predictor, photo, tmp_path):

@@ -159,6 +159,9 @@ def report_models(report: Report, models: Path) -> bool:
     }.items():
         path = models / name
         report.row(name, _describe_body(path) if path.is_file() else f"not there ({made_by})")
+    has_finder = (models / "finder" / "movenet_multipose.npz").is_file()
+    missing = "not there, predict needs boxes (git checkout models/finder)"
+    report.row("finder/", "finds the people of a picture" if has_finder else missing)
     for description in sorted(models.glob("*/model.json")):
         report.row(f"{description.parent.name}/", "model")
     return (models / "smpl_neutral.npz").is_file()

@@ -24,9 +24,10 @@ The page is for this machine alone (127.0.0.1), nothing is shared or sent anywhe
 without a network: no usage figures, no fonts or scripts from elsewhere. With --host 0.0.0.0 the
 whole local network can open it; there is no password.
 
-On the page: choose a photo or a sample; drag a box around one person, or none if the person fills
-the photo; then compare, turn the mesh, and download npz, json, obj, skinned glb, the overlay and a
-page that opens anywhere. Uploads and results are deleted when the program ends, or after an hour.
+On the page: choose a photo or a sample; everyone in it is found, or drag a box around the one
+person whom you mean; then compare, turn the mesh, and download npz, json, obj, skinned glb, the
+overlay and a page that opens anywhere. Uploads and results are deleted when the program ends, or
+after an hour.
 
 Needs the extra web: pip install -e ".[web]"
 """
@@ -73,6 +74,7 @@ def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
     check_kinds(KINDS, predictor.body)
     size = predictor.model.input_size
     predictor.predict_crops(np.zeros((1, size, size, 3), np.float32))
+    predictor.predict(np.zeros((size, size, 3), np.uint8))
     return Estimator(predictor, Path(folder))
 
 

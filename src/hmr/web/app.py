@@ -16,6 +16,7 @@ from hmr.web.estimator import (
     PageResult,
     Photo,
     box_of_drawing,
+    discard,
     drawing_of_box,
     open_photo,
 )
@@ -38,7 +39,7 @@ SECONDS_KEPT = 3600
 # With this policy the browser refuses to send requests to any other address.
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 _CSS_FILE = Path(__file__).with_name("page.css")
-_READY = "Drag a box around one person, or leave it out: then the person fills the photo."
+_READY = "Everyone is found. Or drag a box around the one person whom you mean."
 _START = "Begin with a photo of yours, or with a sample."
 
 Shown = tuple[Any, ...]
@@ -72,7 +73,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
     ) as page:
-        photo, result = gr.State(None), gr.State(None, delete_callback=estimator.discard)
+        photo, result = gr.State(None), gr.State(None, delete_callback=discard)
         gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
         with gr.Row():
             with gr.Column():
@@ -101,7 +102,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
         opened = [photo, person, notice, go, *outputs]
 
         def show(path: str | None, box: Box | None, before: PageResult | None) -> Shown:
-            estimator.discard(before)
+            discard(before)
             return (*_opened(path, box), None, None, None, None)
 
         def show_upload(path: str | None, before: PageResult | None) -> Shown:
@@ -112,7 +113,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
             return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
 
         def estimate(photo: Photo, drawn: dict, before: PageResult | None) -> Shown:
-            estimator.discard(before)
+            discard(before)
             return _estimated(estimator, photo, drawn)
 
         private: dict[str, Any] = {"api_visibility": "private"}

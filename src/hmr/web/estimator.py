@@ -120,12 +120,14 @@ class Estimator:
 
         Args:
             photo: shows the person.
-            box: around the person, pixels of the photo; None if the person fills the photo.
+            box: around the person, pixels of the photo; None to find everyone.
 
         Raises:
             UserError: the box is unusable, or the estimated camera shows nothing.
         """
         bodies = self._predictor.predict(photo.image, None if box is None else [box])
+        if not bodies:
+            raise UserError(f"nobody found in {photo.name}: drag a box around one person")
         height, width = photo.image.shape[:2]
         result = Result(photo.name, height, width, bodies, photo.image)
         base = Path(tempfile.mkdtemp(dir=self._folder)) / Path(photo.name).stem
@@ -135,7 +137,11 @@ class Estimator:
         shown = shrink_to_fit(overlay, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX)
         return PageResult(shown, by_ending["_0.glb"], files)
 
-    def discard(self, made: PageResult | None) -> None:
-        """Removes the files of a result that nobody looks at any more."""
-        if made is not None:
-            shutil.rmtree(made.glb.parent, ignore_errors=True)
+
+def discard(made: PageResult | None) -> None:
+    """Removes the files of a result that nobody looks at any more.
+
+    No method of `Estimator`: Gradio copies what it calls back to at every visit, the network too.
+    """
+    if made is not None:
+        shutil.rmtree(made.glb.parent, ignore_errors=True)
