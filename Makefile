@@ -162,6 +162,10 @@ test: $(INSTALLED)  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
 test-quick: $(INSTALLED)  ## the tests that take seconds
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(FLAGS) $(TESTS)
 
+.PHONY: fuzz
+fuzz: $(INSTALLED)  ## damage a file of every kind in many ways and read it: [COUNT=2000]
+	COUNT=$(or $(COUNT),2000) $(PY) -m pytest tests/test_damaged_inputs.py $(FLAGS)
+
 .PHONY: lint
 lint: $(INSTALLED)  ## formatting, likely mistakes, types
 	$(PY) -m ruff format --check .

@@ -15,16 +15,16 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from hmr.errors import UserError, run_verb
+from hmr.files.safe_npz import load_npz
 from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, usable_take
 from tfrecords_tools.common.cli import Converter, above_zero, plan_splits, run_converter
-from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
+from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError, reading_sample
 
 NAME = "amass"
 FPS = 12.0
@@ -32,6 +32,8 @@ POSE_PRIOR = "posePrior"
 _RECORD_NAMES = {"CMU": "cmu", "MPI_Limits": POSE_PRIOR, "PosePrior": POSE_PRIOR}
 _TAKE_PATTERNS = ("*_poses.npz", "*_stageii.npz")
 _RATE_KEYS = ("mocap_framerate", "mocap_frame_rate")
+# An hour at 60 frames a second; of the file with the rest of what it holds.
+_MAX_BYTES, _MAX_FILE_BYTES = 1 << 28, 1 << 29
 _BODY_NUMBERS = 66
 _KNOWN_WIDTHS = {POSE_SIZE: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}
 
@@ -47,12 +49,10 @@ def read_take(path: Path, fps: float | None) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SampleError: unreadable, of an unknown layout, or without usable frames.
     """
-    try:
-        with np.load(path, allow_pickle=False) as take:
-            poses, betas = take["poses"], take["betas"]
-            rate = next((float(take[key]) for key in _RATE_KEYS if key in take), None)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, TypeError) as error:
-        raise SampleError("unreadable take", f"{path}: {error}") from error
+    with reading_sample("unreadable take", path):
+        take = load_npz(path, _MAX_BYTES, ("poses", "betas", *_RATE_KEYS), _MAX_FILE_BYTES)
+        poses, betas = np.asarray(take["poses"], np.float32), np.asarray(take["betas"], np.float64)
+        rate = next((float(take[key]) for key in _RATE_KEYS if key in take), None)
     if poses.ndim != 2 or poses.shape[1] not in _KNOWN_WIDTHS or betas.size < SHAPE_SIZE:
         raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {betas.shape}")
     return usable_take(path, to_smpl(poses[:: _stride(path, rate, fps)]), betas)

@@ -10,8 +10,7 @@ the keypoints. A picture is decoded once for all of its people.
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ import numpy as np
 
 from hmr.body.joints import COCO17
 from hmr.errors import UserError, run_verb
+from hmr.files.coco_json import Id, comparable_id, person_ids
+from hmr.files.foreign import parsing, read_json
 from tfrecords_tools.common.cli import (
     Converter,
     need_file,
@@ -28,7 +29,14 @@ from tfrecords_tools.common.cli import (
 )
 from tfrecords_tools.common.jobs import Job, Plan, SampleError
 from tfrecords_tools.common.people import PicturePeople, WindowRule, group_by_picture, people_job
-from tfrecords_tools.common.pictures import Labels, reorder
+from tfrecords_tools.common.pictures import (
+    SIZE_UNKNOWN,
+    Labels,
+    Size,
+    find_picture,
+    labelled_size,
+    reorder,
+)
 
 NAME = "coco"
 YEARS = ("2014", "2017")
@@ -38,10 +46,11 @@ MIN_VISIBLE = 6
 MIN_MASK_PX = 60
 _KEYS = (
     "images", "annotations", "id", "file_name", "height", "width", "image_id", "category_id",
-    "iscrowd", "keypoints", "segmentation", "size", "counts",
+    "iscrowd", "keypoints", "segmentation", "size", "counts", "categories", "name",
 )  # fmt: skip
 _MIN_POLYGON_NUMBERS = 6
 _HEAD_AND_SHOULDERS = 7
+_MAX_SIDE_PX, _MOST_SIDES = 30_000, 200
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -52,11 +61,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, is not JSON, or lacks images or annotations.
     """
-    try:
-        with need_file(path, NAME).open(encoding="utf-8") as stream:
-            content = json.load(stream, object_hook=_compact)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a readable json: {error}") from error
+    content = read_json(need_file(path, NAME), object_hook=_compact)
     keys = set(content) if isinstance(content, dict) else set()
     if not {"images", "annotations"} <= keys:
         raise UserError(
@@ -75,16 +80,24 @@ def _compact(item: dict[str, Any]) -> dict[str, Any]:
     return needed
 
 
-def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None:
-    """Why a person is left out by the original's filters; None if it is kept."""
+def rejection(
+    annotation: dict[str, Any], height: int, width: int, people: Container[Id] = (PERSON,)
+) -> str | None:
+    """Why a person is left out by the original's filters; None if it is kept.
+
+    Args:
+        annotation: with keypoints and mask.
+        height, width: of the picture.
+        people: the categories that are people.
+    """
     if annotation.get("iscrowd", 0):
         return "crowd"
-    if annotation.get("category_id", PERSON) != PERSON:
+    if not is_person(annotation, people):
         return "no person"
     numbers = annotation.get("keypoints")
     if numbers is None or np.size(numbers) != 3 * len(COCO17):
         return "no keypoints"
-    flags = np.asarray(numbers)[2::3]
+    flags = np.ravel(numbers)[2::3]
     if not (flags > 0).any():
         return "no labelled keypoint"
     if (flags == 2).sum() < MIN_VISIBLE:
@@ -95,9 +108,13 @@ def rejection(annotation: dict[str, Any], height: int, width: int) -> str | None
 
 
 def _mask_rejection(segmentation: Any, height: int, width: int) -> str | None:
+    if segmentation is None:
+        return "no mask (tfrecords_tools.from_labels needs none)"
     try:
         extent = mask_extent_px(segmentation, height, width)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except UserError:
+        raise
+    except Exception:  # whatever damage leads to
         return "unreadable mask"
     if extent is None:
         return "mask without pixels"
@@ -110,44 +127,100 @@ def mask_extent_px(segmentation: Any, height: int, width: int) -> int | None:
     Args:
         segmentation: polygons, or run lengths (compressed or not).
         height, width: of the picture.
+    Raises:
+        ValueError: numbers that pycocotools, which checks none, would crash of.
     """
     mask = need_library("pycocotools.mask", "reading COCO's masks")
+    if not all(type(side) is int and 0 < side <= _MAX_SIDE_PX for side in (height, width)):
+        raise ValueError(f"a picture of {width} x {height} px")
     if isinstance(segmentation, list):
-        segmentation = [part for part in segmentation if _is_polygon(part)]
+        segmentation = [part for part in segmentation if _is_polygon(part, max(height, width))]
     if not segmentation:
         return None
-    if isinstance(segmentation, list) or isinstance(segmentation.get("counts"), list):
-        segmentation = mask.frPyObjects(segmentation, height, width)
-    parts = segmentation if isinstance(segmentation, list) else [segmentation]
-    size = mask.toBbox(mask.merge(parts))[2:].astype(int)
-    return int(size.max()) - 1 if size.all() else None
+    if isinstance(segmentation, dict):
+        counts = _run_lengths(segmentation["counts"])
+        if list(segmentation["size"]) != [height, width] or sum(counts) != height * width:
+            raise ValueError("run lengths of another size")
+        segmentation = {"size": [height, width], "counts": counts}
+    encoded = mask.frPyObjects(segmentation, height, width)
+    size = mask.toBbox(mask.merge(encoded if isinstance(encoded, list) else [encoded]))[2:]
+    return int(size.max()) - 1 if size.astype(int).all() else None
 
 
-def _is_polygon(numbers: Any) -> bool:
-    return len(numbers) >= _MIN_POLYGON_NUMBERS and bool(np.isfinite(numbers).all())
+def _is_polygon(numbers: Any, side_px: int) -> bool:
+    """Whether these are enough numbers; those that lie far outside are no polygon's."""
+    if len(numbers) < _MIN_POLYGON_NUMBERS or not np.isfinite(numbers).all():
+        return False
+    if np.ndim(numbers) != 1 or len(numbers) % 2 or np.abs(numbers).max() > 2 * side_px:
+        raise ValueError("a polygon far outside the picture, or of an odd number of coordinates")
+    edges_px = np.abs(np.diff(np.reshape(numbers, (-1, 2)), axis=0)).max(axis=1)
+    if edges_px.sum() > _MOST_SIDES * side_px:
+        raise ValueError("a polygon many times as long as the picture")
+    return True
 
 
-def read_people(content: dict[str, Any]) -> Iterator[tuple[tuple[int, str], Labels | SampleError]]:
-    """Yields for each annotation (id, file name) of the picture, and its labels or why it has none.
+def _run_lengths(counts: Any) -> list[int]:
+    """Run lengths as they are, or of COCO's text: five bits a character, every third a difference.
+
+    Raises:
+        ValueError: one of them is below zero, or the text ends within a number.
+    """
+    lengths: list[int] = []
+    if isinstance(counts, list):
+        lengths = [int(count) for count in counts]
+    else:
+        value = shift = 0
+        for character in counts.encode() if isinstance(counts, str) else counts:
+            code = character - 48
+            if not 0 <= code < 64 or shift > 60:
+                raise ValueError("run lengths of unknown characters")
+            value |= (code & 31) << shift
+            shift += 5
+            if not code & 32:
+                value -= (1 << shift) if code & 16 else 0
+                lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+                value = shift = 0
+        if shift:
+            raise ValueError("run lengths that end too early")
+    if any(length < 0 for length in lengths):
+        raise ValueError("a run length below zero")
+    return lengths
+
+
+def is_person(annotation: dict[str, Any], people: Container[Id]) -> bool:
+    """Whether an annotation is of one of the categories that are people, or of none."""
+    category = comparable_id(annotation.get("category_id"))
+    return category is None or category in people
+
+
+def people_of(content: dict[str, Any]) -> frozenset[Id]:
+    """The categories of a file that are people."""
+    used = (annotation.get("category_id") for annotation in content["annotations"])
+    return person_ids(content.get("categories"), used)
+
+
+def read_people(
+    content: dict[str, Any],
+) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
+    """Yields for each annotation (id, file name, size) of the picture, and its labels or why none.
 
     Raises:
         KeyError: an image or annotation lacks a key.
     """
-    pictures = {picture["id"]: picture for picture in content["images"]}
+    pictures = {comparable_id(picture["id"]): picture for picture in content["images"]}
+    people = people_of(content)
     for annotation in content["annotations"]:
-        key = annotation["image_id"]
+        key = comparable_id(annotation["image_id"])
         name = f"annotation {annotation.get('id')} of image {key}"
-        if reason := _reason(annotation, pictures.get(key)):
-            yield (key, ""), SampleError(reason, name)
+        picture = pictures.get(key)
+        if picture is None:
+            yield (key, "", SIZE_UNKNOWN), SampleError("annotation of an unknown picture", name)
+        elif reason := rejection(annotation, picture["height"], picture["width"], people):
+            yield (key, "", SIZE_UNKNOWN), SampleError(reason, name)
         else:
             points = np.reshape(annotation["keypoints"], (len(COCO17), 3))  # x, y, v
-            yield (key, pictures[key]["file_name"]), reorder(points, COCO17, name)
-
-
-def _reason(annotation: dict[str, Any], picture: dict[str, Any] | None) -> str | None:
-    if picture is None:
-        return "annotation of an unknown picture"
-    return rejection(annotation, picture["height"], picture["width"])
+            found_at = key, str(picture["file_name"]), labelled_size(picture)
+            yield found_at, reorder(points, COCO17, name)
 
 
 def find_files(root: Path, split: str) -> tuple[Path, Path] | None:
@@ -185,11 +258,17 @@ def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
 
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
-    try:
-        people, dropped = group_by_picture(read_people(read_annotations(annotations)))
-    except KeyError as error:
-        raise UserError(f"{annotations}: an image or annotation lacks the key {error}.") from error
-    pictures = [PicturePeople(images / at[1], NAME, people[at], WINDOW) for at in sorted(people)]
+    content = read_annotations(annotations)
+    with parsing(annotations, "COCO json"):
+        try:
+            people, dropped = group_by_picture(read_people(content))
+        except KeyError as error:
+            message = f"{annotations}: an image or annotation lacks the key {error}."
+            raise UserError(message) from error
+        pictures = [
+            PicturePeople(find_picture(images, name), NAME, people[key, name, size], WINDOW, size)
+            for key, name, size in sorted(people, key=lambda at: (isinstance(at[0], str), at))
+        ]
     arguments = {"annotations": annotations.name}
     return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import argparse
 import re
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,26 @@ import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
-from tfrecords_tools.coco import read_annotations
+from hmr.files.coco_json import Id, comparable_id
+from hmr.files.foreign import parsing
+from hmr.files.safe_npz import load_npz
+from tfrecords_tools.coco import is_person, people_of, read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import Plan, SampleError
 from tfrecords_tools.common.people import (
-    PersonInPicture,
     PicturePeople,
     WindowRule,
     group_by_picture,
     people_job,
 )
-from tfrecords_tools.common.pictures import Labels, reorder
+from tfrecords_tools.common.pictures import (
+    SIZE_UNKNOWN,
+    Labels,
+    Size,
+    find_picture,
+    labelled_size,
+    reorder,
+)
 
 NAME = "from_labels"
 WINDOW = WindowRule(margin_px=200)
@@ -51,21 +59,26 @@ EXTRAS = {
 _DATASET_NAME = re.compile(r"\w+")
 
 
-def read_npz(path: Path) -> Iterator[PersonInPicture]:
+Found = tuple[tuple[str, Size], Labels | SampleError]
+"""Name and size of a picture, and the labels of a person in it or why the person is left out."""
+
+
+def read_npz(path: Path) -> Iterator[Found]:
     """Yields the people of the rows of an npz.
 
     Raises:
         UserError: it is unreadable, or an array is missing, unknown or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is not a readable npz of plain arrays: {error}") from error
+    arrays = load_npz(path)
+    if objects := [
+        key for key in arrays if not hasattr(arrays[key], "dtype") or arrays[key].dtype.hasobject
+    ]:
+        raise UserError(f"{path} is not a readable npz of plain arrays: {objects[0]} is none.")
     _check_arrays(arrays, path)
     keypoints = with_visibility(arrays["keypoints2d_px"])
     for row, name in enumerate(arrays["image"]):
-        yield str(name), _labels(str(name), keypoints[row], f"row {row}", _extras(arrays, row))
+        labels = _labels(str(name), keypoints[row], f"row {row}", _extras(arrays, row))
+        yield (str(name), SIZE_UNKNOWN), labels
 
 
 def _labels(file_name: str, keypoints: np.ndarray, row: str, extras: dict[str, Any]) -> Labels:
@@ -93,6 +106,8 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
             f"{path}: keypoints2d_px has shape {points}, expected ({count}, K, 2 or 3) with K one "
             f"of {sorted(POINT_SETS)}."
         )
+    if text := [key for key in arrays if key != "image" and arrays[key].dtype.kind not in "fiub"]:
+        raise UserError(f"{path}: {text[0]} holds {arrays[text[0]].dtype}, expected numbers.")
     for key, (shape, _) in EXTRAS.items():
         if key in arrays and arrays[key].shape != (count, *shape):
             raise UserError(
@@ -108,35 +123,49 @@ def with_visibility(keypoints: np.ndarray) -> np.ndarray:
     return np.dstack([np.where(labelled[..., None], points[..., :2], 0), labelled])
 
 
-def read_json(path: Path) -> Iterator[PersonInPicture]:
+def read_json(path: Path) -> Iterator[Found]:
     """Yields the people of a COCO-style json.
 
     Raises:
         UserError: it is unreadable or lacks a key.
     """
     content = read_annotations(path)
-    try:
-        names = {picture["id"]: str(picture["file_name"]) for picture in content["images"]}
+    with parsing(path, "json of labels (an image or annotation lacks a key or is of a wrong type)"):
+        pictures = {
+            comparable_id(picture["id"]): (str(picture["file_name"]), labelled_size(picture))
+            for picture in content["images"]
+        }
+        people = people_of(content)
         for annotation in content["annotations"]:
             row = f"annotation {annotation.get('id')}"
-            numbers = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)  # (K, 3)
-            if annotation["image_id"] not in names or len(numbers) not in POINT_SETS:
-                yield "", SampleError("unknown picture or number of keypoints", row)
-            else:
-                name = names[annotation["image_id"]]
-                yield name, _labels(name, with_visibility(numbers[None])[0], row, {})
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: an image or annotation lacks a key or has a wrong type: {error}."
-        ) from error
+            picture = pictures.get(comparable_id(annotation.get("image_id")))
+            yield picture or ("", SIZE_UNKNOWN), _annotated(annotation, picture, people, row)
 
 
-def _enough_labels(found: Iterable[PersonInPicture], least: int) -> Iterator[PersonInPicture]:
+def _annotated(
+    annotation: dict[str, Any],
+    picture: tuple[str, Size] | None,
+    people: Container[Id],
+    row: str,
+) -> Labels | SampleError:
+    """The labels of an annotation, or why it has none."""
+    if not is_person(annotation, people):
+        return SampleError("no person", row)
+    if annotation.get("keypoints") is None:
+        return SampleError("no keypoints", row)
+    numbers = np.ravel(np.array(annotation["keypoints"], np.float64))
+    if picture is None or len(numbers) % 3 or len(numbers) // 3 not in POINT_SETS:
+        return SampleError("unknown picture or number of keypoints", row)
+    points = with_visibility(numbers.reshape(1, -1, 3))[0]  # (K, 3)
+    return _labels(picture[0], points, row, {})
+
+
+def _enough_labels(found: Iterable[Found], least: int) -> Iterator[Found]:
     """The same people; those with fewer than `least` labelled keypoints are left out."""
-    for name, person in found:
+    for picture, person in found:
         if isinstance(person, Labels) and (person.visibility > 0).sum() < least:
             person = SampleError(f"fewer than {least} labelled keypoints", person.name)
-        yield name, person
+        yield picture, person
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -144,14 +173,18 @@ def plan(args: argparse.Namespace) -> Plan:
     if not _DATASET_NAME.fullmatch(args.name):
         raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
     labels = need_file(args.input / args.labels, NAME)
-    images = args.input / args.images
+    images, turned = args.input / args.images, args.labels_on == "turned"
     found = (read_npz if labels.suffix == ".npz" else read_json)(labels)
     people, dropped = group_by_picture(_enough_labels(found, args.min_visible))
     pictures = [
-        PicturePeople(images / name, args.name, people[name], WINDOW) for name in sorted(people)
+        PicturePeople(
+            find_picture(images, name), args.name, people[name, size], WINDOW, size, turned
+        )
+        for name, size in sorted(people)
     ]
     split = (args.splits or CONVERTER.splits)[0]
     arguments = {"labels": labels.name, "min_visible": args.min_visible}
+    arguments |= {"labels_on": args.labels_on} if turned else {}
     return Plan([people_job(args.name, split, pictures, dropped, [labels], images, arguments)])
 
 
@@ -166,6 +199,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="mine", help="name of the record set (%(default)s)")
     parser.add_argument(
         "--min_visible", type=int, default=MIN_VISIBLE, help="labelled points (%(default)s)"
+    )
+    parser.add_argument(
+        "--labels_on",
+        choices=("stored", "turned"),
+        default="stored",
+        help="the picture on which labels were made: as stored, or turned by its EXIF; where the "
+        "json has width and height and they differ, these tell (%(default)s)",
     )
 
 

@@ -17,7 +17,6 @@ not published any more; training works with the joints alone.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -29,10 +28,11 @@ import numpy as np
 
 from hmr.body.joints import H36M32, LSP14, take_joints
 from hmr.errors import UserError, run_verb
+from hmr.files.foreign import reading
+from tfrecords_tools.common.cdf import count_rows, read_positions
 from tfrecords_tools.common.cli import (
     Converter,
     need_file,
-    need_library,
     plan_splits,
     run_converter,
 )
@@ -42,7 +42,14 @@ from tfrecords_tools.common.frames import (
     LabelledFrame,
     convert_frames,
 )
-from tfrecords_tools.common.jobs import DropLog, Job, Outcome, Plan, SampleError, fingerprint
+from tfrecords_tools.common.jobs import (
+    DropLog,
+    Job,
+    Outcome,
+    Plan,
+    SampleError,
+    fingerprint,
+)
 from tfrecords_tools.neutrmosh import read_fits
 
 NAME = "h36m"
@@ -69,7 +76,7 @@ NUM_CAMERAS, NUM_SUBJECTS, NUM_TAKES = 4, 11, 32
 # metadata.xml lists the extrinsics of each camera for each subject, then the intrinsics of each.
 _EXTRINSIC, _INTRINSIC = 6, 9
 _NUMBERS = NUM_CAMERAS * (NUM_SUBJECTS * _EXTRINSIC + _INTRINSIC)
-_VARIABLE = "Pose"
+_MAX_METADATA_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -93,14 +100,12 @@ def read_metadata(path: Path) -> Metadata:
     Raises:
         UserError: the file is not a metadata.xml of Human3.6M.
     """
-    try:
+    with reading(path, "metadata.xml of Human3.6M", _MAX_METADATA_BYTES):
         root = ElementTree.parse(path).getroot()
         rows = [[cell.text or "" for cell in row] for row in _element(root, "mapping")]
         cameras = [item.text or "" for item in _element(root, "dbcameras/index2id")]
         numbers = np.array((_element(root, "w0").text or "").strip(" []\n").split(), np.float64)
         prefixes = _read_prefixes(rows)
-    except (OSError, ElementTree.ParseError, ValueError, IndexError) as error:
-        raise UserError(f"{path} is not a metadata.xml of Human3.6M: {error}.") from error
     if len(cameras) != NUM_CAMERAS or numbers.shape != (_NUMBERS,):
         raise UserError(
             f"{path}: {len(cameras)} cameras and {numbers.size} camera numbers, expected "
@@ -127,45 +132,6 @@ def _read_prefixes(rows: list[list[str]]) -> dict[tuple[int, int, int], str]:
         for action, subaction, *names in rows[1 : NUM_TAKES + 1]
         for subject, prefix in zip(subjects, names, strict=True)
     }
-
-
-@contextlib.contextmanager
-def _open_poses(path: Path) -> Iterator[Any]:
-    """Opens a pose file (CDF); an error here or in the block becomes a `SampleError`."""
-    cdflib = need_library("cdflib", "reading Human3.6M's poses")
-    try:
-        yield cdflib.CDF(path)
-    except FileNotFoundError as error:
-        raise SampleError("missing annotations", str(path)) from error
-    except Exception as error:  # cdflib raises whatever damage leads to
-        raise SampleError("unreadable annotations", f"{path}: {error!r}") from error
-
-
-def count_rows(path: Path, dimensions: int) -> int:
-    """Number of frames of a pose file, from its header; arguments as those of `read_positions`.
-
-    Raises:
-        SampleError: missing or unreadable.
-    """
-    with _open_poses(path) as poses:
-        shape = poses.varinq(_VARIABLE)
-        return (shape.Last_Rec + 1) * int(np.prod(shape.Dim_Sizes)) // (len(H36M32) * dimensions)
-
-
-def read_positions(path: Path, dimensions: int) -> np.ndarray:
-    """Reads a pose file.
-
-    Args:
-        path: the .cdf.
-        dimensions: 2 (px) or 3 (mm).
-    Returns:
-        (N, 32, dimensions) float32.
-    Raises:
-        SampleError: missing, unreadable, or of another shape.
-    """
-    with _open_poses(path) as poses:
-        values = np.asarray(poses.varget(_VARIABLE), np.float32)
-        return values.reshape(-1, len(H36M32), dimensions)  # (N, 32, 2 or 3)
 
 
 @dataclass(frozen=True)

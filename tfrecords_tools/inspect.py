@@ -35,12 +35,16 @@ def find_shard_files(path: Path) -> list[Path]:
         UserError: there are none.
     """
     shards = [path] if path.is_file() else sorted(path.rglob("*.tfrecord*"))
-    shards = [shard for shard in shards if not any(p.startswith(".") for p in shard.parts)]
+    shards = [shard for shard in shards if not _is_hidden(shard.relative_to(path))]
     if not shards:
         raise UserError(
             f"no .tfrecord at or below {path}. Make some: python -m tfrecords_tools --help"
         )
     return shards
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _first_records(shards: list[Path], count: int) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -23,10 +24,12 @@ import numpy as np
 
 from hmr.body.joints import LSP14, MPI_INF_3DHP17, MPI_INF_3DHP28, take_joints
 from hmr.errors import UserError, run_verb
+from hmr.files.foreign import parsing, reading
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
 from tfrecords_tools.common.frames import FrameUnit, LabelledFrame, convert_frames
 from tfrecords_tools.common.jobs import PEOPLE_PER_SHARD, DropLog, Job, Plan, chunks, fingerprint
 from tfrecords_tools.common.matlab import read_mat
+from tfrecords_tools.common.processes import read_apart
 
 NAME = "mpi_inf_3dhp"
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
@@ -35,6 +38,7 @@ SEQUENCES = (1, 2)
 MOTION_MM = 200.0
 _SHUFFLE_SEED, _FRAMES_AHEAD = 0, 256
 _MATRIX_SIZE = 16
+_MAX_CALIBRATION_BYTES = 1 << 20
 TEST_SEQUENCES = tuple(f"TS{number}" for number in range(1, 7))
 GROUND_TRUTHS = ("univ_annot3", "annot3")
 ACTIVITIES = {
@@ -100,17 +104,13 @@ def read_session(folder: Path, name: str) -> Session:
     cameras = read_calibration(folder / "camera.calibration")
     path = folder / "annot.mat"
     content = read_mat(path, ("annot2", "annot3", "frames", "cameras"))
-    try:
+    with parsing(path, "annot.mat: annot2 and annot3 are one cell a camera, N x 56 and N x 84"):
         ids = content["cameras"].ravel().astype(int).tolist()
         points = [
             _by_camera(content[key], ids, size) for key, size in (("annot2", 2), ("annot3", 3))
         ]
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{path}: annot2 and annot3 are not one cell a camera, N x 56 and N x 84 ({error})."
-        ) from error
+        frames = content["frames"].ravel().astype(int)
     rows = {len(joints) for joints in (*points[0].values(), *points[1].values())}
-    frames = content["frames"].ravel().astype(int)
     if rows != {len(frames)}:
         raise UserError(f"{path}: annotations have {sorted(rows)} rows, expected {len(frames)}.")
     known = set(points[0]) & set(points[1]) & set(cameras)
@@ -142,12 +142,14 @@ def read_calibration(path: Path) -> dict[int, np.ndarray]:
         raise UserError(f"{NAME}: no file at {path}, which every sequence comes with.")
     cameras: dict[int, np.ndarray] = {}
     camera = None
-    for keyword, *values in filter(None, map(str.split, path.read_text().splitlines())):
-        if keyword == "name":
-            camera = int(values[0])
-        elif keyword == "intrinsic" and camera is not None and len(values) == _MATRIX_SIZE:
-            matrix = np.array(values, np.float64).reshape(4, 4)
-            cameras[camera] = np.array([matrix[[0, 1], [0, 1]].mean(), matrix[0, 2], matrix[1, 2]])
+    with reading(path, "readable camera.calibration", _MAX_CALIBRATION_BYTES):
+        for keyword, *values in filter(None, map(str.split, path.read_text().splitlines())):
+            if keyword == "name":
+                camera = int(values[0])
+            elif keyword == "intrinsic" and camera is not None and len(values) == _MATRIX_SIZE:
+                matrix = np.array(values, np.float64).reshape(4, 4)
+                focal_px = matrix[[0, 1], [0, 1]].mean()
+                cameras[camera] = np.array([focal_px, matrix[0, 2], matrix[1, 2]])
     if not cameras:
         raise UserError(f"{path} holds no `name` and `intrinsic` lines of a calibration.")
     return cameras
@@ -248,17 +250,12 @@ def read_test_sequence(folder: Path, ground_truth: str) -> Iterator[LabelledFram
     """
     path = folder / "annot_data.mat"
     keys = ("valid_frame", "activity_annotation", "annot2", "annot3", ground_truth)
-    try:
-        with h5py.File(path) as content:
-            arrays = {key: content[key][()] for key in keys}
+    with reading(path, f"annot_data.mat (MATLAB v7.3) with {', '.join(keys)}"):
+        arrays = read_apart(partial(_read_datasets, keys=keys), path)
         valid = np.flatnonzero(arrays["valid_frame"].ravel())
         activities = arrays["activity_annotation"].ravel().astype(int)
         points = {key: _joints(arrays[key], len(activities)) for key in keys[2:]}
-    except (KeyError, ValueError, OSError) as error:
-        raise UserError(
-            f"{path} is not an annot_data.mat (MATLAB v7.3) with {', '.join(keys)} ({error})."
-        ) from error
-    intrinsics_px = fit_intrinsics(points["annot2"][valid], points["annot3"][valid])
+        intrinsics_px = fit_intrinsics(points["annot2"][valid], points["annot3"][valid])
     for row in valid:
         yield LabelledFrame(
             path=folder / "imageSequence" / f"img_{row + 1:06d}.jpg",
@@ -270,6 +267,11 @@ def read_test_sequence(folder: Path, ground_truth: str) -> Iterator[LabelledFram
             intrinsics_px=intrinsics_px,
             extras={"activity": ACTIVITIES.get(activities[row], "")},
         )
+
+
+def _read_datasets(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+    with h5py.File(path) as content:
+        return {key: np.asarray(content[key][()], np.float64) for key in keys}
 
 
 def _joints(values: np.ndarray, rows: int) -> np.ndarray:

@@ -15,7 +15,6 @@ annotations are left out and counted.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,9 +23,11 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import MPII16
-from hmr.errors import UserError, run_verb
+from hmr.errors import run_verb
+from hmr.files import foreign
+from hmr.files.foreign import parsing
 from tfrecords_tools.common.cli import Converter, plan_splits, run_converter
-from tfrecords_tools.common.jobs import Job, Plan, SampleError
+from tfrecords_tools.common.jobs import Job, Plan, SampleError, reading_sample
 from tfrecords_tools.common.matlab import read_mat
 from tfrecords_tools.common.people import (
     PersonInPicture,
@@ -52,16 +53,14 @@ def read_release(path: Path) -> Iterator[PersonInPicture]:
     """
     content = read_mat(path, ("RELEASE",), struct_as_record=False, squeeze_me=True)
     release = content["RELEASE"]
-    try:
+    with parsing(path, "RELEASE of MPII, lacks a field"):
         pictures = _as_list(release.annolist)
         chosen = np.flatnonzero(np.atleast_1d(release.img_train))
         # `squeeze_me` removes the outer dimension of the cells of a single picture.
         apart = release.single_person if len(pictures) > 1 else [release.single_person]
-    except AttributeError as error:
-        raise UserError(f"{path}: RELEASE lacks a field ({error}).") from error
-    for index in chosen:
-        for number in np.atleast_1d(apart[index]).astype(int):
-            yield _read_person(pictures[index], int(number))
+        for index in chosen:
+            for number in np.atleast_1d(apart[index]).astype(int):
+                yield _read_person(pictures[index], int(number))
 
 
 def _read_person(picture: Any, number: int) -> PersonInPicture:
@@ -75,9 +74,10 @@ def _read_person(picture: Any, number: int) -> PersonInPicture:
         reason = "person with one labelled joint" if points else "person without joints"
         return file_name, SampleError(reason, name)
     try:
-        return file_name, reorder(_read_points(points), MPII16, name)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return file_name, SampleError("person with unreadable joints", name)
+        with reading_sample("person with unreadable joints", name):
+            return file_name, reorder(_read_points(points), MPII16, name)
+    except SampleError as error:
+        return file_name, error
 
 
 def _read_points(points: list) -> np.ndarray:
@@ -101,14 +101,10 @@ def read_json(path: Path) -> Iterator[PersonInPicture]:
     Raises:
         UserError: the file is not such a json.
     """
-    try:
-        people = json.loads(path.read_bytes())
+    people = foreign.read_json(path)
+    with parsing(path, "list of people with image, center, joints and joints_vis"):
         for index, person in enumerate(people):
             yield str(person["image"]), _read_json_person(person, f"{person['image']}, row {index}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is not a list of people with image, center, joints and joints_vis: {error!r}."
-        ) from error
 
 
 def _read_json_person(person: dict[str, Any], name: str) -> Labels | SampleError:

@@ -24,7 +24,7 @@ from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.bodies import POSE_SIZE, SHAPE_SIZE, bodies_job, usable_take
 from tfrecords_tools.common.cli import Converter, above_zero, plan_splits, run_converter
-from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError
+from tfrecords_tools.common.jobs import DropLog, Job, Plan, SampleError, reading_sample
 
 NAME = "neutrmosh"
 FOLDERS = {
@@ -34,6 +34,7 @@ FOLDERS = {
 }
 _TEST_SUBJECTS = {"S9", "S11"}
 _ALIGNED = "_aligned"
+_MAX_BYTES = 1 << 28
 _UNREADABLE_FITS = "unreadable SMPL fits (the joints are kept)"
 
 
@@ -45,12 +46,10 @@ def read_take(path: Path, keep_every: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SampleError: unreadable, of another layout, or without usable frames.
     """
-    try:
-        content = safe_load(path)
+    with reading_sample("unreadable take", path):
+        content = safe_load(path, _MAX_BYTES)
         poses = np.asarray(content["poses" if "poses" in content else "new_poses"], np.float32)
         beta = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
-    except (UserError, KeyError, TypeError, ValueError) as error:
-        raise SampleError("unreadable take", f"{path}: {error}") from error
     if poses.ndim != 2 or poses.shape[1] != POSE_SIZE or beta.shape != (SHAPE_SIZE,):
         raise SampleError("take of an unknown layout", f"{path}: {poses.shape}, {beta.shape}")
     return usable_take(path, poses[::keep_every], beta)
@@ -67,16 +66,17 @@ def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SampleError: unreadable or of another layout.
     """
-    try:
-        content = safe_load(path)
+    with reading_sample(_UNREADABLE_FITS, path):
+        content = safe_load(path, _MAX_BYTES)
         poses = np.array(content["new_poses"], np.float64).reshape(-1, POSE_SIZE)
         beta = np.asarray(content["betas"], np.float32).ravel()[:SHAPE_SIZE]
-    except (UserError, KeyError, TypeError, ValueError) as error:
-        raise SampleError(_UNREADABLE_FITS, f"{path}: {error}") from error
     if beta.shape != (SHAPE_SIZE,) or not (np.isfinite(poses).all() and np.isfinite(beta).all()):
         raise SampleError(_UNREADABLE_FITS, f"{path}: beta of {beta.size} numbers, or NaN")
-    upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
-    poses[:, :3] = upright.as_rotvec()
+    if not len(poses):
+        raise SampleError(_UNREADABLE_FITS, f"{path}: no poses")
+    with reading_sample(_UNREADABLE_FITS, path):
+        upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
+        poses[:, :3] = upright.as_rotvec()
     return poses.astype(np.float32), beta
 
 

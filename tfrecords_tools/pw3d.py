@@ -23,6 +23,7 @@ from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import LSP14, OPENPOSE18
 from hmr.errors import UserError, run_verb
+from hmr.files.foreign import parsing
 from hmr.files.safe_pickle import safe_load
 from tfrecords_tools.common.cli import Converter, need_file, plan_splits, run_converter
 from tfrecords_tools.common.jobs import Job, Plan, SampleError
@@ -83,14 +84,14 @@ def read_sequence(path: Path) -> LabelledSequence:
         UserError: unreadable or of another layout.
     """
     content = safe_load(path)
-    try:
+    with parsing(path, "sequence of 3DPW"):
         extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)  # (N, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], np.float64)
         intrinsics_px = np.array([intrinsics[[0, 1], [0, 1]].mean(), *intrinsics[:2, 2]])
         count = len(content["poses"])
         actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{NAME}: {path} is not a sequence of 3DPW: {error!r}.") from error
+        if any((np.linalg.det(extrinsics[actor.valid, :3, :3]) <= 0).any() for actor in actors):
+            raise ValueError("a camera that turns nothing, though it counts as valid")
     return LabelledSequence(path.stem, extrinsics, intrinsics_px, actors)
 
 

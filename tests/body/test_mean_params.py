@@ -41,5 +41,5 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(UserError, match=r"no mean parameters at .*mean_params=mocap"):
         read_mean_params(tmp_path / "absent.h5")
     (tmp_path / "x.h5").write_bytes(b"<html>sign in</html>")
-    with pytest.raises(UserError, match="cannot be read as HDF5"):
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
         read_mean_params(tmp_path / "x.h5")

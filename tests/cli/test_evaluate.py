@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -147,3 +148,20 @@ def test_a_damaged_record_is_named(data, checkpoint, tmp_path):
     broken.write_bytes(good[:-40])
     with pytest.raises(UserError, match=r"record 4 of .*val_00000.tfrecord is truncated"):
         _run("--checkpoint", checkpoint, "--data", tmp_path, "--output", tmp_path / "out")
+
+
+def test_fit_scores_the_network_alone_and_moved(data, checkpoint, tmp_path, capsys):
+    common = ("--checkpoint", checkpoint, "--data", data, "--output", tmp_path, "--limit", 4)
+    assert not _run(*common)
+    alone = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert not re.search(r"median +network", capsys.readouterr().out)
+    assert not _run(*common, "--fit")
+    moved = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    for name in ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px"):
+        assert moved[f"network_{name}"] == pytest.approx(alone[name], rel=1e-6)
+    assert moved["keypoint_error_px"] < alone["keypoint_error_px"]
+    assert moved["mean_body_mpjpe_mm"] == alone["mean_body_mpjpe_mm"]
+    printed = capsys.readouterr().out
+    assert re.search(r"mean +median +network +constant", printed)
+    with pytest.raises(UserError, match="--fit moves a model's bodies"):
+        _run("--predictions", tmp_path / "none.npz", "--data", data, "--fit")

@@ -360,3 +360,27 @@ def test_missing_weights_of_the_finder_are_named_at_once(
     monkeypatch.setattr("hmr.finding.finder.WEIGHTS", Path("models/absent.npz"))
     with pytest.raises(UserError, match=r"git checkout models/finder.*--find none"):
         predict(model_folder, "--input", pictures, "--find", "multipose")
+
+
+def test_fit_says_how_far_bodies_were_off(tmp_path, model_folder, pictures, capsys):
+    points = np.column_stack([np.linspace((40, 20), (110, 120), 17), np.ones(17)])
+    entry = {"image_id": "a.png", "category_id": 1, "keypoints": points.ravel().tolist()}
+    (tmp_path / "people.json").write_text(json.dumps([entry]))
+    out = tmp_path / "out"
+    common = ("--input", pictures / "a.png", "--keypoints", tmp_path / "people.json")
+    common = (*common, "--save", "json", "--output", out)
+    assert predict(model_folder, *common) == 0
+    assert json.loads((out / "a.json").read_text())["people"][0]["reprojection_px"] == [None] * 2
+    assert predict(model_folder, *common, "--fit") == 0
+    before, after = json.loads((out / "a.json").read_text())["people"][0]["reprojection_px"]
+    assert after < before
+    told = f"fitted 1 of 1 people: keypoints {before:.1f} px of the crop off before and {after:.1f}"
+    assert told in capsys.readouterr().out
+    summary = json.loads((out / "prediction_summary.json").read_text())
+    assert summary["fitted"] == 1 and summary["reprojection_px"] == pytest.approx([before, after])
+
+
+@pytest.mark.parametrize("flags", [("--boxes", "1,2,30,40"), ("--find", "none")])
+def test_fit_without_keypoints_is_refused(model_folder, pictures, flags):
+    with pytest.raises(UserError, match="--fit needs keypoints"):
+        predict(model_folder, "--input", pictures / "a.png", *flags, "--fit")

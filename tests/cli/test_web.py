@@ -1,6 +1,7 @@
 """The page in Chromium, from a photo to the downloaded files, without a network."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -56,7 +57,11 @@ def server(checkpoint, tmp_path_factory):
     command = [sys.executable, "-c", WATCHED_VERB]
     command += ["--checkpoint", str(checkpoint), "--port", str(port)]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        # Proxies that do not exist: the page is asked for directly.
+        proxies = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **proxies}
+        )
     try:
         found = wait_until(
             lambda: re.search(r"(http\S+) \(Ctrl-C", log.read_text()) or process.poll(),

@@ -147,9 +147,13 @@ def test_short_files_cannot_unfold_into_much_memory():
 
 def test_shared_parts_are_resolved_once():
     value = [0]
-    for _ in range(60):
+    for _ in range(16):
         value = [value, value]
-    assert safe_loads(pickle.dumps(value), "x")[0][0] is not None
+    assert safe_loads(pickle.dumps(value), "x") == value
+    for _ in range(44):
+        value = [value, value]
+    with pytest.raises(UserError, match="unfolds to more data"):
+        safe_loads(pickle.dumps(value), "x")
 
 
 def test_loops_and_deep_nesting_are_damage():
@@ -201,3 +205,44 @@ def test_damaged_bytes_end_in_one_clear_error(data):
         safe_loads(bytes(changed), "x.pkl")
     except UserError as error:
         assert "x.pkl" in str(error)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_an_empty_array_is_read_in_every_protocol(protocol):
+    read = safe_loads(pickle.dumps({"x": np.zeros((0, 72))}, protocol), "x")
+    assert read["x"].shape == (0, 72)
+
+
+_PAIRS = b"2\x86" * 64  # (t, t), 64 times nested
+_LEAF = b"cchumpy.ch\nCh\n)\x81}X\x01\0\0\0xK\x01%bsb."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02}K\x01" + _PAIRS + b"K\x01s.",
+        b"\x80\x04\x8f(K\x01" + _PAIRS + b"\x90.",
+        b"\x80\x04(K\x01" + _PAIRS + b"\x91.",
+        b"\x80\x02c__builtin__\nset\n]K\x01" + _PAIRS + b"a\x85R.",
+        b"\x80\x02]K\x01" + _PAIRS + b"a.",
+        _LEAF.replace(b"%b", _PAIRS),
+    ],
+    ids=["key", "set", "frozenset", "set of Python 2", "list", "chumpy"],
+)
+def test_shared_parts_do_not_take_for_ever(data):
+    with pytest.raises(UserError, match="damaged"):
+        safe_loads(data, "x")
+
+
+def test_sizes_are_not_believed_before_their_bytes_are_there():
+    with pytest.raises(UserError, match="ends too early"):
+        safe_loads(b"\x80\x05\x96" + struct.pack("<Q", 3 << 30) + b".", "x")
+    number = b"cnumpy\nndarray\n)\x81(K\x01K\x04\x85cnumpy\ndtype\nX\x02\0\0\0u1\x85R\x89"
+    with pytest.raises(UserError, match="array over a int"):
+        safe_loads(b"\x80\x02" + number + b"\x8a\x05\0\0\0\0\x01tb.", "x")
+
+
+def test_texts_of_very_different_lengths_are_not_made_an_array_of():
+    texts = ["x" * 1_000_000, *map(str, range(100_000))]
+    with pytest.raises(UserError, match="unfolds"):
+        safe_loads(pickle.dumps(texts), "x")

@@ -74,7 +74,7 @@ def test_a_person_is_fitted_the_same_alone(fitter, start, keypoints2d, everythin
     together = fitter.fit(start, keypoints2d, everything)
     alone = fitter.fit(start[2:3], keypoints2d[2:3], everything[2:3])
     # In radians: kernels of other sizes round otherwise, and the steps of Adam enlarge that.
-    np.testing.assert_allclose(alone[0], together[2], atol=1e-2)
+    np.testing.assert_allclose(alone[0], together[2], atol=2e-2)
 
 
 def test_the_network_s_answer_stays_where_it_already_fits(fitter, truth, keypoints2d, everything):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hmr.body.joints import COCOPLUS, OPENPOSE15, OPENPOSE18, OPENPOSE19
 from hmr.errors import UserError
 from hmr.prediction.people import (
     Detection,
@@ -322,3 +323,21 @@ def test_any_csv_gives_people_or_a_user_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     path.write_text("image,x,y,width,height\n" + text)
     open_people(str(path)).find("a.jpg", IMAGE)
+
+
+@pytest.mark.parametrize("order", [OPENPOSE19, OPENPOSE18, OPENPOSE15])
+def test_openpose_keypoints_take_their_places_in_cocoplus(order):
+    person_px = points(25 if order is OPENPOSE19 else len(order))
+    person_px[order.index("left_knee")] = 71, 72, 0.9
+    person_px[order.index("right_elbow"), 2] = 0.01
+    (person,) = openpose_people(openpose(person_px), "x.json").people
+    named = dict(zip(COCOPLUS, person.keypoints2d_px, strict=True))
+    assert named["left_knee"].tolist() == [71, 72, 0.9]
+    assert not named["right_elbow"].any()
+    assert named["head_top"].any() == named["neck"].any() == (order is OPENPOSE15)
+    assert named["left_ear"].any() == (order is not OPENPOSE15)
+
+
+def test_keypoints_of_an_unknown_order_have_no_places():
+    assert from_keypoints(points(17)).keypoints2d_px is not None
+    assert from_keypoints(points(14)).keypoints2d_px is None

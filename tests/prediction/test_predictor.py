@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmr.body.joints import COCOPLUS
+from hmr.body.joints import COCO17, COCOPLUS, take_joints
 from hmr.body.measurements import DEFINITIONS
 from hmr.cli.predict import EPILOG
 from hmr.errors import UserError
@@ -169,3 +169,61 @@ def test_npz_of_another_kind_is_not_taken(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     for name in ("other", "broken", "absent"):
         assert load_result(tmp_path / f"{name}.npz") is None
+
+
+def test_fit_moves_bodies_onto_their_keypoints(predictor, image):
+    seen = predictor.predict(image, boxes=BOXES[:1])[0]
+    given = take_joints(seen.keypoints2d_px, COCOPLUS, COCO17) * 1.1
+    given = np.column_stack([given, np.ones(17)])
+    unnamed = given[:14]
+    fitting = Predictor(predictor.model, fit=True)
+    fitted, kept = fitting.predict(image, keypoints=[given, unnamed], min_score=0.1)
+    before, after = fitted.reprojection_px
+    assert after < 0.5 * before
+    assert fitted.theta.shape == kept.theta.shape == (4, 85)
+    np.testing.assert_array_equal(fitted.theta[-1, 3:75], fitted.pose)
+    np.testing.assert_array_equal(kept.theta[-1], kept.theta[-2])
+    assert np.isnan(kept.reprojection_px).all()
+    points = take_joints(fitted.keypoints2d_px, COCOPLUS, COCO17)
+    off_px = np.linalg.norm(points - given[:, :2], axis=1).mean() * fitted.box_scale
+    assert off_px == pytest.approx(after, abs=1)  # the crop is cut at whole pixels
+    alone = predictor.predict(image, keypoints=[given], min_score=0.1)[0]
+    np.testing.assert_allclose(fitted.theta[:3], alone.theta, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"keypoints": np.ones((17, 2))}, r"\(K, 3\) x, y, confidence. Received: shape \(2,\)"),
+        ({"keypoints": [np.ones((17, 2))]}, r"\(K, 3\).*Received: shape \(17, 2\)"),
+        ({"keypoints": np.ones((17, 3))}, r"\(K, 3\).*Received: shape \(3,\)"),
+        ({"keypoints": np.ones(51)}, r"keypoints must be a list, per person \(K, 3\)"),
+        ({"keypoints": [np.ones(51)]}, r"Received: shape \(51,\)"),
+        ({"keypoints": [["a", "b", "c"]]}, "numbers"),
+        ({"keypoints": 3}, "must be a list"),
+        ({"boxes": (40, 20, 18, 40)}, "boxes must be a list, per person left, top"),
+        ({"boxes": "40,20,18,40"}, "must be a list"),
+        ({"boxes": [("a", 1, 2, 3)]}, "four numbers"),
+        ({"boxes": BOXES, "min_score": "high"}, "min_score is from 0"),
+        ({"boxes": BOXES, "min_score": 1.5}, "min_score is from 0"),
+    ],
+)
+def test_arguments_of_another_shape_are_named(predictor, image, arguments, expected):
+    with pytest.raises(UserError, match=expected):
+        predictor.predict(image, **arguments)
+
+
+@pytest.mark.parametrize("kinds", ["overlay", ("fbx",), [None]])
+def test_kinds_of_another_name_are_named(predictor, image, tmp_path, kinds):
+    with pytest.raises(UserError, match=r"kinds must be a list of npz, json.*Received"):
+        predictor.save(tmp_path / "a", image, [], kinds=kinds)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [({"batch_size": "4"}, "whole"), ({"batch_size": 2.5}, "whole"), ({"focal_px": "f"}, "pixels")],
+)
+def test_options_of_another_kind_are_named(predictor, option, expected):
+    with pytest.raises(UserError, match=expected):
+        Predictor(predictor.model, **option)

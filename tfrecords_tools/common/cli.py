@@ -196,8 +196,8 @@ def convert_dataset(
     Returns:
         the lines of the summary.
     Raises:
-        UserError: the dataset is broken, records cannot be written, or two datasets of one run
-            would become the same record set.
+        UserError: the dataset is broken, records cannot be written (the other jobs are done
+            first), or two datasets of one run would become the same record set.
     """
     if not args.input.is_dir():
         problem = "is a file" if args.input.exists() else "does not exist"
@@ -206,7 +206,7 @@ def convert_dataset(
             f"Its layout: python -m tfrecords_tools.{converter.name} --help"
         )
     plan = converter.plan(args)
-    rows = []
+    rows, failures = [], list[UserError]()
     taken = set() if taken is None else taken
     for job in plan.jobs:
         if (job.dataset, job.split) in taken:
@@ -215,8 +215,14 @@ def convert_dataset(
                 f"dataset. Convert the two into different --output folders, or leave one out."
             )
         taken.add((job.dataset, job.split))
-        manifest = write_job(job, args.output, workers, args.overwrite)
-        rows.append(_manifest_row(manifest))
+        try:
+            manifest = write_job(job, args.output, workers, args.overwrite)
+        except UserError as error:
+            failures.append(error)
+        else:
+            rows.append(_manifest_row(manifest))
+    if failures:
+        raise failures[0]
     return rows + [
         SummaryRow(converter.name, split, "-", why) for split, why in plan.skipped.items()
     ]

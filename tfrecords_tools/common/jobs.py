@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hmr.files.foreign import brief
 
 NAMES_KEPT_PER_REASON = 20
 PEOPLE_PER_SHARD = 250
@@ -25,6 +28,23 @@ class SampleError(Exception):
     def __init__(self, reason: str, name: str):
         super().__init__(reason, name)
         self.reason, self.name = reason, name
+
+
+@contextlib.contextmanager
+def reading_sample(why: str, name: object) -> Iterator[None]:
+    """Whatever a parser in the block raises becomes a `SampleError`; see `hmr.files.foreign`.
+
+    Args:
+        why: the reason why the sample is left out.
+        name: which sample.
+    """
+    try:
+        yield
+    except SampleError:
+        raise
+    except Exception as error:
+        told = brief(error)
+        raise SampleError(why, told if str(name) in told else f"{name}: {told}") from error
 
 
 @dataclass

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.io
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError, matfile_version
+from scipy.io.matlab import matfile_version
 
 from hmr.errors import UserError
+from hmr.files.foreign import reading
+from tfrecords_tools.common.processes import read_apart
 
-# What scipy raises for damaged files.
-_DAMAGE = (
-    MatReadError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, MemoryError,
-    OverflowError, struct.error, zlib.error,
-)  # fmt: skip
 _VERSION_7_3 = 2  # scipy's number of the version whose files are HDF5
 
 
 def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Reads variables of a MATLAB file.
+    """Reads variables of a MATLAB file, in a process apart because scipy can crash on damage.
 
     Args:
         path: the file.
@@ -33,16 +29,9 @@ def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str
     Raises:
         UserError: the file is missing, damaged, of version 7.3, or lacks a variable.
     """
-    if not path.is_file():
-        raise UserError(f"no file at {path}.")
-    try:
-        is_hdf5 = matfile_version(path)[0] == _VERSION_7_3
-        content = {} if is_hdf5 else loadmat(path, variable_names=list(variables), **options)
-    except _DAMAGE as error:
-        raise UserError(
-            f"{path} is not a readable MATLAB file of version 5 to 7: {error}. Copy it again."
-        ) from error
-    if is_hdf5:
+    with reading(path, "readable MATLAB file of version 5 to 7", advice="Copy it again."):
+        content = read_apart(partial(_load, variables=variables, options=options), path)
+    if content is None:
         raise UserError(
             f"{path} is a MATLAB file of version 7.3, expected 5 to 7. Save it anew in MATLAB: "
             f"s = load('{path.name}'); save('{path.name}', '-struct', 's', '-v7')"
@@ -51,6 +40,13 @@ def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str
     if missing:
         raise UserError(f"{path} lacks the variables {missing}: is it the file its name says?")
     return content
+
+
+def _load(path: Path, variables: tuple[str, ...], options: dict[str, Any]) -> dict | None:
+    """The variables that are there; None for a file of version 7.3."""
+    if matfile_version(path)[0] == _VERSION_7_3:
+        return None
+    return loadmat(path, variable_names=list(variables), **options)
 
 
 TEXT_BYTES = 116

@@ -21,7 +21,14 @@ from tfrecords_tools.common.jobs import (
     SampleError,
     fingerprint,
 )
-from tfrecords_tools.common.pictures import Labels, cut_person, full_body_scale, read_picture
+from tfrecords_tools.common.pictures import (
+    SIZE_UNKNOWN,
+    Labels,
+    Size,
+    cut_person,
+    full_body_scale,
+    read_as_labelled,
+)
 
 TORSO_PX = 75.0
 NO_TORSO_PX = 50.0
@@ -84,12 +91,16 @@ class PicturePeople:
         dataset: name of the record set.
         people: the labels of each.
         window: how they are scaled and cut.
+        size: of the picture on which the labels were made.
+        turned: see `read_as_labelled`.
     """
 
     path: Path
     dataset: str
     people: list[Labels]
     window: WindowRule
+    size: Size = SIZE_UNKNOWN
+    turned: bool = False
 
 
 def group_by_picture(
@@ -116,7 +127,7 @@ def group_by_picture(
 def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:
     """The records of a picture's people; the picture is decoded once."""
     try:
-        image = read_picture(picture.path)
+        image = read_as_labelled(picture.path, picture.size, picture.turned)
     except SampleError as error:
         yield from (SampleError(error.reason, labels.name) for labels in picture.people)
         return

@@ -9,9 +9,11 @@ the two, by less than a pixel).
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -19,10 +21,13 @@ from PIL import Image
 
 from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
+from hmr.files.images import MAX_PIXELS, exif_orientation, load_pixels, turn_upright
 from hmr.geometry.crop import crop_rule, scaled_size
 from tfrecords_tools.common.jobs import SampleError
 
 JPEG_QUALITY = 95
+# EXIF orientations that exchange width and height.
+_ON_ITS_SIDE = (5, 6, 7, 8)
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -49,7 +54,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
         SampleError: not a picture, or a truncated one.
     """
     image = None
-    if data and (data.endswith(_JPEG_END) or _is_whole(data)):
+    if _is_decodable(data, whole=not (data.startswith(_JPEG_START) and data.endswith(_JPEG_END))):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
@@ -57,12 +62,25 @@ def decode(data: bytes, name: str) -> np.ndarray:
     return image
 
 
-def _is_whole(data: bytes) -> bool:
-    """OpenCV fills the rest of a truncated picture with grey; Pillow refuses it."""
+def _open_bounded(file: IO[bytes]) -> Image.Image:
+    image = Image.open(file)
+    if math.prod(image.size) > MAX_PIXELS:
+        raise ValueError(f"a picture of {image.size} pixels")
+    return image
+
+
+def _is_decodable(data: bytes, whole: bool) -> bool:
+    """Whether Pillow, too, takes this for a picture, and not for a huge one.
+
+    Args:
+        data: the file.
+        whole: also decode it: OpenCV fills the rest of a truncated picture with grey.
+    """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            load_pixels(data, _open_bounded, whole)
+    except Exception:  # Pillow raises whatever damage leads to
         return False
     return True
 
@@ -74,6 +92,62 @@ def read_picture(path: Path) -> np.ndarray:
         SampleError: missing, unreadable or truncated.
     """
     return decode(read_bytes(path), path.name)
+
+
+Size = tuple[int, int]
+"""Width and height of a picture; (0, 0) if unknown."""
+SIZE_UNKNOWN: Size = (0, 0)
+
+
+def labelled_size(picture: dict[str, Any]) -> Size:
+    """The size that a json gives of the picture on which its labels were made."""
+    sides = picture.get("width"), picture.get("height")
+    known = all(isinstance(side, int | float) and side > 0 for side in sides)
+    return (int(sides[0]), int(sides[1])) if known else SIZE_UNKNOWN  # type: ignore[arg-type]
+
+
+def read_as_labelled(path: Path, size: Size = SIZE_UNKNOWN, turned: bool = False) -> np.ndarray:
+    """Reads a picture (H, W, 3) uint8 BGR in the orientation in which it was labelled.
+
+    Args:
+        path: of the picture.
+        size: of the picture on which the labels were made: it tells a picture that was turned by
+            its EXIF orientation from the stored one, unless both are of the same size.
+        turned: whether it was turned where the size does not tell.
+
+    Raises:
+        SampleError: as `read_picture`, or the size is neither's.
+    """
+    data = read_bytes(path)
+    image = decode(data, path.name)
+    stored: Size = (image.shape[1], image.shape[0])
+    if size in (SIZE_UNKNOWN, stored) and not turned:
+        return image
+    orientation = _orientation(data)
+    upright = stored[::-1] if orientation in _ON_ITS_SIDE else stored
+    if size not in (SIZE_UNKNOWN, stored, upright):
+        raise SampleError("picture of another size than its labels say", path.name)
+    if size == stored != upright:
+        return image
+    return np.asarray(turn_upright(Image.fromarray(image), orientation))
+
+
+def _orientation(data: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return exif_orientation(picture)
+    except (OSError, ValueError, SyntaxError):
+        return 1
+
+
+def find_picture(folder: Path, name: str) -> Path:
+    """The picture that a file of labels calls so, perhaps with Windows' separators.
+
+    Where it is not there, folders at the beginning of its name are left out until one is.
+    """
+    parts = name.replace("\\", "/").split("/")
+    paths = [folder / name, *(folder.joinpath(*parts[at:]) for at in range(len(parts)))]
+    return paths[0] if len(parts) == 1 else next(filter(Path.is_file, paths), paths[0])
 
 
 def encode(image: np.ndarray) -> bytes:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import multiprocessing
 import os
 import queue
 import resource
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -179,15 +181,16 @@ def process_pool(
 
 _apart: list[Worker] = []
 _apart_lock = threading.Lock()
-_SECONDS, _SECONDS_PER_MB = 6.0, 0.2
-_MEMORY_BYTES, _MEMORY_PER_BYTE = 1 << 28, 20
+_SECONDS, _SECONDS_PER_MB, _WALL = 1.0, 5.0, 8
+_MEMORY_BYTES, _MEMORY_PER_BYTE = 1 << 28, 100
 
 
 def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
     """What `read(path)` returns or raises in a process of its own, which the file may ruin.
 
-    For parsers that damaged bytes can crash or send into an endless loop. Time and memory are
-    limited in proportion to the file's size; the process serves the next file, too.
+    For parsers that damaged bytes can crash or send into an endless loop. Processor time and
+    memory are limited in proportion to the file's size, and, more widely, the time on the clock,
+    which a slow disk or a busy machine lengthens. The process serves the next file, too.
 
     Args:
         read: picklable.
@@ -198,27 +201,34 @@ def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
     """
     size = path.stat().st_size
     memory = _MEMORY_BYTES + _MEMORY_PER_BYTE * size
+    seconds = _SECONDS + _SECONDS_PER_MB * size / 1e6
     with _apart_lock:
         if not _apart:
             _apart.append(Worker(daemon=True))
             _apart[0].call(int)  # starting is not part of the time
         try:
-            task = functools.partial(_call_within, memory, functools.partial(read, path))
-            return _apart[0].call(task, _SECONDS + _SECONDS_PER_MB * size / 1e6)
+            task = functools.partial(_call_within, memory, seconds, functools.partial(read, path))
+            return _apart[0].call(task, _WALL * seconds)
         except DeadWorkerError:
             _apart.pop().end()
             raise
 
 
-def _call_within(memory_bytes: int, function: Callable[[], Any]) -> Any:
-    """Calls a function that may take this much memory more than the process has."""
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+def _call_within(memory_bytes: int, seconds: float, function: Callable[[], Any]) -> Any:
+    """Calls a function that may take this much memory and processor time more than until now.
+
+    Beyond the time, the system ends the process. Memory is limited on Linux only.
+    """
+    limits = {resource.RLIMIT_CPU: math.ceil(time.process_time() + seconds)}
     statistics = Path("/proc/self/status")
-    if not statistics.exists():
-        return function()
-    held = int(statistics.read_text().split("VmData:")[1].split()[0]) << 10
-    resource.setrlimit(resource.RLIMIT_DATA, (held + memory_bytes, before[1]))
+    if statistics.exists():
+        held_kb = int(statistics.read_text().split("VmData:")[1].split()[0])
+        limits[resource.RLIMIT_DATA] = 1024 * held_kb + memory_bytes
+    before = {kind: resource.getrlimit(kind) for kind in limits}
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, before[kind][1]))
     try:
         return function()
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+        for kind, limits_before in before.items():
+            resource.setrlimit(kind, limits_before)

@@ -42,6 +42,17 @@ OPENPOSE18 = (
     "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip",
     "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
+# BODY_25 without toes and heels, which come last, and the MPI model.
+OPENPOSE19 = (
+    "nose", "shoulder_middle", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+    "left_elbow", "left_wrist", "hip_middle", "right_hip", "right_knee", "right_ankle", "left_hip",
+    "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
+OPENPOSE15 = (
+    "head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+    "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+    "left_ankle", "chest",
+)  # fmt: skip
 # MPII's "thorax" (id 7) lies between the shoulders; its "upper neck" (id 8) is LSP's neck.
 MPII16 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis",

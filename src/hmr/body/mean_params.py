@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.foreign import reading
 
+_MAX_BYTES = 1 << 24
 SHAPES = {"pose": (72,), "shape": (10,)}
 WHERE_FROM = (
     "It is neutral_smpl_mean_params.h5 of the authors' models.tar.gz; without it, set "
@@ -31,11 +33,8 @@ def read_mean_params(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no mean parameters at {path}. {WHERE_FROM}")
-    try:
-        with h5py.File(path) as file:
-            values = [_read_dataset(file, key, path) for key in SHAPES]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read as HDF5 ({error}). {WHERE_FROM}") from error
+    with reading(path, "readable HDF5 file", _MAX_BYTES, WHERE_FROM), h5py.File(path) as file:
+        values = [_read_dataset(file, key, path) for key in SHAPES]
     return values[0], values[1]
 
 

@@ -7,7 +7,6 @@ A body file is an .npz without pickled objects. Official SMPL files become one w
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import numpy as np
 
 from hmr.body.joints import SMPL_PARENTS
 from hmr.errors import UserError
+from hmr.files.foreign import parsing
+from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_whole
 
 NUM_VERTICES, NUM_FACES, NUM_JOINTS, NUM_BETAS, NUM_POSE_FEATURES = 6890, 13776, 24, 10, 207
@@ -32,6 +33,7 @@ SHAPES = {
 }
 INTEGER_KEYS = ("faces", "parents")
 STANDIN_BODY = "standin_body.npz"
+_MAX_BYTES = 1 << 28
 NO_FACES = np.zeros((0, 3), np.int32)
 MISSING_BODY = (
     'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
@@ -76,6 +78,11 @@ class BodyModel:
             without_faces = key == "faces" and received == NO_FACES.shape
             if received != shape and not without_faces:
                 raise UserError(f"{self.source}: {key} must be {shape}. Received: {received}.")
+        if len(self.faces) and not 0 <= self.faces.min() <= self.faces.max() < NUM_VERTICES:
+            raise UserError(
+                f"{self.source}: faces must be vertices 0 to {NUM_VERTICES - 1}. Received: "
+                f"{self.faces.min()} to {self.faces.max()}."
+            )
         if tuple(self.parents) != SMPL_PARENTS:
             raise UserError(
                 f"{self.source}: the kinematic tree must be SMPL's {SMPL_PARENTS}. "
@@ -106,10 +113,11 @@ def body_from_arrays(arrays: dict[str, np.ndarray], source: str) -> BodyModel:
     missing = sorted(set(SHAPES) - set(arrays))
     if missing:
         raise UserError(f"{source} is not a body file: it lacks {', '.join(missing)}.")
-    cast = {
-        key: np.ascontiguousarray(arrays[key], np.int32 if key in INTEGER_KEYS else np.float32)
-        for key in SHAPES
-    }
+    with parsing(source, "body file"):
+        cast = {
+            key: np.ascontiguousarray(arrays[key], np.int32 if key in INTEGER_KEYS else np.float32)
+            for key in SHAPES
+        }
     for key, value in cast.items():
         if not np.isfinite(value).all():
             raise UserError(f"{source}: {key} holds values that are not finite.")
@@ -132,9 +140,8 @@ def load_body(path: str | os.PathLike) -> BodyModel:
     if not path.is_file():
         raise UserError(MISSING_BODY.format(path=path))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        arrays = load_npz(path, _MAX_BYTES, (*SHAPES, "source"))
+    except UserError as error:
         raise UserError(
             f"{path} cannot be read as a body file ({error}). "
             "Make it again: python -m src.convert_smpl IN.pkl OUT.npz, or make standin."

@@ -1,9 +1,45 @@
 """The verbs, one file each: flags in, one call down, exit code out."""
 
+from __future__ import annotations
+
 import argparse
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from hmr.errors import UserError
 
 
 def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
     """The parser that a verb adds its flags to; --help keeps the line breaks of both texts."""
     formatter = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=formatter)
+
+
+def check_keras_settings() -> None:
+    """Checks what the user has set for all of Keras; call it before Keras is imported.
+
+    Raises:
+        UserError: the backend is not installed, or pictures are to have their channels first.
+    """
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    file = folder / "keras.json"
+    try:
+        settings = json.loads(file.read_text())
+    except (OSError, ValueError):
+        settings = {}
+    settings = settings if isinstance(settings, dict) else {}
+    variable = os.environ.get("KERAS_BACKEND")
+    backend = variable or settings.get("backend") or "tensorflow"
+    if backend != "tensorflow" and not find_spec(str(backend)):
+        place = "the environment variable KERAS_BACKEND" if variable else file
+        raise UserError(
+            f"Keras's backend is set to {backend} by {place}, and it is not installed; expected "
+            "tensorflow. Set it for this command: KERAS_BACKEND=tensorflow ..."
+        )
+    if settings.get("image_data_format", "channels_last") != "channels_last":
+        raise UserError(
+            f'{file} sets "image_data_format" to {settings["image_data_format"]}; expected '
+            "channels_last: change it there, or set KERAS_HOME to another folder for this command"
+        )

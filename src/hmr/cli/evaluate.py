@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import verb_parser
+from hmr.cli import check_keras_settings, verb_parser
 from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
 
 EPILOG = """\
@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--body", help="another body file than the model's, or the predictions'")
     parser.add_argument("--output", help="folder for the files (runs/evaluation/PROTOCOL)")
     parser.add_argument("--batch_size", type=_positive, default=64, help="images at a time (64)")
+    text = "move bodies onto the true keypoints; scores both"
+    parser.add_argument("--fit", action="store_true", help=text)
     parser.add_argument("--limit", type=_positive, help="score the first records only")
     files = parser.add_argument_group("files of single protocols")
     files.add_argument(
@@ -76,6 +78,7 @@ def _positive(text: str) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = vars(_parser().parse_args(arguments))
+    check_keras_settings()
     if options.pop("list"):
         print("\n".join(f"{row.name:<18} {row.title}" for row in PROTOCOLS.values()))
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import verb_parser
+from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_MODEL
 from hmr.serving.portable import FORMATS, check_installed, export_portable
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
+    check_keras_settings()
     kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
     check_installed(portable)

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from hmr.cli import verb_parser
+from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import FINDERS, MIN_SCORE, SELECTIONS
@@ -28,6 +28,7 @@ network is asked), unless one of these says where they are.
   --keypoints  json of COCO, PoseTrack, AlphaPose, MMPose or OpenPose, or a folder of
                <image>_keypoints.json
 A file's pictures are found by the end of their path or their number; what does not fit is said.
+With --fit each body is then moved onto its person's keypoints by the paper's own losses.
 The diagonal of the box around a person's keypoints (or of the box) becomes 150 px in a square of
 224 px: that is what the network looks at.
 
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     text = f"people per pass through the network ({DEFAULT_BATCH})"
     add("--batch_size", type=int, default=DEFAULT_BATCH, help=text)
     add("--focal_px", type=float, help="focal length of the lens in pixels, if known")
+    text = "move each body onto its keypoints, found or given, by the paper's losses"
+    add("--fit", action="store_true", help=text)
     add("--max_frames", type=int, help="stop a video or camera after so many frames")
     add("--overwrite", action="store_true", help="make finished results again")
     return parser
@@ -72,10 +75,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(_with_boxes_joined(given))
+    check_keras_settings()
     if not 0 <= options.min_score < 1:
         raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
     if (options.input is None) == (options.crops is None):
         raise UserError("give either --input or --crops; see python -m src.predict --help")
+    if options.fit and (options.crops or options.boxes or options.find == "none"):
+        raise UserError(
+            "--fit needs keypoints, found or given by --keypoints; there are none with --crops, "
+            "--boxes or --find none"
+        )
     return _predict_crops(options) if options.crops else _predict_pictures(options)
 
 
@@ -132,7 +141,9 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.run import PictureRun, RunOptions
 
     folder = Path(options.checkpoint or DEFAULT_MODEL)
-    predictor = Predictor.load(folder, options.body, options.batch_size, options.focal_px)
+    predictor = Predictor.load(
+        folder, options.body, options.batch_size, options.focal_px, options.fit
+    )
     output = options.output or Path("runs/predictions")
     settings = _settings(options, folder)
     asked = RunOptions(output, kinds, options.person, settings, options.overwrite)
@@ -175,6 +186,7 @@ def _settings(options: argparse.Namespace, folder: Path) -> str:
     stamps = [f"{name}:{_stamp(Path(name))}" for name in files if name]
     given = options.boxes or options.keypoints
     find = "" if given else f"|{options.find or FINDERS[0]}"
+    find += "|fit" if options.fit else ""
     return f"{folder}|{stamps}|{options.min_score}|{options.focal_px}{find}"
 
 

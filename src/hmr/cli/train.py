@@ -19,6 +19,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
+from hmr.cli import check_keras_settings
 from hmr.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -109,4 +110,5 @@ def _run(_: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the verb."""
+    check_keras_settings()
     app.run(_run, argv=sys.argv, flags_parser=_parse)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr.cli import verb_parser
+from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.prediction import DEFAULT_MODEL
 
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
+    check_keras_settings()
     if not 0 < options.port < 65536:
         raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
 

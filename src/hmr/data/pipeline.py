@@ -24,7 +24,7 @@ from hmr.data.records import (
     person_labels,
     read_shard,
 )
-from hmr.data.shards import count_by_shard, find_shards, is_mocap_path, rebuild_hint
+from hmr.data.shards import check_lengths, count_by_shard, find_shards, is_mocap_path, rebuild_hint
 from hmr.data.unreadable import map_readable, records_of_shard
 from hmr.errors import UserError
 from hmr.geometry.crop_train import (
@@ -215,6 +215,8 @@ def evaluation_batches(
     Raises:
         UserError: a record cannot be read, naming file, record and key.
     """
+    for path in paths:
+        check_lengths(path)
     try:
         with open_batches(evaluation_dataset(paths, input_size, batch_size, limit)) as batches:
             for batch in batches:

@@ -22,6 +22,7 @@ from hmr.data.schema import (
 )
 from hmr.data.shards import (
     check_checksum,
+    check_lengths,
     count_records,
     is_mocap_path,
     rebuild_hint,
@@ -181,7 +182,7 @@ def check_shard(path: str | Path, pictures: bool = False) -> int:
     Raises:
         UserError: naming file, record, key, what was expected and what was received.
     """
-    count = count_records(path)  # TensorFlow does not notice a file that ends inside a header.
+    count = count_records(path)
     mocap = is_mocap_path(path)
     for index, serialized in enumerate(read_shard(path)):
         _check_numbered(index, path, serialized, mocap, pictures)
@@ -205,14 +206,13 @@ def read_shard(path: str | Path) -> Iterator[bytes]:
     Raises:
         UserError: if the file is missing or damaged, naming the record.
     """
+    check_lengths(path)
     index = 0
     try:
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield serialized
             index += 1
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"no shard at {path}.") from error
-    except tf.errors.DataLossError as error:
+    except tf.errors.OpError as error:
         raise UserError(truncated_message(Path(path), index)) from error
 
 

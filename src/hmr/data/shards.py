@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ import google_crc32c
 from hmr.data.datasets import DATASETS
 from hmr.data.schema import SCHEMA_VERSION, refuse_newer
 from hmr.errors import UserError
+from hmr.files.foreign import parsing, read_json
 from hmr.files.whole import write_text
 
 MOCAP_PREFIX = "mocap_"
 # TFRecord: 8 bytes of length and their checksum stand before each record, a checksum after it.
 _HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 _BLOCK_BYTES = 1 << 20
+_LONGEST_NAME = 200
+_LONGEST_RECORD_BYTES = 1 << 28
+_MAX_MANIFEST_BYTES = 1 << 26
 
 
 @dataclass
@@ -85,16 +90,27 @@ def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None
     path = manifest_path(root, dataset, split)
     if not path.is_file():
         return None
-    try:
-        # Manifests without a version are of version 1; a missing field has its default.
-        stored = {"schema_version": 1, **json.loads(path.read_text())}
+    # Manifests without a version are of version 1; a missing field has its default.
+    stored = read_json(path, _MAX_MANIFEST_BYTES)
+    with parsing(path, "manifest", "Delete it and run make tfrecords."):
+        stored = {"schema_version": 1, **stored}
         known = {field.name for field in fields(Manifest)}
         refuse_newer(str(path), stored["schema_version"], stored, known)
-        return Manifest(**stored)
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} is not a manifest of this project ({error}). Delete it and run make tfrecords."
-        ) from error
+        return _checked(Manifest(**stored))
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """The manifest, if names of shards are names in its folder and numbers are numbers."""
+    tables = (manifest.shards, manifest.sizes_bytes, manifest.crc32c)
+    if not all(isinstance(table, dict) for table in (*tables, manifest.dropped)):
+        raise ValueError("shards, sizes, checksums or dropped are no table")
+    for name in (name for table in tables for name in table):
+        if Path(name).name != name or len(name) > _LONGEST_NAME:
+            raise ValueError(f"{name!r} is not the name of a shard")
+    numbers = (manifest.examples, *(n for table in tables for n in table.values()))
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a number of records, a size or a checksum is no number")
+    return manifest
 
 
 def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
@@ -168,6 +184,9 @@ def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
     manifest = read_manifest(root, dataset, split)
     if manifest is None:
         return [count_records(path) for path in paths]
+    for path in paths:
+        if Path(path).name not in manifest.sizes_bytes:
+            check_lengths(path)
     return [manifest.shards[Path(path).name] for path in paths]
 
 
@@ -177,20 +196,40 @@ def count_records(path: str | Path) -> int:
     Raises:
         UserError: there is no such file, or it ends inside a record.
     """
-    path = Path(path)
+    count = 0
+    for end in _record_ends(Path(path)):
+        if end > Path(path).stat().st_size:
+            raise UserError(truncated_message(path, count))
+        count += 1
+    return count
+
+
+def check_lengths(path: str | Path) -> None:
+    """Refuses a shard of which a header claims a record far longer than the rest of the file.
+
+    TensorFlow reserves memory for any length that is claimed, and dies of 2^40 bytes. A shard that
+    is merely cut short passes.
+
+    Raises:
+        UserError: there is no such file, or it holds such a header.
+    """
+    for index, end in enumerate(_record_ends(Path(path))):
+        if end - Path(path).stat().st_size > _LONGEST_RECORD_BYTES:
+            raise UserError(truncated_message(path, index))
+
+
+def _record_ends(path: Path) -> Iterator[int]:
+    """Where each record ends by its header, the last perhaps behind the end of the file."""
     if not path.is_file():
         raise UserError(f"no shard at {path}.")
-    size, position, count = path.stat().st_size, 0, 0
+    size, position = path.stat().st_size, 0
     with path.open("rb") as shard:
         while position < size:
+            shard.seek(position)
             header = shard.read(_HEADER_BYTES)
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
             position += _HEADER_BYTES + length + _CHECKSUM_BYTES
-            if position > size:
-                raise UserError(truncated_message(path, count))
-            shard.seek(position)
-            count += 1
-    return count
+            yield position
 
 
 def check_checksum(path: str | Path) -> None:

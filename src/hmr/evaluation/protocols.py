@@ -192,6 +192,7 @@ class Evaluation:
         checkpoint: model folder or training folder.
         predictions: .npz of any method, see `hmr.evaluation.samples.read_predictions`.
         body: another body file than the checkpoint's, or the predictions' body file.
+        fit: move the model's bodies onto the true keypoints, and score them before and after.
         batch_size: images at a time.
         limit: how many records, from the first; None for all.
         segmentation: UPi-S1h's folder, for `lsp_segmentation`.
@@ -212,6 +213,7 @@ class Evaluation:
     male: str | None = None
     female: str | None = None
     joint_regressor: str | None = None
+    fit: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.checkpoint) == bool(self.predictions):
@@ -219,6 +221,8 @@ class Evaluation:
                 "give a model (--checkpoint runs/demo) or predictions (--predictions FILE.npz), "
                 f"one of them. Received: {self.checkpoint!r} and {self.predictions!r}"
             )
+        if self.fit and not self.checkpoint:
+            raise UserError("--fit moves a model's bodies: it needs --checkpoint")
 
 
 def choices(protocol: Protocol, num_samples: int, notes: Mapping[str, str]) -> dict[str, str]:

@@ -37,12 +37,12 @@ def table(scores: Scores, choices: dict[str, str]) -> str:
 def main_table(scores: Scores) -> list[list[str]]:
     """Rows of cells, the heading first: each measure's mean, median and what it compares with."""
     group = f"mean of {scores.protocol.mean_over}s" if scores.group_mean else ""
-    rows = [["", "mean", "median", "constant", "", group]]
+    rows = [["", "mean", "median", "network", "", "constant", "", group]]
     for name, samples in scores.measures.items():
-        constant = scores.constant.get(name)
-        cells = [f"{samples.mean():.2f}", f"{samples.median():.2f}", "-", ""]
-        if constant:
-            cells[2:] = f"{constant.mean():.2f}", _compared(samples.mean(), constant.mean())
+        cells = [f"{samples.mean():.2f}", f"{samples.median():.2f}"]
+        for other in (scores.network.get(name), scores.constant.get(name)):
+            told = (f"{other.mean():.2f}", _compared(samples.mean(), other.mean())) if other else ()
+            cells += told or ("-", "")
         over_groups = scores.group_mean.get(name)
         rows.append([MEASURES[name].label, *cells, f"{over_groups:.2f}" if over_groups else ""])
     return _without_empty_columns(rows)

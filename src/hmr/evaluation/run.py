@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,14 @@ from hmr.evaluation.protocols import (
 from hmr.evaluation.references import FLAGS, open_reference
 from hmr.evaluation.report import HTML_FILE, table, write_html, write_report
 from hmr.evaluation.sample_views import DrawnSample, draw_samples, find_extremes, write_extremes
-from hmr.evaluation.samples import Prediction, Truth, predict_split, read_predictions, read_truth
+from hmr.evaluation.samples import (
+    Prediction,
+    Truth,
+    moved_onto_keypoints,
+    predict_split,
+    read_predictions,
+    read_truth,
+)
 from hmr.evaluation.scoring import Scores, score
 
 
@@ -76,15 +83,21 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     reference = open_reference(protocol, {flag: getattr(evaluation, flag) for flag in FLAGS})
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     predict = _run_model if evaluation.checkpoint else _read_file
-    prediction, truth, body = predict(evaluation, protocol, paths)
-    prediction, truth = reference.complete(prediction, truth, body)
+    prediction, labels, smpl = predict(evaluation, protocol, paths)
+    body, network = smpl.body if smpl else None, prediction
+    if evaluation.fit and smpl:
+        prediction = moved_onto_keypoints(smpl, prediction, labels)
+    prediction, truth = reference.complete(prediction, labels, body)
     scores = score(protocol, prediction, truth, _constant_source(protocol, evaluation.data))
+    if evaluation.fit:
+        alone = score(protocol, *reference.complete(network, labels, body))
+        scores = replace(scores, network=alone.measures)
     notes = {**_source(evaluation), **reference.notes()}
     stated = choices(protocol, len(truth), notes)
     return EvaluationResult(evaluation, scores, prediction, truth, paths, stated, body)
 
 
-Samples = tuple[Prediction, Truth, BodyModel | None]
+Samples = tuple[Prediction, Truth, SMPL | None]
 
 
 def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
@@ -94,7 +107,7 @@ def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
     prediction, truth = predict_split(
         model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
     )
-    return prediction, truth, model.smpl.body
+    return prediction, truth, model.smpl
 
 
 def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
@@ -107,7 +120,7 @@ def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
         raise UserError(
             f"{protocol.name} scores {protocol.selection}: none of the {len(truth)} records fits."
         )
-    return prediction.take(chosen), truth.take(chosen), smpl.body if smpl else None
+    return prediction.take(chosen), truth.take(chosen), smpl
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:
@@ -119,6 +132,8 @@ def _constant_source(protocol: Protocol, data: str) -> Truth | None:
 def _source(evaluation: Evaluation) -> dict[str, str]:
     given = {"checkpoint": evaluation.checkpoint, "predicted": evaluation.predictions}
     texts = {key: str(path) for key, path in given.items() if path}
+    if evaluation.fit:
+        texts["fit"] = "bodies moved onto the true keypoints; network: before"
     if evaluation.limit:
         texts["limit"] = f"the first {evaluation.limit} records only"
     return texts

@@ -16,13 +16,17 @@ from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
 from hmr.body.smpl import SMPL
 from hmr.data.pipeline import evaluation_batches
 from hmr.errors import UserError
-from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, posed, regress
+from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, PosedBodies, posed, regress
 from hmr.evaluation.protocols import select_sequences
 from hmr.files.safe_npz import load_npz
+from hmr.fitting.fit import FitSettings, Fitter
+from hmr.geometry.projection import project
+from hmr.network.regressor import BETA, CAMERA, POSE
 
 # Where only labels are wanted the crops are made this small, which reads fastest: the JPEGs are
 # then decoded at an eighth of their size.
 _LABELS_ONLY_PX = 28
+_FITTED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,32 @@ def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
         camera=outputs["camera"],
         meshes=posed(smpl, outputs["pose"], outputs["beta"]),
     )
+
+
+def moved_onto_keypoints(
+    smpl: SMPL, prediction: Prediction, truth: Truth, settings: FitSettings | None = None
+) -> Prediction:
+    """A model's prediction with every body fitted to the true keypoints, see `hmr.fitting.fit`.
+
+    Args:
+        smpl: the body.
+        prediction: of `predict_split`.
+        truth: of the same samples.
+        settings: weights of the fit.
+    """
+    assert isinstance(prediction.meshes, PosedBodies) and prediction.camera is not None
+    bodies, fitter, parts = prediction.meshes, Fitter(smpl, settings), []
+    theta = np.concatenate([prediction.camera, bodies.pose, bodies.beta], axis=1)  # (N, 85)
+    for start in tqdm(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
+        chosen = slice(start, start + _FITTED_AT_ONCE)
+        given = truth.keypoints2d[chosen], truth.visibility[chosen]
+        fitted = fitter.fit(theta[chosen], *given)
+        camera, pose, beta = fitted[:, CAMERA], fitted[:, POSE], fitted[:, BETA]
+        joints3d = smpl.keypoints(pose, beta)["joints3d"]
+        keypoints2d = project(joints3d, camera)
+        parts.append([np.asarray(each) for each in (joints3d, keypoints2d, camera, pose, beta)])
+    columns = map(np.concatenate, zip(*parts, strict=True))
+    return _of_model(dict(zip(_MODEL_KEYS, columns, strict=True)), smpl)
 
 
 def _numbered(batches: Iterable[dict]) -> Iterator[dict]:

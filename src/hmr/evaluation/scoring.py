@@ -25,6 +25,7 @@ class Scores:
         groups: division -> group -> `samples`, and each measure's mean and median (`median_`).
         group_mean: measure -> mean over the groups of `protocol.mean_over`, each the mean of its
             sequences' means; empty if the protocol asks for none.
+        network: measure -> values before bodies were fitted; empty where none were.
     """
 
     protocol: Protocol
@@ -32,14 +33,17 @@ class Scores:
     constant: dict[str, SampleScores] = field(default_factory=dict)
     groups: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     group_mean: dict[str, float] = field(default_factory=dict)
+    network: dict[str, SampleScores] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
         """Name -> number: means over samples, and with a prefix their medians (`median_`), the
-        constant answers' means (`mean_body_`) and the means over groups (`group_mean_`).
+        constant answers' means (`mean_body_`), the means before a fit (`network_`) and the means
+        over groups (`group_mean_`).
         """
         numbers = {name: values.mean() for name, values in self.measures.items()}
         numbers |= {f"median_{name}": values.median() for name, values in self.measures.items()}
         numbers |= {f"mean_body_{name}": values.mean() for name, values in self.constant.items()}
+        numbers |= {f"network_{name}": values.mean() for name, values in self.network.items()}
         return numbers | {f"group_mean_{name}": value for name, value in self.group_mean.items()}
 
 

@@ -7,7 +7,6 @@ import io
 import os
 import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hmr.errors import UserError
 from hmr.files.content import content_of
+from hmr.files.foreign import brief
 from hmr.files.whole import read_bounded, write_whole
 
 # Formats that Pillow decodes by itself, or by a plug-in that is installed (HEIF). Others may call
@@ -31,11 +31,6 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
 )  # fmt: skip
 MAX_PIXELS = 120_000_000
-# What Pillow's decoders raise on damaged bytes.
-_DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error,
-)  # fmt: skip
 _PNG_START, _PNG_CHUNK = b"\x89PNG\r\n\x1a\n", struct.Struct(">I4s")
 # Chunks of a PNG that hold text and colour profiles; a CRC of 4 bytes follows each chunk.
 _PNG_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -101,12 +96,16 @@ def read_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         ) from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too large to read safely: {error}") from error
-    except _DECODER_ERRORS as error:
-        raise UserError(f"{name} is damaged or cut short: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever damage leads to
+        raise UserError(f"{name} is damaged or cut short: {brief(error)}") from error
 
 
-def load_pixels(data: bytes, open_image: Callable[[IO[bytes]], Image.Image]) -> Image.Image:
-    """A decoded picture. Metadata does not decide whether it is read.
+def load_pixels(
+    data: bytes, open_image: Callable[[IO[bytes]], Image.Image], decode: bool = True
+) -> Image.Image:
+    """A picture. Metadata does not decide whether it is read.
 
     Pillow refuses a PNG whose texts or colour profile are larger than it takes, and some JPEG with
     malformed EXIF: what fails is tried once more without them.
@@ -114,21 +113,25 @@ def load_pixels(data: bytes, open_image: Callable[[IO[bytes]], Image.Image]) -> 
     Args:
         data: of the file.
         open_image: `Image.open` with further arguments and checks.
+        decode: whether the pixels are decoded, too.
 
     Raises:
         what Pillow raises on damaged pixels.
     """
     try:
-        return _load(open_image(io.BytesIO(data)))
-    except _DECODER_ERRORS:
+        return _load(open_image(io.BytesIO(data)), decode)
+    except UserError:
+        raise
+    except Exception:  # Pillow's decoders raise whatever damage leads to
         pixels = _without_metadata(data)
         if pixels == data:
             raise
-    return _load(open_image(io.BytesIO(pixels)))
+    return _load(open_image(io.BytesIO(pixels)), decode)
 
 
-def _load(picture: Image.Image) -> Image.Image:
-    picture.load()
+def _load(picture: Image.Image, decode: bool) -> Image.Image:
+    if decode:
+        picture.load()
     return picture
 
 
@@ -167,7 +170,7 @@ def exif_orientation(picture: Image.Image) -> int:
     """How the stored picture is to be turned, 1 to 8; 1 where the metadata cannot be read."""
     try:
         return int(picture.getexif().get(_ORIENTATION, 1))
-    except (*_DECODER_ERRORS, AttributeError) as error:
+    except Exception as error:
         logging.warning("EXIF cannot be read, the picture is not turned: %s", error)
         return 1
 
@@ -188,6 +191,12 @@ def _describe_start(data: bytes) -> str:
     return f"it begins with {data[:4]!r}"
 
 
+def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """A stored picture as its EXIF orientation (1 to 8) says that it is to be seen."""
+    turn = _UPRIGHT.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
 def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     _register_plugin(data)
     known = [kind for kind in FORMATS if kind in Image.OPEN or _registered(kind)]
@@ -202,8 +211,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         with load_pixels(data, open_image) as picture:
             if _DNG_VERSION in getattr(picture, "tag_v2", ()):
                 raise UserError(f"{name} is a camera's raw picture (DNG): save it as JPEG first")
-            turn = _UPRIGHT.get(exif_orientation(picture))
-            upright = picture if turn is None else picture.transpose(turn)
+            upright = turn_upright(picture, exif_orientation(picture))
             return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import zipfile
-import zlib
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.foreign import reading
 from hmr.files.safe_pickle import safe_loads
 from hmr.files.whole import MAX_BYTES
 
@@ -19,11 +21,18 @@ HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
+# What `np.savez` and `np.savez_compressed` write; other methods can claim memory in their headers.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_MEMBERS = 10_000
 
 
-def load_npz(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """All arrays of an .npz file.
+def load_npz(
+    path: str | os.PathLike,
+    max_bytes: int = MAX_BYTES,
+    only: Collection[str] | None = None,
+    max_file_bytes: int | None = None,
+) -> dict[str, Any]:
+    """Arrays of an .npz file.
 
     Arrays of Python objects, as `np.savez` makes them of sparse matrices, are read by the
     allow-listing reader of `safe_pickle`.
@@ -31,6 +40,8 @@ def load_npz(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> dict[str, A
     Args:
         path: the archive.
         max_bytes: the largest size, unpacked, that is read.
+        only: names of the arrays to read, those of them that are there; None reads all.
+        max_file_bytes: the largest archive, with what is not read; by default `max_bytes`.
     Returns:
         arrays by name (read-only); 0-dimensional object arrays come out as the object.
     Raises:
@@ -38,17 +49,11 @@ def load_npz(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> dict[str, A
             anything beyond plain arrays.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no file at {path}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_members(archive, path, max_bytes)
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise UserError(
-            f"{path} is not a readable .npz file, or is damaged: {error}. Download it again."
-        ) from error
+    with (
+        reading(path, "readable .npz file", max_file_bytes or max_bytes, "Download it again."),
+        zipfile.ZipFile(path) as archive,
+    ):
+        return _read_members(archive, path, max_bytes, only)
 
 
 def load_npy(path: str | os.PathLike, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
@@ -57,26 +62,39 @@ def load_npy(path: str | os.PathLike, mmap_mode: Literal["r"] | None = None) -> 
     Raises:
         UserError: the file is missing, damaged, of another kind, or holds Python objects.
     """
-    try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} is not an .npy file of numbers: {error}.") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path} is an .npz archive, expected one array as .npy.")
-    return array
+    path = Path(path)
+    max_bytes = path.stat().st_size if mmap_mode and path.is_file() else MAX_BYTES
+    with reading(path, "readable .npy file of numbers", max_bytes), path.open("rb") as file:
+        if file.read(2) == b"PK":
+            raise UserError(f"{path} is an .npz archive, expected one array as .npy.")
+        file.seek(0)
+        shape, is_fortran, dtype = _read_header(file, str(path))
+        if dtype.hasobject:
+            raise UserError(f"{path} is not an .npy file of numbers: it holds Python objects.")
+        _check_size(dtype, shape, path.stat().st_size - file.tell(), str(path))
+        if mmap_mode and math.prod(shape):
+            order: Literal["C", "F"] = "F" if is_fortran else "C"
+            return np.memmap(path, dtype, mmap_mode, file.tell(), shape, order)
+        return _view(file.read(), dtype, shape, is_fortran)
 
 
-def _read_members(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> dict[str, Any]:
+def _read_members(
+    archive: zipfile.ZipFile, path: Path, max_bytes: int, only: Collection[str] | None
+) -> dict[str, Any]:
     members = archive.infolist()
     names = [member.filename for member in members]
-    if not names or not all(name.endswith(".npy") for name in names):
+    if not names or len(names) > _MOST_MEMBERS or not all(n.endswith(".npy") for n in names):
         raise UserError(
             f"{path} is a zip archive, not an .npz: it holds {', '.join(names[:5]) or 'nothing'}. "
             "Unpack it and give the body file in it."
         )
+    if only is not None:
+        members = [m for m in members if m.filename.removesuffix(".npy") in only]
     size = sum(member.file_size for member in members)
     if size > max_bytes:
         raise UserError(f"{path} unpacks to {size:,} bytes, expected at most {max_bytes:,}.")
+    if foreign := [m.filename for m in members if m.compress_type not in _COMPRESSIONS]:
+        raise UserError(f"{path}: {foreign[0]} is compressed in a way that numpy does not write.")
     return {
         member.filename.removesuffix(".npy"): _read_array(
             archive.read(member), f"{path}: {member.filename}"
@@ -88,15 +106,28 @@ def _read_members(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> dict[
 def _read_array(data: bytes, source: str) -> Any:
     """One .npy file: a view of its bytes, or the object that its pickle holds."""
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in HEADER_READERS:
-        raise UserError(f"{source} is in .npy format {version}, which is not read.")
-    shape, is_fortran, dtype = HEADER_READERS[version](stream)
+    shape, is_fortran, dtype = _read_header(stream, source)
     body = data[stream.tell() :]
     if dtype.hasobject:
         value = safe_loads(body, source)
         return value[()] if shape == () else value
-    expected = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if len(body) != expected:
-        raise UserError(f"{source} has {len(body):,} bytes of data, expected {expected:,}.")
-    return np.frombuffer(body, dtype).reshape(shape, order="F" if is_fortran else "C")
+    _check_size(dtype, shape, len(body), source)
+    return _view(body, dtype, shape, is_fortran)
+
+
+def _read_header(file: IO[bytes], source: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and type; leaves the file at the array's bytes."""
+    version = np.lib.format.read_magic(file)
+    if version not in HEADER_READERS:
+        raise UserError(f"{source} is in .npy format {version}, which is not read.")
+    return HEADER_READERS[version](file)
+
+
+def _check_size(dtype: np.dtype, shape: tuple[int, ...], received: int, source: str) -> None:
+    expected = dtype.itemsize * math.prod(shape)
+    if received != expected or min(shape, default=0) < 0:
+        raise UserError(f"{source} has {received:,} bytes of data, expected {expected:,}.")
+
+
+def _view(data: bytes, dtype: np.dtype, shape: tuple[int, ...], is_fortran: bool) -> np.ndarray:
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")

@@ -13,36 +13,20 @@ import os
 import pickle
 import re
 import struct
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import scipy.sparse
 
 from hmr.errors import UserError
+from hmr.files.foreign import FOREIGN_HEADS, parsing
 from hmr.files.whole import MAX_BYTES, read_bounded
 
 # The memory that evaluating a file may take: a harmless file holds an array, its text form and a
 # selection of it.
 MEMORY_PER_BYTE, MEMORY_FLOOR_BYTES = 8, 1 << 26
 PLAIN_DTYPE = re.compile(r"[<>|=]?([biufSU]\d{1,9}|O\d?)")
-
-# First bytes of files that are often taken for a pickle, and what to do about them.
-FOREIGN_HEADS = (
-    (b"PK\x03\x04", 'begins with "PK": it is an .npz or .zip; rename an .npz, unpack a .zip'),
-    (b"<", 'begins with "<": it is a web page; sign in at the site and download it again'),
-    (b"\x1f\x8b", "is a gzip archive: unpack it first"),
-    (b"\x89HDF", "is an HDF5 file, not a pickle"),
-    (b"\x93NUMPY", "is a single .npy array, not a pickle"),
-    (b"MATLAB", "is a MATLAB file, not a pickle"),
-    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: run git lfs pull"),
-    (b"{", 'begins with "{": it is JSON, not a pickle'),
-)
-# What `pickle` raises on damaged bytes, by its documentation and by experiment.
-DAMAGE = (
-    pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError,
-    OverflowError, RecursionError, MemoryError, ImportError, AssertionError, struct.error,
-)  # fmt: skip
 
 
 class _Sealed(type):
@@ -110,6 +94,7 @@ _SPECIAL: dict[str, Any] = {
     "_codecs.encode": _stub_class("encode"),
     "copy_reg._reconstructor": _Function(_reconstruct_object),
     "builtins.set": _stub_class("set"),
+    "builtins.bytes": _stub_class("bytes"),
     "builtins.object": _Function(object),
     "numpy.ndarray": _ARRAY,
     "numpy.dtype": _DTYPE,
@@ -142,6 +127,35 @@ class _WholeReads(io.BytesIO):
         return data
 
 
+# Opcodes that put keys into a dict or set -> where on the stack the keys are.
+_KEYS_ON_STACK = {
+    pickle.SETITEM: slice(-2, -1),
+    pickle.SETITEMS: slice(None, None, 2),
+    pickle.DICT: slice(None, None, 2),
+    pickle.ADDITEMS: slice(None),
+    pickle.FROZENSET: slice(None),
+}
+_LARGEST_KEY = 1 << 60
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Refuses keys that can be made to take for ever: nested tuples, numbers of equal hashes."""
+    for key in keys:
+        plain = isinstance(key, str | bytes) or key is None
+        if not plain and not (type(key) in (int, bool) and abs(key) < _LARGEST_KEY):
+            raise ValueError(f"a dict or set with a {type(key).__name__} as its key")
+
+
+def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
+    """The method of an opcode, which checks the keys on the stack first."""
+
+    def checked(reader: Any) -> None:
+        _check_keys(reader.stack[keys])
+        load(reader)
+
+    return checked
+
+
 class _Reader(pickle._Unpickler):
     """The unpickler written in Python, with the look-up of names replaced.
 
@@ -149,9 +163,20 @@ class _Reader(pickle._Unpickler):
     index a file names: 9 bytes took a gigabyte in Python 3.11.7, 3.12.1 and 3.13.0 (bug 115952).
     """
 
+    dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)  # opcode -> method
+
     def __init__(self, data: bytes, source: str):
         super().__init__(_WholeReads(data), encoding="latin1")
         self._source = source
+
+    def _load_bytearray8(self) -> None:
+        """Reads before it reserves memory."""
+        (length,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(bytearray(self.read(length)))  # type: ignore[attr-defined]
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+    for _opcode, _keys in _KEYS_ON_STACK.items():
+        dispatch[_opcode[0]] = _with_plain_keys(dispatch[_opcode[0]], _keys)
 
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
@@ -168,23 +193,34 @@ class _Reader(pickle._Unpickler):
 
 
 class _Resolver:
-    """Turns what a pickle holds, stubs included, into plain Python and numpy objects."""
+    """Turns what a pickle holds, stubs included, into plain Python and numpy objects.
+
+    A few bytes can share parts so often that whoever unfolds them (into an array, a text) never
+    ends, so the unfolded size of each object is limited.
+
+    Args:
+        budget_bytes: limit of the memory that evaluated stubs take, and of each unfolded size.
+    """
 
     def __init__(self, budget_bytes: int):
-        self._budget_bytes = budget_bytes
+        self._limit_bytes = self._budget_bytes = budget_bytes
         self._done: dict[int, Any] = {}
         self._open: set[int] = set()
+        self._unfolded_bytes: dict[int, int] = {}  # by the id of the plain form
 
     def resolve(self, value: Any) -> Any:
         """The plain form of `value`; shared parts stay shared, loops raise ValueError."""
-        if not isinstance(value, _Stub | dict | list | tuple | set):
+        if not isinstance(value, _Stub | dict | list | tuple | set | frozenset):
             return value
         if id(value) in self._open:
             raise ValueError("an object that contains itself")
         if id(value) not in self._done:
             self._open.add(id(value))
-            self._done[id(value)] = self._resolve_new(value)
+            plain = self._done[id(value)] = self._resolve_new(value)
             self._open.discard(id(value))
+            self._unfolded_bytes[id(plain)] = self._measure(plain)
+            if self._unfolded_bytes[id(plain)] > self._limit_bytes:
+                raise ValueError("it unfolds to more data than is read from one file")
         return self._done[id(value)]
 
     def _resolve_new(self, value: Any) -> Any:
@@ -201,19 +237,28 @@ class _Resolver:
             result = _evaluate_chumpy(name, state)
         else:
             result = _EVALUATE[name](arguments, state)
-        self._budget_bytes -= _size_bytes(result)
+        self._budget_bytes -= self._measure(result)
         if self._budget_bytes < 0:
             raise ValueError("it unfolds to more data than is read from one file")
         return result
 
+    def _measure(self, value: Any) -> int:
+        """About how many bytes a plain object takes if nothing in it is shared."""
+        if isinstance(value, str | bytes | bytearray):
+            return len(value)
+        if isinstance(value, np.ndarray):
+            return self._measure_items(value.ravel()) if value.dtype.hasobject else value.nbytes
+        if isinstance(value, dict):
+            return self._measure_items(value.values())
+        if isinstance(value, list | tuple | set | frozenset):
+            return self._measure_items(value)
+        return 0
 
-def _size_bytes(value: Any) -> int:
-    """About how much memory an evaluated stub takes."""
-    if isinstance(value, np.ndarray):
-        return value.nbytes
-    if isinstance(value, bytes):
-        return len(value)
-    return 64 * len(value) if isinstance(value, set) else 0
+    def _measure_items(self, items: Collection[Any]) -> int:
+        """Text counts as in an array, in which every text is as long as the longest."""
+        texts = [len(item) for item in items if isinstance(item, str | bytes)]
+        parts = sum(self._unfolded_bytes.get(id(item), 0) for item in items)
+        return 8 * len(items) + len(texts) * max(texts, default=0) + parts
 
 
 def _encode(arguments: tuple, state: None) -> bytes:
@@ -252,8 +297,23 @@ def _view(raw: Any, dtype: np.dtype, shape: tuple, order: Any) -> np.ndarray:
     """A read-only array over bytes of the file: it needs no memory of its own."""
     if dtype.hasobject:
         return np.fromiter(raw, object, len(raw)).reshape(shape, order=order)
+    if not isinstance(raw, str | bytes | bytearray):
+        raise ValueError(f"an array over a {type(raw).__name__}")
     data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
     return np.frombuffer(data, dtype).reshape(shape, order=order)
+
+
+def _make_set(arguments: tuple, state: None) -> set:
+    (items,) = arguments or ((),)
+    _check_keys(items)
+    return set(items)
+
+
+def _make_empty_bytes(arguments: tuple, state: None) -> bytes:
+    """Protocols 0 to 2 have no bytes: Python 3 writes those of an empty array as a call."""
+    if arguments:
+        raise ValueError("bytes made of something")
+    return b""
 
 
 def _make_sparse(kind: type) -> Callable[[tuple, dict], Any]:
@@ -268,6 +328,11 @@ def _make_sparse(kind: type) -> Callable[[tuple, dict], Any]:
 
 def _select(array: np.ndarray, state: dict) -> np.ndarray:
     """chumpy's `Select`: elements of the flattened array, in a new shape."""
+    if (
+        np.size(state["idxs"]) * array.itemsize
+        > MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * array.nbytes
+    ):
+        raise ValueError("a selection much larger than what it selects from")
     selected = array.ravel()[state["idxs"]]
     return selected.reshape(state.get("preferred_shape", selected.shape))
 
@@ -291,7 +356,8 @@ def _evaluate_chumpy(name: str, state: dict) -> np.ndarray | Unread:
 
 _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
     "encode": _encode,
-    "set": lambda arguments, state: set(*arguments),
+    "set": _make_set,
+    "bytes": _make_empty_bytes,
     "numpy.dtype": _make_dtype,
     "numpy.ndarray": _make_array,
     "numpy.scalar": _make_scalar,
@@ -324,13 +390,10 @@ def safe_loads(data: bytes, source: str) -> Any:
         if data.startswith(head):
             raise UserError(f"{source} {meaning}.")
     budget_bytes = MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * len(data)
-    try:
-        return _Resolver(budget_bytes).resolve(_Reader(data, source).load())
-    except UserError:
-        raise
-    except EOFError as error:
-        raise UserError(
-            f"{source} ends too early, after {len(data):,} bytes: download it again."
-        ) from error
-    except DAMAGE as error:
-        raise UserError(f"{source} is not a readable pickle, or is damaged: {error}.") from error
+    with parsing(source, "readable pickle"):
+        try:
+            return _Resolver(budget_bytes).resolve(_Reader(data, source).load())
+        except EOFError as error:
+            raise UserError(
+                f"{source} ends too early, after {len(data):,} bytes: download it again."
+            ) from error

@@ -25,20 +25,29 @@ _PARTIAL = ".partial-"
 _MOST_SYNCED_ALONE = 64
 
 
+def check_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Checks a file before it is read.
+
+    Raises:
+        UserError: there is no such file, it is empty, or larger than `max_bytes`.
+    """
+    if not path.is_file():
+        raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
+    size = path.stat().st_size
+    if not 0 < size <= max_bytes:
+        state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
+        raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
+
+
 def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a file.
 
     Raises:
-        UserError: there is no such file, it is empty, larger than `max_bytes`, or unreadable.
+        UserError: as `check_size`, or the file is unreadable.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
     try:
-        size = path.stat().st_size
-        if not 0 < size <= max_bytes:
-            state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
-            raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
+        check_size(path, max_bytes)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error

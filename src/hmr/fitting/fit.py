@@ -48,12 +48,12 @@ class FitSettings:
         learning_rate: of the first step; it falls to zero as a cosine.
     """
 
-    pose: float = 35.0
-    root: float = 105.0
-    beta: float = 1.0
+    pose: float = 31.0
+    root: float = 93.0
+    beta: float = 2.0
     noise_px: float = 0.5
-    outlier_px: float = 20.0
-    steps: int = 100
+    outlier_px: float = 40.0
+    steps: int = 120
     learning_rate: float = 0.04
 
 

@@ -8,6 +8,7 @@ beside the description if it is there, else from the working directory.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.foreign import parsing, read_json
 from hmr.files.whole import whole_file, write_text
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
@@ -25,6 +27,11 @@ from hmr.settings import ModelSpec, read_settings
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 # Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
 VERSION = 1
+_MAX_DESCRIPTION_BYTES = 1 << 20
+_RANGES = {
+    "input_size": (32, 2048), "iterations": (1, 100), "hidden_units": (1, 1 << 13),
+    "dropout": (0, 1), "discriminator_units": (1, 1 << 13),
+}  # fmt: skip
 
 
 def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: bool = False) -> None:
@@ -96,17 +103,26 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
             f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
             "(runs/NAME), or the shipped models/demo_standin."
         )
-    try:
-        values = {"version": VERSION, **json.loads(path.read_text())}
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a model description ({error}).") from error
+    stored = read_json(path, _MAX_DESCRIPTION_BYTES, kind="model description")
+    with parsing(path, "model description"):
+        values = {"version": VERSION, **stored}
     version = values.pop("version")
     if version != VERSION:
         raise UserError(
             f"{path}: version must be {VERSION}. Received: {version}. Open it with the release "
             "of this project that wrote it."
         )
-    return read_settings(ModelSpec, values, str(path))
+    spec = read_settings(ModelSpec, values, str(path))
+    for name, default in asdict(ModelSpec()).items():
+        value, (least, largest) = getattr(spec, name), _RANGES.get(name, (0, math.inf))
+        fits = type(value) is type(default) or (type(default), type(value)) == (float, int)
+        if not fits or (name in _RANGES and not least <= value <= largest):
+            raise UserError(
+                f"{path}: {name} must be a {type(default).__name__}"
+                f"{f' from {least} to {largest}' if name in _RANGES else ''}. "
+                f"Received: {value!r:.60}."
+            )
+    return spec
 
 
 def _model_folder(folder: Path) -> Path:

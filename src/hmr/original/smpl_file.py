@@ -20,6 +20,7 @@ import scipy.sparse
 from hmr.body.joints import COCOPLUS, FACE5, SMPL_JOINTS, joint_map
 from hmr.body.model_file import NUM_BETAS, SHAPES, BodyModel, body_from_arrays
 from hmr.errors import UserError
+from hmr.files.foreign import parsing
 from hmr.files.safe_npz import load_npz
 from hmr.files.safe_pickle import Unread, safe_load
 
@@ -202,7 +203,8 @@ def _parents(contents: Mapping[str, Any], path: Path) -> np.ndarray:
     table = contents.get("kintree_table", contents.get("parents"))
     if table is None or not isinstance(table, np.ndarray):
         raise UserError(f"{path} is not a SMPL body: it has no 'kintree_table'.")
-    parents = np.atleast_2d(table)[0].astype(np.int64)
+    with parsing(path, "SMPL body"):
+        parents = np.atleast_2d(table)[0].astype(np.int64)
     return np.where(parents == 2**32 - 1, -1, parents)
 
 

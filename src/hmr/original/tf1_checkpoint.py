@@ -12,12 +12,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hmr.errors import UserError
+from hmr.files.foreign import parsing
 from hmr.original import tf1_names
 
 _SUFFIX = re.compile(r"\.(index|data-00000-of-00001|meta)$")
 _SHOWN = 5
-# The exceptions that TensorFlow's reader raises for damaged files.
-_DAMAGE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,9 @@ class Tf1Checkpoint:
                 f"{self.path}.index is there, but not the values, {self.path}.data-00000-of-00001. "
                 "Copy both files of the checkpoint into one folder."
             )
-        try:
+        with parsing(self.path, "TF1 checkpoint"):
             self._reader = tf.train.load_checkpoint(self.path)
-        except _DAMAGE as error:
-            raise UserError(f"{self.path} is not a TF1 checkpoint: {error}") from error
-        shapes = self._reader.get_variable_to_shape_map()
+            shapes = self._reader.get_variable_to_shape_map()
         self.shapes = {name: tuple(shape) for name, shape in sorted(shapes.items())}
 
     @property
@@ -125,13 +122,9 @@ class Tf1Checkpoint:
         """
         tensors = {}
         for name in tqdm(list(names), desc="reading variables", unit="variable"):
-            try:
+            where, what = f"{self.path}: {name}", "readable variable, cut short"
+            with parsing(where, what, "Download it again."):
                 tensors[name] = np.asarray(self._reader.get_tensor(name))
-            except _DAMAGE as error:
-                raise UserError(
-                    f"{self.path}: {name} cannot be read, the file is damaged or cut short "
-                    f"({error}). Download it again."
-                ) from error
             if not np.isfinite(tensors[name]).all():
                 raise UserError(f"{self.path}: {name} holds values that are not finite.")
         return tensors

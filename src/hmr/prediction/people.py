@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hmr.body.joints import COCO17, COCOPLUS, take_joints
 from hmr.errors import UserError
 from hmr.finding.finder import Finder
 from hmr.geometry.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
@@ -31,6 +32,8 @@ class Detection:
         label: the person's id in the source, or their number in the picture.
         shares: (K, 3) keypoints with x, y from 0 to 1 across the picture, if the source has them
             so. `check_against_picture` makes pixels of them; until then `box` is none.
+        keypoints2d_px: (19, 3) cocoplus x, y, confidence, 0 where it does not count; None where the
+            source has no keypoints, or in an order that is not known.
     """
 
     box: CropBox
@@ -38,6 +41,7 @@ class Detection:
     score: float = 1.0
     label: str = "0"
     shares: np.ndarray | None = None
+    keypoints2d_px: np.ndarray | None = None
 
 
 @dataclass
@@ -74,7 +78,10 @@ def from_rectangle(rectangle: Sequence[float], score: float = 1.0, label: str = 
     Raises:
         UserError: there are not four finite numbers, or width or height is not positive.
     """
-    numbers = np.asarray(rectangle, np.float64)
+    try:
+        numbers = np.asarray(rectangle, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a box is four numbers x,y,w,h, got {rectangle!r:.60}") from error
     if numbers.shape != (4,):
         raise UserError(f"a box is four numbers x,y,w,h, got {np.asarray(rectangle).tolist()}")
     if (np.abs(numbers) <= 1).all() and (numbers[2:] > 0).all():
@@ -87,6 +94,7 @@ def from_keypoints(
     min_score: float = MIN_SCORE,
     label: str = "0",
     score: float | None = None,
+    order: tuple[str, ...] | None = None,
 ) -> Detection:
     """A person from (K, 3) keypoints x, y, confidence, by the original's rule.
 
@@ -96,12 +104,20 @@ def from_keypoints(
         min_score: keypoints at or below it do not count.
         label: the person's id.
         score: of the person; the mean confidence of the keypoints that count if None.
+        order: names of the keypoints; COCO's for 17 of them if None, else not known.
 
     Raises:
         UserError: the shape is another, no keypoint counts, they all lie in one point, or go from
             -1 to 1 (keypoint_scale 4).
     """
-    points = np.asarray(keypoints, np.float64)
+    try:
+        points = np.asarray(keypoints, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"keypoints must be (K, 3) numbers: {error}") from error
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise UserError(
+            f"keypoints of a person must be (K, 3) x, y, confidence. Received: shape {points.shape}"
+        )
     counted = np.isfinite(points).all(axis=1) & (points[:, 2] > min_score)
     if not counted.any():
         best = np.nanmax(points[:, 2], initial=0.0)
@@ -117,7 +133,12 @@ def from_keypoints(
             "to 1; expected pixels (keypoint_scale 0), or 0 to 1 (keypoint_scale 3)"
         )
     shares = points[counted] if in_shares else None
-    return Detection(box, np.concatenate([low, high - low]), mean, label, shares)
+    rectangle = np.concatenate([low, high - low])
+    order = COCO17 if order is None and len(points) == len(COCO17) else order
+    named = None
+    if order:
+        named = take_joints(np.where(counted[:, None], points, 0), order, COCOPLUS)
+    return Detection(box, rectangle, mean, label, shares, named)
 
 
 def select(people: list[Detection], which: str) -> list[Detection]:
@@ -158,7 +179,10 @@ def _in_pixels(person: Detection, height: int, width: int) -> Detection:
     if person.shares is None:
         return person
     pixels = person.shares * (width, height, 1)
-    return replace(from_keypoints(pixels, -np.inf, person.label, person.score), shares=None)
+    named = person.keypoints2d_px
+    placed = from_keypoints(pixels, -np.inf, person.label, person.score)
+    named = None if named is None else named * (width, height, 1)
+    return replace(placed, shares=None, keypoints2d_px=named)
 
 
 def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:

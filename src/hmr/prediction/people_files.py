@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def open_people(
 
 def _open_boxes(text: str, min_score: float) -> PeopleSource:
     path = Path(text)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike `Path.is_file`, False for a text too long to be a path
         if _is_json(path):
             return people_from_json(path, "bbox", min_score)
         return _csv_people(path, min_score)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from hmr.body.joints import OPENPOSE15, OPENPOSE18, OPENPOSE19
 from hmr.errors import UserError
 from hmr.files.coco_json import Id, comparable_id, person_ids
 from hmr.files.whole import read_bounded
@@ -40,6 +40,7 @@ _OPENPOSE_SUFFIX = "_keypoints"
 # How many of the points count for the box: feet, hands and face, which come last, are parts that
 # the rule (ankles are the lowest points) does not know. BODY_25's last six are toes and heels.
 _OPENPOSE_COUNTED = {25: 19, 18: 18, 15: 15}
+_OPENPOSE_ORDERS = {len(order): order for order in (OPENPOSE19, OPENPOSE18, OPENPOSE15)}
 # CrowdPose, MPII, COCO and PoseTrack, Halpe-26, COCO-WholeBody, Halpe-136.
 _COUNTED = {14: 14, 16: 16, 17: 17, 26: 17, 133: 17, 136: 17}
 _PICTURE_KEYS = ("image_id", "image_name", "file_name", "image")
@@ -342,7 +343,8 @@ def _openpose_maker(record: dict, index: int, min_score: float) -> Callable[[], 
         if values is None:
             raise UserError(f"holds none of {', '.join(_OPENPOSE_KEYS)}")
         points = _points(values, _OPENPOSE_COUNTED)
-        return from_keypoints(points, min_score, _openpose_label(record, index))
+        order = _OPENPOSE_ORDERS[len(points)]
+        return from_keypoints(points, min_score, _openpose_label(record, index), order=order)
 
     return make
 
@@ -351,7 +353,7 @@ def _openpose_label(record: dict, index: int) -> str:
     """OpenPose's own `person_id` where it tracks (it writes [-1] where it does not)."""
     ids = record.get("person_id")
     first = ids[0] if isinstance(ids, list) and ids else None
-    if isinstance(first, int | float) and math.isfinite(first) and first >= 0:
+    if isinstance(first, int | float) and 0 <= first < 1 << 53:
         return str(int(first))
     return str(index)
 

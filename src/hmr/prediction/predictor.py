@@ -18,13 +18,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from hmr.body.joints import COCOPLUS
 from hmr.body.measurements import measure
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
 from hmr.finding.finder import Finder
-from hmr.geometry.crop import CropBox, crop_image, network_input
+from hmr.fitting.fit import Fitter
+from hmr.geometry.crop import CropBox, crop_image, network_input, to_normalized
+from hmr.geometry.projection import project
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
+from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import (
     FINDERS,
@@ -42,6 +46,9 @@ from hmr.prediction.stopwatch import Stopwatch
 from hmr.prediction.writers.pictures import draw_overlay
 from hmr.prediction.writers.save import save_result
 
+_WHOLE = int | np.integer
+_NUMBER = _WHOLE | float | np.floating
+
 
 class Predictor:
     """A loaded model that turns pictures into bodies.
@@ -50,19 +57,29 @@ class Predictor:
         model: the network.
         batch_size: people per pass through it.
         focal_px: focal length of the lens in pixels, if known.
+        fit: move each body onto the keypoints of its person, where these are known.
 
     Attributes:
         watch: the time spent so far, by stage.
     """
 
-    def __init__(self, model: HMR, batch_size: int = DEFAULT_BATCH, focal_px: float | None = None):
-        if batch_size < 1:
-            raise UserError(f"the batch size must be at least 1, got {batch_size}")
-        if focal_px is not None and not 0 < focal_px < np.inf:
-            raise UserError(f"the focal length must be positive pixels, got {focal_px}")
+    def __init__(
+        self,
+        model: HMR,
+        batch_size: int = DEFAULT_BATCH,
+        focal_px: float | None = None,
+        fit: bool = False,
+    ):
+        if not isinstance(batch_size, _WHOLE) or batch_size < 1:
+            raise UserError(
+                f"the batch size must be a whole number of at least 1, got {batch_size!r}"
+            )
+        if focal_px is not None and not (isinstance(focal_px, _NUMBER) and 0 < focal_px < np.inf):
+            raise UserError(f"the focal length must be positive pixels, got {focal_px!r}")
         self.model = model
         self.batch_size = batch_size
         self.focal_px = focal_px
+        self._fitter = Fitter(model.smpl) if fit else None
         self.watch = Stopwatch()
         images = keras.Input((model.input_size, model.input_size, 3))
         # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
@@ -75,6 +92,7 @@ class Predictor:
         body: str | None = None,
         batch_size: int = DEFAULT_BATCH,
         focal_px: float | None = None,
+        fit: bool = False,
     ) -> Predictor:
         """Loads a model folder.
 
@@ -83,11 +101,12 @@ class Predictor:
             body: path of another body file than the model's.
             batch_size: people per pass.
             focal_px: of the lens, if known.
+            fit: move each body onto the keypoints of its person, where these are known.
 
         Raises:
             UserError: the folder or its body is missing, damaged or does not fit.
         """
-        return cls(load_model(folder, body), batch_size, focal_px)
+        return cls(load_model(folder, body), batch_size, focal_px, fit)
 
     @cached_property
     def _finder(self) -> Finder:
@@ -140,11 +159,16 @@ class Predictor:
             raise UserError("give boxes or keypoints, not both")
         if find not in FINDERS:
             raise UserError(f"find is one of {', '.join(FINDERS)}. Received: {find!r}.")
+        if not isinstance(min_score, _NUMBER) or not 0 <= min_score < 1:
+            raise UserError(f"min_score is from 0 to below 1. Received: {min_score!r}.")
         if boxes is not None:
-            return check_against_picture(detections_from_boxes(boxes), image)
+            rows = _each(boxes, "boxes", "per person left, top, width, height")
+            return check_against_picture(detections_from_boxes(rows), image)
         if keypoints is not None:
-            rows = enumerate(keypoints)
-            people = [from_keypoints(points, min_score, str(index)) for index, points in rows]
+            numbered = enumerate(
+                _each(keypoints, "keypoints", "per person (K, 3) x, y, confidence")
+            )
+            people = [from_keypoints(points, min_score, str(index)) for index, points in numbered]
             return check_against_picture(Detections(people), image)
         if find == "none":
             return WholePicture().find("", image)
@@ -165,22 +189,53 @@ class Predictor:
         with self.watch("crop"):
             cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
         crops = [crop for row in cut for crop, _ in row]
-        outputs = self._people_outputs(crops)
+        placed = [
+            _keypoints_in_crop(person, box)
+            for (_, people), row in zip(pictures, cut, strict=True)
+            for person, (_, box) in zip(people, row, strict=True)
+        ]
+        outputs = self._people_outputs(crops, placed)
         return [
             self._assemble(image, people, [box for _, box in row], outputs)
             for (image, people), row in zip(pictures, cut, strict=True)
         ]
 
-    def _people_outputs(self, crops: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        """The network's outputs, one person after another."""
+    def _people_outputs(
+        self, crops: list[np.ndarray], keypoints: list[np.ndarray]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The network's outputs, one person after another, fitted to (19, 3) each."""
         size = self.model.input_size
         for start in range(0, len(crops), self.batch_size):
             chunk = crops[start : start + self.batch_size]
             with self.watch("crop"):
                 batch = np.stack([network_input(crop, size) for crop in chunk])
-            outputs = self.predict_crops(batch)
+            outputs = self._fitted(self.predict_crops(batch), keypoints[start : start + len(chunk)])
             for index in range(len(chunk)):
                 yield {key: value[index] for key, value in outputs.items()}
+
+    def _fitted(
+        self, outputs: dict[str, np.ndarray], keypoints: list[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The outputs of a batch with the bodies moved onto keypoints; `theta` has one row more."""
+        if self._fitter is None:
+            return outputs
+        with self.watch("fit"):
+            points2d, confidence = np.split(np.stack(keypoints), [2], axis=2)
+            first, given = outputs["theta"][:, -1], (points2d, confidence[..., 0])
+            theta = self._fitter.fit(first, *given)
+            errors_px = [self._fitter.reprojection_px(each, *given) for each in (first, theta)]
+            camera, pose, beta = theta[:, CAMERA], theta[:, POSE], theta[:, BETA]
+            body = self.model.smpl(pose, beta)
+            changed = {
+                "theta": np.concatenate([outputs["theta"], theta[:, None]], axis=1),
+                "camera": camera,
+                "pose": pose,
+                "beta": beta,
+                "keypoints2d": project(body["joints3d"], camera),
+                "reprojection_px": np.stack(errors_px, axis=1),
+                **body,
+            }
+            return outputs | {key: np.asarray(value) for key, value in changed.items()}
 
     def _assemble(
         self,
@@ -248,8 +303,36 @@ class Predictor:
         bodies: list[Body],
         kinds: tuple[str, ...] = ("npz", "overlay"),
     ) -> list[Path]:
-        """Writes files that begin with `base`; kinds: `hmr.prediction.writers.save.KINDS`."""
+        """Writes files that begin with `base`.
+
+        Args:
+            base: path without suffix.
+            image: (H, W, 3) uint8 RGB.
+            bodies: from `predict`.
+            kinds: of `hmr.prediction.writers.save.KINDS`.
+
+        Raises:
+            UserError: a kind or the picture is another, or a file cannot be written.
+        """
         return save_result(base, _as_result(str(base), image, bodies), self.body, kinds)
+
+
+def _keypoints_in_crop(person: Detection, box: CropBox) -> np.ndarray:
+    """(19, 3) normalised x, y and confidence; zero where the person has no known keypoints."""
+    if person.keypoints2d_px is None:
+        return np.zeros((len(COCOPLUS), 3))
+    points_px, confidence = np.split(person.keypoints2d_px, [2], axis=1)
+    return np.concatenate([to_normalized(box.to_crop(points_px)), confidence], axis=1)
+
+
+def _each(values: Iterable, name: str, expected: str) -> list:
+    """The values one by one, as they are given for each person."""
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise UserError(f"{name} must be a list, {expected}. Received: {values!r:.60}.")
+    rows = list(values)
+    if any(np.ndim(row) == 0 for row in rows):
+        raise UserError(f"{name} must be a list, {expected}. Received one row: {rows!r:.60}.")
+    return rows
 
 
 def _as_result(name: str, image: np.ndarray, bodies: list[Body]) -> Result:

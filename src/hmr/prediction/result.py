@@ -20,7 +20,7 @@ QUANTITIES = {
     "box_center_px": "(2,) x, y of the square that the network saw; pixels of the picture",
     "box_scale": "crop pixels (of 224) per pixel of the picture: "
     "crop = (picture - box_center_px) * box_scale + 112",
-    "theta": "(T, 85) camera 3, pose 72, shape 10 of every iteration",
+    "theta": "(T, 85) camera 3, pose 72, shape 10 of every iteration; with --fit the fit's last",
     "camera_crop": "(3,) s, tx, ty: x = s (X + t) in the crop, -1 to 1 over 224 px, y down",
     "pose": "(72,) 24 axis-angles, radians, SMPL's joint order; the root turns into camera axes",
     "beta": "(10,) SMPL shape coefficients",
@@ -35,6 +35,8 @@ QUANTITIES = {
     "principal_point_px": "(2,) x, y; pixels of the picture",
     "translation_room_m": "(3,) the same for an ordinary lens: focal length = the picture's "
     "diagonal, or the given one; for root motion and several people in one scene",
+    "reprojection_px": "(2,) mean distance of the body from the person's keypoints, before and "
+    "after --fit; crop pixels (of 224); nan where nothing was fitted",
 }
 FRAMES = (
     "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's, near the "
@@ -65,6 +67,7 @@ class Body:
     focal_px: float
     principal_point_px: np.ndarray
     translation_room_m: np.ndarray
+    reprojection_px: np.ndarray
 
     @property
     def box(self) -> CropBox:
@@ -119,7 +122,8 @@ def body_from_outputs(
     """One person of the network's outputs, placed in the picture.
 
     Args:
-        outputs: the network's dictionary for one person (no batch axis), with vertices.
+        outputs: the network's dictionary for one person (no batch axis), with vertices, and with
+            `reprojection_px` if Theta was fitted.
         person: where they were found.
         box: the square that was cut.
         height: of the picture, pixels.
@@ -153,4 +157,5 @@ def body_from_outputs(
         focal_px=placed.focal_px,
         principal_point_px=placed.principal_point_px,
         translation_room_m=room.translation_m,
+        reprojection_px=outputs.get("reprojection_px", np.full(2, np.nan)),
     )

@@ -36,7 +36,10 @@ _MOST_BYTES_HELD = 200_000_000
 
 @dataclass
 class RunSummary:
-    """What happened to the pictures (or frames) and the people of a run."""
+    """What happened to the pictures (or frames) and the people of a run.
+
+    `reprojection_px` is the mean over the `fitted` people, before and after.
+    """
 
     pictures: int = 0
     predicted: int = 0
@@ -45,6 +48,8 @@ class RunSummary:
     without_people: int = 0
     people: int = 0
     left_out: int = 0
+    fitted: int = 0
+    reprojection_px: tuple[float, float] = (0.0, 0.0)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -59,8 +64,22 @@ class RunSummary:
             f"pictures {self.pictures}: {self.predicted} predicted, "
             f"{self.finished_before} finished before, {self.failed} failed; "
             f"people {self.people}, {self.left_out} left out; "
-            f"pictures without people {self.without_people}"
+            f"pictures without people {self.without_people}" + self._fit_line()
         )
+
+    def _fit_line(self) -> str:
+        before, after = self.reprojection_px
+        told = f"keypoints {before:.1f} px of the crop off before and {after:.1f} px after"
+        return f"\nfitted {self.fitted} of {self.people} people: {told}" if self.fitted else ""
+
+    def count_fitted(self, bodies: list[Body]) -> None:
+        """Adds those bodies that were fitted."""
+        for body in bodies:
+            if np.isfinite(body.reprojection_px).all():
+                self.fitted += 1
+                step = (body.reprojection_px - self.reprojection_px) / self.fitted
+                before, after = map(float, self.reprojection_px + step)
+                self.reprojection_px = before, after
 
 
 @dataclass
@@ -253,6 +272,7 @@ class PictureRun:
         summary.finished_before += task.finished_before
         summary.predicted += not task.finished_before
         summary.people += len(result.bodies)
+        summary.count_fitted(result.bodies)
         summary.without_people += not result.bodies
         summary.left_out += len(result.problems)
         for problem in result.problems:

@@ -21,8 +21,14 @@ from hmr.web.estimator import (
     open_photo,
 )
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 # Gradio reads this when it is imported; it turns off usage statistics and the version check.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+# Gradio asks its own page whether it is up, by a library that would send this through a proxy, or
+# fail where it cannot speak the proxy's protocol. The page asks no other machine.
+for _name in [name for name in os.environ if name.lower() in _PROXIES]:
+    del os.environ[_name]
 
 try:
     import gradio as gr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,8 @@ def die(path: Path) -> None:
 
 def hang(path: Path) -> None:
     """As a parser in an endless loop."""
-    time.sleep(600)
+    while True:
+        pass
 
 
 def take_memory(path: Path) -> int:
@@ -58,7 +58,7 @@ def test_a_reader_apart_may_crash_hang_or_ask_for_memory(tmp_path, monkeypatch):
     path.write_bytes(b"1234")
     with pytest.raises(DeadWorkerError, match="code -11"):
         read_apart(die, path)
-    with pytest.raises(DeadWorkerError, match="more than 1 seconds"):
+    with pytest.raises(DeadWorkerError, match="code -24"):
         read_apart(hang, path)
     with pytest.raises(MemoryError):
         read_apart(take_memory, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from hmr.body.measurements import CAVEAT, DEFINITIONS, measure
 from hmr.body.model_file import BodyModel
+from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_text, write_whole
 from hmr.prediction.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, Result
 
@@ -40,17 +40,19 @@ def write_npz(path: Path, result: Result, body: BodyModel) -> None:
 def load_result(path: str | os.PathLike) -> Result | None:
     """Reads what `write_npz` wrote (no pickles); None if the file is absent or of another kind."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays = load_npz(path)
         height, width = (int(value) for value in arrays["image_size_px"])
         problems = tuple(map(str, arrays["problems"]))
         name, fingerprint = str(arrays["image"]), str(arrays["request"])
         return Result(name, height, width, _bodies(arrays), None, fingerprint, problems)
-    except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+    except Exception:  # whatever damage leads to
         return None
 
 
 def _bodies(arrays: Mapping[str, np.ndarray]) -> list[Body]:
+    # Release 0.1 wrote none.
+    not_fitted = np.full((len(arrays["label"]), 2), np.nan)
+    arrays = {"reprojection_px": not_fitted, **arrays}
     columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score")}
     bodies = []
     for index in range(len(columns["label"])):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hmr.body.model_file import BodyModel, require_faces
+from hmr.errors import UserError
 from hmr.files.images import write_image
 from hmr.prediction.result import Body, Result
 from hmr.prediction.stopwatch import Stopwatch
@@ -85,8 +86,13 @@ def check_kinds(kinds: Collection[str], body: BodyModel) -> None:
     """Checks that the body has all that the kinds need; call it before anything is written.
 
     Raises:
-        UserError: a kind needs the body's faces, and it has none.
+        UserError: a kind is unknown, or needs the body's faces, and it has none.
     """
+    unknown = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise UserError(
+            f"kinds must be a list of {', '.join(KINDS)}. Received: {', '.join(map(str, unknown))}"
+        )
     if any(KINDS[kind].needs_faces for kind in kinds):
         require_faces(body)
 

@@ -1,0 +1,88 @@
+"""The wall around parsers of files that others made: limits before them, one error after them.
+
+What a parser raises on damaged bytes is in no documentation (zlib.error, struct.error, TokenError,
+RecursionError, ...), so every exception from inside the wall counts as damage. Blocks behind it
+hold the parser and the first look at what it returns, nothing else, so that defects of this project
+are not taken for damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hmr.errors import UserError
+from hmr.files.whole import MAX_BYTES, check_size, read_bounded
+
+# First bytes of files that are often taken for another kind, and what to do about them.
+FOREIGN_HEADS = (
+    (b"PK\x03\x04", 'begins with "PK": it is an .npz or .zip; rename an .npz, unpack a .zip'),
+    (b"<", 'begins with "<": it is a web page; sign in at the site and download it again'),
+    (b"\x1f\x8b", "is a gzip archive: unpack it first"),
+    (b"\x89HDF", "is an HDF5 file, not a pickle"),
+    (b"\x93NUMPY", "is a single .npy array, not a pickle"),
+    (b"MATLAB", "is a MATLAB file, not a pickle"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: run git lfs pull"),
+    (b"{", 'begins with "{": it is JSON, not a pickle'),
+)
+_LONGEST_REASON = 200
+
+
+@contextlib.contextmanager
+def parsing(source: str | os.PathLike, kind: str, advice: str = "") -> Iterator[None]:
+    """Whatever the block raises becomes one `UserError`; a `UserError` passes as it is.
+
+    Args:
+        source: names the file in the message.
+        kind: what it should be: "readable pickle", "sequence of 3DPW".
+        advice: the end of the message, such as the next command.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{source} is not a {kind}, or is damaged: {brief(error)}. {advice}".rstrip()
+        ) from error
+
+
+@contextlib.contextmanager
+def reading(
+    path: str | os.PathLike, kind: str, max_bytes: int = MAX_BYTES, advice: str = ""
+) -> Iterator[None]:
+    """`parsing` for parsers that open the file themselves.
+
+    Raises:
+        UserError: also if there is no such file, or it is empty or larger than `max_bytes`.
+    """
+    check_size(Path(path), max_bytes)
+    with parsing(path, kind, advice):
+        yield
+
+
+def brief(error: BaseException) -> str:
+    """The first line of what an error says, or its name; never long."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    text = f"no {lines[0]}" if isinstance(error, KeyError) else lines[0]
+    return text[:_LONGEST_REASON].rstrip(".")
+
+
+def read_json(
+    path: str | os.PathLike,
+    max_bytes: int = MAX_BYTES,
+    object_hook: Callable[[dict], Any] | None = None,
+    kind: str = "readable JSON file",
+) -> Any:
+    """What a JSON file holds, in UTF-8 with or without a byte order mark.
+
+    Raises:
+        UserError: it is missing, too large, or is not JSON; the message calls it `kind`.
+    """
+    data = read_bounded(path, max_bytes)
+    with parsing(path, kind):
+        return json.loads(data.decode("utf-8-sig"), object_hook=object_hook)
