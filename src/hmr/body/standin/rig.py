@@ -15,6 +15,7 @@ linear in p as well, so it is solved on a grid of s and interpolated.
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_FLIP, SMPL_JOINT_KINDS, SMPL_JOINTS, SMPL_PARENTS
 from hmr.body.model_file import NUM_JOINTS
@@ -174,15 +175,8 @@ def skinning_weights(vertices_m: np.ndarray, links: sparse.csr_matrix) -> np.nda
 
 
 def axis_angle_matrices(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula; unit axes (N, 3), angles (N,) in radians -> (N, 3, 3).
-
-    scipy's `Rotation` rounds the last bit differently, which would change the body's bytes.
-    """
-    x, y, z = axes.T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-    s, c = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
-    return np.eye(3) + s * cross + (1.0 - c) * (cross @ cross)
+    """Unit axes (N, 3) and angles (N,) in radians to rotation matrices (N, 3, 3)."""
+    return Rotation.from_rotvec(angles[:, None] * axes).as_matrix()
 
 
 def _sphere(count: int) -> np.ndarray:
