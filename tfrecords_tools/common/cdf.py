@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import H36M32
-from hmr.files.whole import check_size
+from hmr.files.foreign import check_size
 from tfrecords_tools.common.cli import need_library
 from tfrecords_tools.common.jobs import SampleError, reading_sample
 from tfrecords_tools.common.processes import read_apart

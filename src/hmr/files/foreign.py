@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hmr.errors import UserError
-from hmr.files.whole import MAX_BYTES, check_size, read_bounded
 
+MAX_BYTES = 1 << 30
 # First bytes of files that are often taken for another kind, and what to do about them.
 FOREIGN_HEADS = (
     (b"PK\x03\x04", 'begins with "PK": it is an .npz or .zip; rename an .npz, unpack a .zip'),
@@ -63,6 +63,34 @@ def reading(
     check_size(Path(path), max_bytes)
     with parsing(path, kind, advice):
         yield
+
+
+def check_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Checks a file before it is read.
+
+    Raises:
+        UserError: there is no such file, it is empty, or larger than `max_bytes`.
+    """
+    if not path.is_file():
+        raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
+    size = path.stat().st_size
+    if not 0 < size <= max_bytes:
+        state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
+        raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
+
+
+def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: as `check_size`, or the file is unreadable.
+    """
+    path = Path(path)
+    try:
+        check_size(path, max_bytes)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def brief(error: BaseException) -> str:

@@ -20,8 +20,8 @@ from PIL import Image, UnidentifiedImageError
 
 from hmr.errors import UserError
 from hmr.files.content import content_of
-from hmr.files.foreign import brief
-from hmr.files.whole import read_bounded, write_whole
+from hmr.files.foreign import brief, read_bounded
+from hmr.files.whole import write_whole
 
 # Formats that Pillow decodes by itself, or by a plug-in that is installed (HEIF). Others may call
 # outside programs (EPS) or are rare.

@@ -13,9 +13,8 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.foreign import reading
+from hmr.files.foreign import MAX_BYTES, reading
 from hmr.files.safe_pickle import safe_loads
-from hmr.files.whole import MAX_BYTES
 
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

@@ -20,8 +20,7 @@ import numpy as np
 import scipy.sparse
 
 from hmr.errors import UserError
-from hmr.files.foreign import FOREIGN_HEADS, parsing
-from hmr.files.whole import MAX_BYTES, read_bounded
+from hmr.files.foreign import FOREIGN_HEADS, MAX_BYTES, parsing, read_bounded
 
 # The memory that evaluating a file may take: a harmless file holds an array, its text form and a
 # selection of it.

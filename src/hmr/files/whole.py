@@ -1,4 +1,4 @@
-"""Files read as a whole within a limit, and written so that they appear only when complete.
+"""Files and folders that appear under their name only when they are complete.
 
 What is being written lies beside its target under a name of its own, `.partial-HOST-PROCESS.NAME`,
 and is renamed at the end: readers see the old content or the new, never a part. After a failure it
@@ -19,38 +19,9 @@ from typing import IO
 
 from hmr.errors import UserError
 
-MAX_BYTES = 1 << 30
 _PARTIAL = ".partial-"
 # A folder of more files is written to disk by one call for the whole system, which takes less.
 _MOST_SYNCED_ALONE = 64
-
-
-def check_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Checks a file before it is read.
-
-    Raises:
-        UserError: there is no such file, it is empty, or larger than `max_bytes`.
-    """
-    if not path.is_file():
-        raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
-    size = path.stat().st_size
-    if not 0 < size <= max_bytes:
-        state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
-        raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
-
-
-def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        UserError: as `check_size`, or the file is unreadable.
-    """
-    path = Path(path)
-    try:
-        check_size(path, max_bytes)
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def partial_path(path: Path) -> Path:

@@ -23,7 +23,7 @@ import numpy as np
 from hmr.body.joints import OPENPOSE15, OPENPOSE18, OPENPOSE19
 from hmr.errors import UserError
 from hmr.files.coco_json import Id, comparable_id, person_ids
-from hmr.files.whole import read_bounded
+from hmr.files.foreign import read_bounded
 from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
