@@ -11,7 +11,7 @@ from hmr.network.hmr import HMR
 from hmr.original import tf1_names
 from hmr.original.convert import NetworkParts, adam_steps
 from hmr.original.tf1_checkpoint import TRAINING
-from hmr.training.state import load_start
+from hmr.training.start import load_start
 from tests.helpers import tf1_files
 from tests.helpers.golden_inputs import made_body
 

@@ -23,7 +23,7 @@ from hmr.errors import UserError
 from hmr.network.checkpoint import load_model
 from hmr.prediction.writers.numbers import load_result
 from hmr.training.recipe import run
-from hmr.training.state import load_start
+from hmr.training.start import load_start
 
 ROOT = Path(__file__).parents[2]
 ARCHIVES = sorted(Path(__file__).parent.glob("release_*.zip"))

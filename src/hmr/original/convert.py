@@ -28,7 +28,7 @@ from hmr.original.keras_imagenet import (
 from hmr.original.tf1_checkpoint import IMAGENET, CheckpointKind, Tf1Checkpoint
 from hmr.original.tf1_names import Tf1Mapping
 from hmr.settings import ModelSpec
-from hmr.training.state import AdamState, TrainingStart, save_start
+from hmr.training.start import AdamState, TrainingStart, save_start
 
 BODY_FILE, ENCODER_FILE = "body.npz", "encoder.weights.h5"
 # Adam's beta_2; the number of steps follows from its power, unless float32 has underflowed.

@@ -29,12 +29,8 @@ from hmr.training.callbacks import Journal, ProgressLine, ScalarLog
 from hmr.training.devices import check_precision, open_devices
 from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
-from hmr.training.state import (
-    TrainingState,
-    open_workdir,
-    set_initial_weights,
-    write_json,
-)
+from hmr.training.start import set_initial_weights
+from hmr.training.state import TrainingState, open_workdir, write_json
 from hmr.training.validation import Validation
 
 SUMMARY_FILE = "training.json"

@@ -1,22 +1,25 @@
-"""All that a training starts from and resumes from: configuration, initial weights, checkpoints.
+"""All that a training resumes from: its configuration and its checkpoints.
 
 A working directory holds `config.json`, the configuration that it was made with; `checkpoints/`,
 everything that a resumed run needs; and `best/`, the checkpoint with the best score.
 
-A converted training lies in a model folder: the weights of encoder and regressor, and
-`training_start.npz` with the discriminators and, optionally, both Adams' moments and the step.
+Checkpoints are TensorFlow's, found by looking at their files. TensorFlow's own manager keeps a list
+of them in a file of its own, takes its absence for the absence of checkpoints, reads folder names
+as patterns, and leaves what a killed process was writing. Here a checkpoint is there when its files
+are, and is written aside before it takes its name; its index comes last.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -24,16 +27,14 @@ from absl import logging
 from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
 from hmr.files.lock import only_one
-from hmr.files.safe_npz import load_npz
-from hmr.files.whole import write_text, write_whole
-from hmr.network.checkpoint import load_weights, save_model
+from hmr.files.whole import remove, scratch_folder, take_name, write_text
+from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
 from hmr.settings import Experiment, ModelSpec, read_settings
-from hmr.training.checkpoint_folder import CheckpointFolder
 from hmr.training.devices import Devices
 
 CONFIG_FILE, CHECKPOINTS_FOLDER, BEST_FOLDER = "config.json", "checkpoints", "best"
-START_FILE, _LOCK = "training_start.npz", ".lock"
+_LOCK = ".lock"
 CONFIG_VERSION = 1
 # What may differ between the run that a working directory belongs to and one that resumes it.
 FREE_TO_CHANGE = (
@@ -42,13 +43,9 @@ FREE_TO_CHANGE = (
     "train.log_every_steps",
     "validation.pictures",
 )
-_MOMENTS = ("momentum", "velocity")
+_INDEX = re.compile(r"ckpt-(\d+)\.index")
+_PATTERN_CHARACTERS = set("*?[]\\")
 _VERSION_KEY = "position_version/.ATTRIBUTES/VARIABLE_VALUE"
-_TWO_WAYS = (
-    "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
-    "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
-    "keras. To train from scratch on purpose: --config.initial_encoder="
-)
 
 
 @contextlib.contextmanager
@@ -110,155 +107,6 @@ def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
         nested = isinstance(value, dict)
         flat |= _flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return flat
-
-
-def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int:
-    """Gives a compiled model the weights that its training starts from.
-
-    Args:
-        model: its weights are set.
-        model_folder: weights of encoder and regressor, or a converted training; "" for none.
-        encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
-    Returns:
-        the step at which the training starts: above 0 for a converted training.
-    Raises:
-        UserError: the weights are missing or do not fit.
-    """
-    if not model_folder:
-        if encoder_file:
-            _load_encoder(model.encoder, encoder_file)
-        return 0
-    load_weights(model, model_folder)
-    start = load_start(Path(model_folder))
-    if start:
-        start.assign(model)
-    return start.step if start else 0
-
-
-def _load_encoder(encoder: keras.Model, path: str) -> None:
-    if not Path(path).is_file():
-        raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
-    try:
-        encoder.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
-        ) from error
-
-
-@dataclass(frozen=True)
-class AdamState:
-    """An Adam's memory.
-
-    Attributes:
-        steps: how many updates it has made.
-        momentum, velocity: path of a trained variable -> its first and second moment.
-    """
-
-    steps: int
-    momentum: dict[str, np.ndarray]
-    velocity: dict[str, np.ndarray]
-
-    def assign(self, optimizer: keras.optimizers.Adam, variables: list) -> None:
-        """Sets an Adam that was built on `variables`.
-
-        Raises:
-            UserError: the variables are others.
-        """
-        slots = [v for v in optimizer.variables if v.name.endswith(_MOMENTS)]
-        for variable, momentum, velocity in zip(variables, slots[::2], slots[1::2], strict=True):
-            _assign(momentum, self.momentum, variable.path)
-            _assign(velocity, self.velocity, variable.path)
-        optimizer.iterations.assign(self.steps)
-
-
-@dataclass(frozen=True)
-class TrainingStart:
-    """What a converted training goes on from, besides the weights of encoder and regressor.
-
-    Attributes:
-        discriminator: path of a variable -> its value.
-        step: of the training; 0 without the optimisers' states.
-        encoder_adam, discriminator_adam: None for fresh optimisers.
-    """
-
-    discriminator: dict[str, np.ndarray] = field(default_factory=dict)
-    step: int = 0
-    encoder_adam: AdamState | None = None
-    discriminator_adam: AdamState | None = None
-
-    def assign(self, model: HMR) -> None:
-        """Sets a compiled model.
-
-        Raises:
-            UserError: the model's discriminators or optimisers have other variables.
-        """
-        discriminator: Any = model.discriminator
-        for variable in discriminator.weights:
-            _assign(variable, self.discriminator, variable.path)
-        if self.encoder_adam:
-            self.encoder_adam.assign(model.encoder_optimizer, model.encoder_variables)
-        if self.discriminator_adam:
-            self.discriminator_adam.assign(
-                model.discriminator_optimizer, discriminator.trainable_variables
-            )
-
-
-def save_start(folder: Path, start: TrainingStart) -> Path:
-    """Writes training_start.npz into a model folder."""
-    arrays: dict[str, Any] = {"step": np.int64(start.step)}
-    arrays |= {f"discriminator:{path}": value for path, value in start.discriminator.items()}
-    for owner in ("encoder_adam", "discriminator_adam"):
-        state = getattr(start, owner)
-        if state:
-            arrays[f"{owner}:steps"] = np.int64(state.steps)
-            for moment in _MOMENTS:
-                values = getattr(state, moment)
-                arrays |= {f"{owner}.{moment}:{path}": value for path, value in values.items()}
-    path = folder / START_FILE
-    write_whole(path, lambda file: np.savez(file, **arrays))
-    return path
-
-
-def load_start(folder: Path) -> TrainingStart | None:
-    """Reads training_start.npz of a model folder; None if there is none.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    path = folder / START_FILE
-    if not path.is_file():
-        return None
-    arrays = load_npz(path)
-    if "step" not in arrays:
-        raise UserError(f"{path} holds no step: it is not a training's start. Convert it again.")
-    adams = {owner: _adam(arrays, owner) for owner in ("encoder_adam", "discriminator_adam")}
-    return TrainingStart(_group(arrays, "discriminator"), int(arrays["step"]), **adams)
-
-
-def _adam(arrays: Mapping[str, np.ndarray], owner: str) -> AdamState | None:
-    steps = arrays.get(f"{owner}:steps")
-    if steps is None:
-        return None
-    momentum, velocity = (_group(arrays, f"{owner}.{moment}") for moment in _MOMENTS)
-    return AdamState(int(steps), momentum, velocity)
-
-
-def _group(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    prefix = f"{name}:"
-    return {k.removeprefix(prefix): value for k, value in arrays.items() if k.startswith(prefix)}
-
-
-def _assign(variable: keras.Variable, values: Mapping[str, np.ndarray], path: str) -> None:
-    value = values.get(path)
-    if value is None or value.shape != tuple(variable.shape):
-        received = "nothing" if value is None else str(value.shape)
-        raise UserError(
-            f"{START_FILE} does not fit the configuration: {path} must be "
-            f"{tuple(variable.shape)}. Received: {received}."
-        )
-    variable.assign(value)
 
 
 class TrainingState:
@@ -396,3 +244,78 @@ def _restore(objects: tf.train.Checkpoint, path: str) -> None:
     status = objects.read(path)
     status.assert_existing_objects_matched()
     status.expect_partial()
+
+
+class CheckpointFolder:
+    """The last checkpoints of a run, one for each saved step.
+
+    Args:
+        folder: made when the first one is saved.
+        kept: how many of the last stay.
+    """
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self.folder, self._kept = folder, kept
+
+    def steps(self) -> set[int]:
+        """The steps whose checkpoints have an index."""
+        found = (_INDEX.fullmatch(path.name) for path in _listed(self.folder))
+        return {int(match[1]) for match in found if match}
+
+    def save(self, objects: tf.train.Checkpoint, step: int) -> None:
+        """Writes a checkpoint, then removes those that are too many and what was left half written.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            with scratch_folder(self.folder / f"ckpt-{step}") as partial:
+                with _plain(partial) as plain:
+                    objects.write(str(plain / f"ckpt-{step}"))
+                for path in sorted(partial.iterdir()):  # .data-... before .index
+                    take_name(path, self.folder / path.name)
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"the checkpoint of step {step} cannot be written to {self.folder}: "
+                f"{error.message.splitlines()[0]} Make room there; the same command goes on from "
+                f"the checkpoint before."
+            ) from error
+        kept = sorted(self.steps())[-self._kept :]
+        for path in _listed(self.folder):
+            match = re.fullmatch(r"ckpt-(\d+)(\..+|_temp)", path.name)
+            if path.name == "checkpoint" or (match and int(match[1]) not in kept):
+                remove(path)
+
+    def damage(self, step: int) -> str:
+        """What is wrong with the bytes of a checkpoint, by reading all of it; "" if nothing."""
+        try:
+            with self.open(step) as path:
+                reader = tf.train.load_checkpoint(path)
+                for name, dtype in reader.get_variable_to_dtype_map().items():
+                    if dtype != tf.variant:  # an iterator's position, which only itself can read
+                        reader.get_tensor(name)
+        except Exception as error:  # TensorFlow raises a dozen kinds here, IndexError among them
+            return str(error).splitlines()[0]
+        return ""
+
+    @contextlib.contextmanager
+    def open(self, step: int) -> Iterator[str]:
+        """The path of a checkpoint as TensorFlow reads it."""
+        with _plain(self.folder) as plain:
+            yield str(plain / f"ckpt-{step}")
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+@contextlib.contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """A path to the folder without characters that TensorFlow takes for a pattern."""
+    if not _PATTERN_CHARACTERS & set(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hmr-") as temporary:
+        link = Path(temporary) / "link"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link

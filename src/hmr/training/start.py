@@ -1,0 +1,178 @@
+"""What a training starts from: the weights of an encoder, of a model, or a converted training.
+
+A converted training lies in a model folder: the weights of encoder and regressor, and
+`training_start.npz` with the discriminators and, optionally, both Adams' moments and the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
+from hmr.files.whole import write_whole
+from hmr.network.checkpoint import load_weights
+from hmr.network.hmr import HMR
+
+START_FILE = "training_start.npz"
+_MOMENTS = ("momentum", "velocity")
+_TWO_WAYS = (
+    "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
+    "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
+    "keras. To train from scratch on purpose: --config.initial_encoder="
+)
+
+
+def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int:
+    """Gives a compiled model the weights that its training starts from.
+
+    Args:
+        model: its weights are set.
+        model_folder: weights of encoder and regressor, or a converted training; "" for none.
+        encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
+    Returns:
+        the step at which the training starts: above 0 for a converted training.
+    Raises:
+        UserError: the weights are missing or do not fit.
+    """
+    if not model_folder:
+        if encoder_file:
+            _load_encoder(model.encoder, encoder_file)
+        return 0
+    load_weights(model, model_folder)
+    start = load_start(Path(model_folder))
+    if start:
+        start.assign(model)
+    return start.step if start else 0
+
+
+def _load_encoder(encoder: keras.Model, path: str) -> None:
+    if not Path(path).is_file():
+        raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
+    try:
+        encoder.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """An Adam's memory.
+
+    Attributes:
+        steps: how many updates it has made.
+        momentum, velocity: path of a trained variable -> its first and second moment.
+    """
+
+    steps: int
+    momentum: dict[str, np.ndarray]
+    velocity: dict[str, np.ndarray]
+
+    def assign(self, optimizer: keras.optimizers.Adam, variables: list) -> None:
+        """Sets an Adam that was built on `variables`.
+
+        Raises:
+            UserError: the variables are others.
+        """
+        slots = [v for v in optimizer.variables if v.name.endswith(_MOMENTS)]
+        for variable, momentum, velocity in zip(variables, slots[::2], slots[1::2], strict=True):
+            _assign(momentum, self.momentum, variable.path)
+            _assign(velocity, self.velocity, variable.path)
+        optimizer.iterations.assign(self.steps)
+
+
+@dataclass(frozen=True)
+class TrainingStart:
+    """What a converted training goes on from, besides the weights of encoder and regressor.
+
+    Attributes:
+        discriminator: path of a variable -> its value.
+        step: of the training; 0 without the optimisers' states.
+        encoder_adam, discriminator_adam: None for fresh optimisers.
+    """
+
+    discriminator: dict[str, np.ndarray] = field(default_factory=dict)
+    step: int = 0
+    encoder_adam: AdamState | None = None
+    discriminator_adam: AdamState | None = None
+
+    def assign(self, model: HMR) -> None:
+        """Sets a compiled model.
+
+        Raises:
+            UserError: the model's discriminators or optimisers have other variables.
+        """
+        discriminator: Any = model.discriminator
+        for variable in discriminator.weights:
+            _assign(variable, self.discriminator, variable.path)
+        if self.encoder_adam:
+            self.encoder_adam.assign(model.encoder_optimizer, model.encoder_variables)
+        if self.discriminator_adam:
+            self.discriminator_adam.assign(
+                model.discriminator_optimizer, discriminator.trainable_variables
+            )
+
+
+def save_start(folder: Path, start: TrainingStart) -> Path:
+    """Writes training_start.npz into a model folder."""
+    arrays: dict[str, Any] = {"step": np.int64(start.step)}
+    arrays |= {f"discriminator:{path}": value for path, value in start.discriminator.items()}
+    for owner in ("encoder_adam", "discriminator_adam"):
+        state = getattr(start, owner)
+        if state:
+            arrays[f"{owner}:steps"] = np.int64(state.steps)
+            for moment in _MOMENTS:
+                values = getattr(state, moment)
+                arrays |= {f"{owner}.{moment}:{path}": value for path, value in values.items()}
+    path = folder / START_FILE
+    write_whole(path, lambda file: np.savez(file, **arrays))
+    return path
+
+
+def load_start(folder: Path) -> TrainingStart | None:
+    """Reads training_start.npz of a model folder; None if there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / START_FILE
+    if not path.is_file():
+        return None
+    arrays = load_npz(path)
+    if "step" not in arrays:
+        raise UserError(f"{path} holds no step: it is not a training's start. Convert it again.")
+    adams = {owner: _adam(arrays, owner) for owner in ("encoder_adam", "discriminator_adam")}
+    return TrainingStart(_group(arrays, "discriminator"), int(arrays["step"]), **adams)
+
+
+def _adam(arrays: Mapping[str, np.ndarray], owner: str) -> AdamState | None:
+    steps = arrays.get(f"{owner}:steps")
+    if steps is None:
+        return None
+    momentum, velocity = (_group(arrays, f"{owner}.{moment}") for moment in _MOMENTS)
+    return AdamState(int(steps), momentum, velocity)
+
+
+def _group(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    prefix = f"{name}:"
+    return {k.removeprefix(prefix): value for k, value in arrays.items() if k.startswith(prefix)}
+
+
+def _assign(variable: keras.Variable, values: Mapping[str, np.ndarray], path: str) -> None:
+    value = values.get(path)
+    if value is None or value.shape != tuple(variable.shape):
+        received = "nothing" if value is None else str(value.shape)
+        raise UserError(
+            f"{START_FILE} does not fit the configuration: {path} must be "
+            f"{tuple(variable.shape)}. Received: {received}."
+        )
+    variable.assign(value)
