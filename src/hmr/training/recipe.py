@@ -23,7 +23,13 @@ from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
 from hmr.network.encoders import set_batch_variance
 from hmr.network.regressor import initial_theta
-from hmr.settings import DataSettings, Experiment, ValidationSettings, read_settings
+from hmr.settings import (
+    DataSettings,
+    Experiment,
+    TrainSettings,
+    ValidationSettings,
+    read_settings,
+)
 from hmr.training.adam import build_adam
 from hmr.training.callbacks import Journal, ProgressLine, ScalarLog
 from hmr.training.devices import check_precision, open_devices
@@ -98,9 +104,11 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         kept = experiment.train.checkpoints_kept
         state = TrainingState(workdir, model, experiment.model, position, devices, kept, start)
         state.restore()
-        bad_records = BadRecords([*images, *mocap], experiment.data.max_bad_share, workdir)
-        with _watchers(experiment, held_out, state, total_steps) as callbacks:
-            train(state, batches, total_steps, experiment.train, devices, callbacks, bad_records)
+        settings = experiment.train
+        watching = _watchers(settings, experiment.validation, held_out, state, total_steps)
+        with watching as callbacks:
+            bad_records = BadRecords([*images, *mocap], experiment.data.max_bad_share, workdir)
+            train(state, batches, total_steps, settings, devices, callbacks, bad_records)
     summary = {
         "train_images": num_images,
         "steps": total_steps,
@@ -116,19 +124,23 @@ def run(config: ConfigDict, workdir: Path) -> dict:
 
 @contextlib.contextmanager
 def _watchers(
-    experiment: Experiment, held_out: list[RecordSet], state: TrainingState, total_steps: int
+    settings: TrainSettings,
+    validation: ValidationSettings,
+    held_out: list[RecordSet],
+    state: TrainingState,
+    total_steps: int,
 ) -> Iterator[list[keras.callbacks.Callback]]:
     """What the first process shows and logs; nothing in the others."""
     if not state.devices.is_first:
         yield []
         return
-    first_step, batch_size = int(state.step), experiment.train.batch_size
+    first_step, batch_size = int(state.step), settings.batch_size
     with Journal(state.workdir, first_step) as journal:
         yield [
             ProgressLine(total_steps, first_step),
-            ScalarLog(journal, experiment.train.log_every_steps, batch_size),
+            ScalarLog(journal, settings.log_every_steps, batch_size),
             *(
-                Validation(each, experiment.validation, batch_size, total_steps, journal, state)
+                Validation(each, validation, batch_size, total_steps, journal, state)
                 for each in held_out
             ),
         ]
