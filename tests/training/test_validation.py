@@ -92,3 +92,10 @@ def test_speed_is_of_all_images_and_all_seconds(tmp_path):
     assert line["speed/images_per_s"] == 16.0  # 64 images in 4 s
     assert line["speed/waiting_share"] == 0.125
     assert np.isfinite(list(line.values())).all()
+
+
+def test_a_wrong_best_by_is_refused_before_the_working_directory_is_made(watched, tmp_path):
+    watched.validation.best_by = "mpjpe"
+    with pytest.raises(UserError, match=r"best_by must be one of mpjpe_mm, .* Received: 'mpjpe'"):
+        run(watched, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -37,7 +37,7 @@ from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
 from hmr.training.start import set_initial_weights
 from hmr.training.state import TrainingState, open_workdir, write_json
-from hmr.training.validation import Validation
+from hmr.training.validation import Validation, measures_of
 
 SUMMARY_FILE = "training.json"
 
@@ -159,6 +159,9 @@ def _find_records(
             )
     wanted = {validation.dataset: 1.0} if validation.dataset else {}
     try:
-        return images, mocap, find_record_sets(data.root, wanted, validation.split)
+        held_out = find_record_sets(data.root, wanted, validation.split)
     except UserError as error:
         raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
+    for each in held_out:
+        measures_of(each, validation)  # refuses a wrong `best_by` before config.json holds it
+    return images, mocap, held_out

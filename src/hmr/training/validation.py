@@ -29,6 +29,21 @@ MEASURED = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
 _SIDE_DEG = 90.0
 
 
+def measures_of(record_set: RecordSet, settings: ValidationSettings) -> tuple[str, ...]:
+    """What can be measured with the labels of the records.
+
+    Raises:
+        UserError: `best_by` is unknown, or needs labels that the records do not carry.
+    """
+    measures = MEASURED if record_set.has_3d else MEASURED[2:]
+    if settings.best_by not in measures:
+        raise UserError(
+            f"config.validation.best_by must be one of {', '.join(measures)} for "
+            f"{record_set.name}/{settings.split}. Received: {settings.best_by!r}."
+        )
+    return measures
+
+
 class Validation(keras.callbacks.Callback):
     """Scores the model every so many steps.
 
@@ -39,8 +54,6 @@ class Validation(keras.callbacks.Callback):
         total_steps: of the training.
         journal: where numbers and pictures go.
         state: keeps the checkpoint with the lowest `best_by`.
-    Raises:
-        UserError: `best_by` is unknown, or needs labels that the records do not carry.
     """
 
     def __init__(
@@ -53,12 +66,6 @@ class Validation(keras.callbacks.Callback):
         state: TrainingState,
     ) -> None:
         super().__init__()
-        measures = MEASURED if record_set.has_3d else MEASURED[2:]
-        if settings.best_by not in measures:
-            raise UserError(
-                f"config.validation.best_by must be one of {', '.join(measures)} for "
-                f"{record_set.name}/{settings.split}. Received: {settings.best_by!r}."
-            )
         self._record_set, self._settings, self._batch_size = record_set, settings, batch_size
         self._total_steps = total_steps
         self._journal, self._state = journal, state
@@ -67,7 +74,7 @@ class Validation(keras.callbacks.Callback):
             title=f"{record_set.name} while training",
             dataset=record_set.name,
             split=settings.split,
-            measures=measures,
+            measures=measures_of(record_set, settings),
         )
         num_records = min(settings.limit or record_set.examples, record_set.examples)
         self._gallery = Gallery(record_set.paths, num_records, settings.pictures)
