@@ -186,8 +186,8 @@ class Experiment:
         strategy: "none" for one device, "mirrored" for all devices of this machine, "multi_worker"
             for the machines of TF_CONFIG.
         mean_params: the authors' .h5 file of Theta_0, or "mocap" for the mean of the mocap records.
-        initial_model: model folder to start from, or ""; a converted TF1 training continues from
-            its step.
+        initial_model: model folder to start from, discriminators included where it has them, or
+            ""; a converted TF1 training continues from its step.
         initial_encoder: encoder weights to start from if `initial_model` is ""; "" for random
             weights. The paper starts from ImageNet weights.
         model, data, loss, optimizer, train, validation: the settings of each part.

@@ -59,12 +59,12 @@ def test_the_rules_give_the_released_checkpoints_names(values):
 
 
 def test_weights_and_body_arrive(converted, values):
-    model = load_model(converted)
-    for source in [
-        *tf1_names.map_encoder(model.encoder),
-        *tf1_names.map_regressor(model.regressor),
-    ]:
+    model = load_model(converted, with_discriminator=True)
+    sources = [*tf1_names.map_encoder(model.encoder), *tf1_names.map_regressor(model.regressor)]
+    for source in sources:
         np.testing.assert_array_equal(source.variable, values[source.names[0]])
+    for source in tf1_names.map_discriminator(model.discriminator):
+        np.testing.assert_array_equal(source.variable, source.value(values))
     body, expected = load_body(converted / "body.npz"), made_body()
     for key in ("v_template", "shapedirs", "posedirs", "joint_regressor", "cocoplus_regressor"):
         np.testing.assert_array_equal(getattr(body, key), getattr(expected, key))

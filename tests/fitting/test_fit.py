@@ -1,5 +1,6 @@
 """Fitting: a made body, moved off by a known amount, comes back to its own keypoints."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -8,6 +9,7 @@ from hmr.body.model_file import load_body
 from hmr.body.smpl import SMPL
 from hmr.fitting.fit import FitSettings, Fitter, pseudo_huber
 from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
 
 PEOPLE = 5
 
@@ -123,6 +125,21 @@ def test_gradients_are_finite_also_at_the_solution_and_at_zero_pose(smpl, keypoi
         )
         for target in (keypoints2d, exact):
             assert np.isfinite(fitter.fit(theta, target, everything)).all()
+
+
+def test_the_discriminators_pull_where_their_loss_has_a_weight(
+    smpl, start, keypoints2d, everything
+):
+    keras.utils.set_random_seed(0)
+    critic = Discriminator(8)
+
+    def loss(settings):
+        fitted = Fitter(smpl, settings, critic).fit(start, keypoints2d, everything)
+        posed = smpl.keypoints(fitted[:, 3:75], fitted[:, 75:])
+        scores = np.asarray(critic(posed["rotations"][:, 1:], fitted[:, 75:]))
+        return np.square(scores - 1).sum()
+
+    assert loss(FitSettings(adversarial=300.0)) < 0.7 * loss(FitSettings(adversarial=0.0))
 
 
 def test_pseudo_huber_is_square_near_and_linear_far():

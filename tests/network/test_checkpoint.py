@@ -3,7 +3,7 @@
 import json
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -15,7 +15,7 @@ from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.network import checkpoint
 from hmr.network.build import build_model
-from hmr.network.checkpoint import load_model, read_spec, save_model
+from hmr.network.checkpoint import load_discriminators, load_model, read_spec, save_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor
@@ -47,7 +47,35 @@ def test_saved_model_gives_the_same_answer(model, spec, tmp_path, half, toleranc
     images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     loaded = load_model(tmp_path)
     np.testing.assert_allclose(loaded(images)["theta"], model(images)["theta"], atol=tolerance)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.weights.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.discriminators.npz", "model.json", "model.weights.h5",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("half", "tolerance"), [(False, 0.0), (True, 1e-3)])
+def test_the_discriminators_are_saved_too(model, spec, tmp_path, rng, half, tolerance):
+    save_model(model, spec, tmp_path, half=half)
+    assert load_model(tmp_path).discriminator is None
+    loaded = load_model(tmp_path, with_discriminator=True)
+    rotations, beta = rng.normal(size=(2, 23, 3, 3)), rng.normal(size=(2, 10))
+    np.testing.assert_allclose(
+        loaded.discriminator(rotations, beta), model.discriminator(rotations, beta),
+        rtol=tolerance, atol=10 * tolerance,
+    )  # fmt: skip
+
+
+def test_a_folder_without_discriminators_opens_and_holds_no_older_ones(model, spec, tmp_path):
+    save_model(model, spec, tmp_path)
+    save_model(build_model(spec), spec, tmp_path)
+    assert load_model(tmp_path, with_discriminator=True).discriminator is None
+    assert not load_discriminators(model, tmp_path)
+
+
+def test_discriminators_of_another_width_are_refused(model, spec, tmp_path):
+    save_model(model, spec, tmp_path)
+    other = build_model(replace(spec, discriminator_units=24), with_discriminator=True)
+    with pytest.raises(UserError, match=r"another width than discriminator_units = 24"):
+        load_discriminators(other, tmp_path)
 
 
 def test_weights_of_another_structure_are_refused(model, spec, tmp_path):

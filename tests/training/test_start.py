@@ -66,6 +66,22 @@ def test_a_training_goes_on_from_a_converted_one(spec, tiny_config, tmp_path):
     assert min(entry["step"] for entry in logged) > 5
 
 
+def test_a_training_goes_on_from_the_discriminators_of_a_model_folder(
+    spec, tiny_config, tmp_path, caplog
+):
+    model = build_model(spec, with_discriminator=True, seed=11)
+    save_model(model, spec, tmp_path / "earlier")
+    tiny_config.initial_model = str(tmp_path / "earlier")
+    tiny_config.optimizer.discriminator_learning_rate = 0.0
+    run(tiny_config, tmp_path / "run")
+    trained = load_model(tmp_path / "run", with_discriminator=True)
+    for before, after in zip(
+        model.discriminator.weights, trained.discriminator.weights, strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+    assert f"discriminators from {tmp_path / 'earlier'}" in caplog.text
+
+
 def test_a_start_of_another_structure_is_refused(spec, tiny_config, tmp_path):
     model = build_model(spec, with_discriminator=True)
     start = _start_of(model, step=5)

@@ -31,6 +31,7 @@ from hmr.evaluation.samples import (
     read_truth,
 )
 from hmr.evaluation.scoring import Scores, score
+from hmr.network.discriminator import Discriminator
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     reference = open_reference(protocol, {flag: getattr(evaluation, flag) for flag in FLAGS})
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     predict = _run_model if evaluation.checkpoint else _read_file
-    prediction, labels, smpl = predict(evaluation, protocol, paths)
+    prediction, labels, smpl, discriminator = predict(evaluation, protocol, paths)
     body, network = smpl.body if smpl else None, prediction
     if evaluation.fit and smpl:
-        prediction = moved_onto_keypoints(smpl, prediction, labels)
+        prediction = moved_onto_keypoints(smpl, prediction, labels, discriminator=discriminator)
     prediction, truth = reference.complete(prediction, labels, body)
     scores = score(protocol, prediction, truth, _constant_source(protocol, evaluation.data))
     if evaluation.fit:
@@ -97,17 +98,19 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     return EvaluationResult(evaluation, scores, prediction, truth, paths, stated, body)
 
 
-Samples = tuple[Prediction, Truth, SMPL | None]
+Samples = tuple[Prediction, Truth, SMPL | None, Discriminator | None]
 
 
 def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
     from hmr.network.checkpoint import load_model
 
-    model = load_model(str(evaluation.checkpoint), evaluation.body)
+    model = load_model(
+        str(evaluation.checkpoint), evaluation.body, with_discriminator=evaluation.fit
+    )
     prediction, truth = predict_split(
         model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
     )
-    return prediction, truth, model.smpl
+    return prediction, truth, model.smpl, model.discriminator
 
 
 def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
@@ -120,7 +123,7 @@ def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
         raise UserError(
             f"{protocol.name} scores {protocol.selection}: none of the {len(truth)} records fits."
         )
-    return prediction.take(chosen), truth.take(chosen), smpl
+    return prediction.take(chosen), truth.take(chosen), smpl, None
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:

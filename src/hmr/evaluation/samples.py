@@ -21,6 +21,7 @@ from hmr.evaluation.protocols import select_sequences
 from hmr.files.safe_npz import load_npz
 from hmr.fitting.fit import FitSettings, Fitter
 from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
 from hmr.network.regressor import BETA, CAMERA, POSE
 
 # Where only labels are wanted the crops are made this small, which reads fastest: the JPEGs are
@@ -172,7 +173,11 @@ def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
 
 
 def moved_onto_keypoints(
-    smpl: SMPL, prediction: Prediction, truth: Truth, settings: FitSettings | None = None
+    smpl: SMPL,
+    prediction: Prediction,
+    truth: Truth,
+    settings: FitSettings | None = None,
+    discriminator: Discriminator | None = None,
 ) -> Prediction:
     """A model's prediction with every body fitted to the true keypoints, see `hmr.fitting.fit`.
 
@@ -181,9 +186,10 @@ def moved_onto_keypoints(
         prediction: of `predict_split`.
         truth: of the same samples.
         settings: weights of the fit.
+        discriminator: of the model, if known.
     """
     assert isinstance(prediction.meshes, PosedBodies) and prediction.camera is not None
-    bodies, fitter, parts = prediction.meshes, Fitter(smpl, settings), []
+    bodies, fitter, parts = prediction.meshes, Fitter(smpl, settings, discriminator), []
     theta = np.concatenate([prediction.camera, bodies.pose, bodies.beta], axis=1)  # (N, 85)
     for start in tqdm(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
         chosen = slice(start, start + _FITTED_AT_ONCE)

@@ -4,13 +4,15 @@ Fitting after regression is that of SMPLify (Bogo et al. 2016), started at the n
 For each person it minimises over camera, pose and beta, with Adam:
 
     n log(1 + q / noise_px^2) + pose |R - R'|^2 + root |R_0 - R_0'|^2 + beta |beta - beta'|^2
+        + adversarial sum (D(R, beta) - 1)^2
 
 q is the mean squared distance of the projected keypoints (equation 1 of the paper) in pixels of the
 crop, weighted by confidence and linear beyond `outlier_px`; n is the sum of the confidences; R are
-rotation matrices, and the accent marks the network's answer. The logarithm is the likelihood of
-keypoints whose noise is not known: where they can be met, as clean ones can, they are met; where
-they contradict each other or the body, they count less. With a plain sum of squares no one weight
-of the prior serves keypoints with and without noise.
+rotation matrices, the accent marks the network's answer, and D are the 25 discriminators that it
+was trained with, where they are known (the encoder's loss of section 3.3). The logarithm is the
+likelihood of keypoints whose noise is not known: where they can be met, as clean ones can, they are
+met; where they contradict each other or the body, they count less. With a plain sum of squares no
+one weight of the prior serves keypoints with and without noise.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from hmr.body.joints import COCOPLUS
 from hmr.body.smpl import SMPL
 from hmr.geometry.crop import CROP_SIZE
 from hmr.geometry.projection import project
+from hmr.network.discriminator import Discriminator
 from hmr.network.regressor import BETA, CAMERA, MEAN_CAMERA, NUM_THETA, POSE
 from hmr.tensor import Tensor
 
@@ -42,6 +45,7 @@ class FitSettings:
         pose: of the 23 joints' squared rotation differences.
         root: of the body's.
         beta: of squared shape differences.
+        adversarial: of the discriminators' loss.
         noise_px: keypoints nearer than this, in pixels of the crop, count as met.
         outlier_px: distances grow linearly from here on (pseudo-Huber).
         steps: of Adam.
@@ -51,6 +55,7 @@ class FitSettings:
     pose: float = 31.0
     root: float = 93.0
     beta: float = 2.0
+    adversarial: float = 0.0
     noise_px: float = 0.5
     outlier_px: float = 40.0
     steps: int = 120
@@ -63,11 +68,18 @@ class Fitter:
     Args:
         smpl: the body.
         settings: weights and steps.
+        discriminator: of the model whose answers are fitted, if known.
     """
 
-    def __init__(self, smpl: SMPL, settings: FitSettings | None = None):
+    def __init__(
+        self,
+        smpl: SMPL,
+        settings: FitSettings | None = None,
+        discriminator: Discriminator | None = None,
+    ):
         self._smpl = smpl
         self._settings = settings or FitSettings()
+        self._discriminator = discriminator if self._settings.adversarial else None
         shapes = ((None, NUM_THETA), (None, len(COCOPLUS), 2), (None, len(COCOPLUS)))
         self._compiled = tf.function(
             self._minimise, input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes]
@@ -158,7 +170,14 @@ class Fitter:
             + settings.root * ops.sum(turned[:, 0])
             + settings.pose * ops.sum(turned[:, 1:])
             + settings.beta * ops.sum(ops.square(free[:, BETA] - first[:, BETA]))
+            + settings.adversarial * self._implausibility(posed["rotations"], free[:, BETA])
         )
+
+    def _implausibility(self, rotations: Tensor, beta: Tensor) -> Tensor | float:
+        """The encoder's adversarial loss (section 3.3), summed over all people."""
+        if self._discriminator is None:
+            return 0.0
+        return ops.sum(ops.square(self._discriminator(rotations[:, 1:], beta) - 1))
 
 
 def pseudo_huber(squared: Tensor, outlier: float) -> Tensor:

@@ -1,8 +1,9 @@
 """Models on disk.
 
 A model folder holds `model.json`, the description, and `model.weights.h5`, the weights of encoder
-and regressor in float32 or float16. The body lies in its own file, which the description names:
-beside the description if it is there, else from the working directory.
+and regressor in float32 or float16; `model.discriminators.npz` the discriminators', by their names,
+where it was trained with them: continued training starts from them. The body lies in its own file,
+which the description names: beside the description if it is there, else from the working directory.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.foreign import parsing, read_json
-from hmr.files.whole import whole_file, write_text
+from hmr.files.safe_npz import load_npz
+from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec, read_settings
 
 DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
+DISCRIMINATORS_FILE = "model.discriminators.npz"
 # Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
 VERSION = 1
 _MAX_DESCRIPTION_BYTES = 1 << 20
@@ -38,7 +41,7 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
     """Writes a model folder; a file appears under its name only when it is complete.
 
     Args:
-        model: its encoder and regressor are written, the discriminator is not.
+        model: encoder, regressor and, if it has them, discriminators are written.
         spec: its structure.
         folder: made if it is missing.
         half: store float16, half the size; values are rounded to 11 significant bits.
@@ -49,16 +52,29 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
         used.save_weights(partial)
         if half:
             _halve(partial)
+    _save_discriminators(model, folder / DISCRIMINATORS_FILE, half)
     description = {"version": VERSION, **asdict(spec)}
     write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
 
 
-def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
+def _save_discriminators(model: HMR, path: Path, half: bool) -> None:
+    if model.discriminator is None:
+        path.unlink(missing_ok=True)  # of another model, which the folder held before
+        return
+    stored = np.float16 if half else np.float32
+    arrays = {v.path: np.asarray(v).astype(stored) for v in model.discriminator.weights}
+    write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+
+def load_model(
+    folder: str | os.PathLike, body: str | None = None, with_discriminator: bool = False
+) -> HMR:
     """Reads a model folder, or the `model` folder inside a training's working directory.
 
     Args:
         folder: see above.
         body: path of another body file than the one the model was trained with.
+        with_discriminator: also read the discriminators; a folder without them gives none.
     Raises:
         UserError: the folder or a file in it is missing, unreadable, or does not fit.
     """
@@ -67,8 +83,10 @@ def load_model(folder: str | os.PathLike, body: str | None = None) -> HMR:
     beside = folder / spec.body
     if body or beside.is_file():
         spec = replace(spec, body=body or str(beside))
-    model = build_model(spec)
+    has_them = with_discriminator and (folder / DISCRIMINATORS_FILE).is_file()
+    model = build_model(spec, with_discriminator=has_them)
     load_weights(model, folder)
+    load_discriminators(model, folder)
     return model
 
 
@@ -88,6 +106,32 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
             f"{weights} does not fit the model, or is damaged: {str(error).splitlines()[0]} "
             f"{DESCRIPTION_FILE} beside it says what it was made for."
         ) from error
+
+
+def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:
+    """Gives the discriminators, if the model has any, those of a model folder.
+
+    Returns:
+        whether the folder holds them; otherwise nothing changes.
+    Raises:
+        UserError: they are damaged, or of another structure.
+    """
+    path = _model_folder(Path(folder)) / DISCRIMINATORS_FILE
+    if model.discriminator is None or not path.is_file():
+        return False
+    arrays = load_npz(path)
+    shapes = {name: np.shape(array) for name, array in arrays.items()}
+    if shapes != {v.path: tuple(v.shape) for v in model.discriminator.weights}:
+        raise UserError(
+            f"{path} does not fit the model: its discriminators have another width than "
+            f"discriminator_units = {model.discriminator.hidden_units}. Set the width that "
+            f"{DESCRIPTION_FILE} beside it says, or remove the file to begin with fresh ones."
+        )
+    with parsing(path, "file of discriminators"):
+        values = {name: array.astype(np.float32) for name, array in arrays.items()}
+    for variable in model.discriminator.weights:
+        variable.assign(values[variable.path])
+    return True
 
 
 def read_spec(folder: str | os.PathLike) -> ModelSpec:

@@ -78,7 +78,7 @@ def convert_checkpoint(
     arrays = _body(tensors, given, checkpoint) if with_body else given
     assert arrays is not None
     save_body(folder / BODY_FILE, arrays)
-    model = HMR(parts.encoder, parts.regressor, SMPL(arrays))
+    model = HMR(parts.encoder, parts.regressor, SMPL(arrays), parts.discriminator)
     save_model(model, ModelSpec(body=BODY_FILE), folder)
     lines.append(f"body{'' if len(arrays.faces) else ' without faces'}: {arrays.source}")
     if kind.with_discriminator:

@@ -79,7 +79,7 @@ class Predictor:
         self.model = model
         self.batch_size = batch_size
         self.focal_px = focal_px
-        self._fitter = Fitter(model.smpl) if fit else None
+        self._fitter = Fitter(model.smpl, discriminator=model.discriminator) if fit else None
         self.watch = Stopwatch()
         images = keras.Input((model.input_size, model.input_size, 3))
         # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
@@ -106,7 +106,7 @@ class Predictor:
         Raises:
             UserError: the folder or its body is missing, damaged or does not fit.
         """
-        return cls(load_model(folder, body), batch_size, focal_px, fit)
+        return cls(load_model(folder, body, with_discriminator=fit), batch_size, focal_px, fit)
 
     @cached_property
     def _finder(self) -> Finder:

@@ -79,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _release(workdir: Path, folder: Path) -> None:
     from hmr.network.checkpoint import load_model, read_spec, save_model
 
-    save_model(load_model(workdir), read_spec(workdir / "model"), folder, half=True)
+    model = load_model(workdir, with_discriminator=True)
+    save_model(model, read_spec(workdir / "model"), folder, half=True)
 
 
 def summarise(workdir: Path) -> dict[str, float]:

@@ -32,6 +32,7 @@ _TRIED: dict[str, tuple[Any, ...]] = {
     "pose": (16.0, 26.0, 38.0, 64.0),
     "root": (31.0, 186.0),
     "beta": (1.0, 10.0),
+    "adversarial": (0.1, 0.3, 1.0, 3.0),
     "noise_px": (0.25, 1.0),
     "outlier_px": (20.0, 60.0),
 }
@@ -44,30 +45,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", default="data/standin", help="folder of the records")
     parser.add_argument("--protocol", default="stand_in", help="whose records are fitted")
     parser.add_argument("--default", action="store_true", help="only the weights that are set")
+    parser.add_argument("--only", choices=_TRIED, help="the one weight that is changed")
     options = parser.parse_args(arguments)
     protocol = PROTOCOLS[options.protocol]
-    model = load_model(options.checkpoint)
+    model = load_model(options.checkpoint, with_discriminator=True)
     paths = find_shards(options.data, protocol.dataset, protocol.split)
     network, truth = predict_split(model, paths, 64, selection=protocol.selection)
     noisy = _disturbed(truth, np.random.default_rng(0))
-    print(
-        "| pose | root | beta | noise_px | outlier_px | MPJPE mm | PA-MPJPE mm | noisy | noisy PA |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    print(f"| network alone | | | | | {_errors(network, truth)} | {_errors(network, truth)} |")
-    for weights in [FitSettings()] if options.default else _candidates():
-        fits = (moved_onto_keypoints(model.smpl, network, to, weights) for to in (truth, noisy))
+    columns = [*_TRIED, "MPJPE mm", "PA-MPJPE mm", "noisy", "noisy PA"]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    print(f"| network alone | | | | | | {_errors(network, truth)} | {_errors(network, truth)} |")
+    for weights in [FitSettings()] if options.default else _candidates(options.only):
+        fits = (
+            moved_onto_keypoints(model.smpl, network, to, weights, model.discriminator)
+            for to in (truth, noisy)
+        )
         errors = " | ".join(_errors(fitted, truth) for fitted in fits)
-        columns = ("pose", "root", "beta", "noise_px", "outlier_px")
-        tried = " | ".join(f"{getattr(weights, name):g}" for name in columns)
+        tried = " | ".join(f"{getattr(weights, name):g}" for name in _TRIED)
         print(f"| {tried} | {errors} |", flush=True)
     return 0
 
 
-def _candidates() -> Iterator[FitSettings]:
+def _candidates(only: str | None) -> Iterator[FitSettings]:
     yield FitSettings()
-    for name, values in _TRIED.items():
-        for value in values:
+    for name in [only] if only else _TRIED:
+        for value in _TRIED[name]:
             tried = replace(FitSettings(), **{name: value})
             yield replace(tried, root=_ROOT_PER_POSE * value) if name == "pose" else tried
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from absl import logging
 
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_whole
-from hmr.network.checkpoint import load_weights
+from hmr.network.checkpoint import load_discriminators, load_weights
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -34,7 +35,8 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int
 
     Args:
         model: its weights are set.
-        model_folder: weights of encoder and regressor, or a converted training; "" for none.
+        model_folder: weights of encoder, regressor and, where it has them, discriminators; or a
+            converted training; "" for none.
         encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
@@ -46,9 +48,13 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int
             _load_encoder(model.encoder, encoder_file)
         return 0
     load_weights(model, model_folder)
+    known = load_discriminators(model, model_folder)
     start = load_start(Path(model_folder))
     if start:
         start.assign(model)
+    origin = f"from {model_folder}" if known or start else "fresh: the folder holds none"
+    # Warnings are what absl shows by default.
+    logging.warning("weights from %s, discriminators %s", model_folder, origin)
     return start.step if start else 0
 
 
