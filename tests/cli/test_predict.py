@@ -18,6 +18,7 @@ from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
 from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
+from hmr.prediction.doubts import LARGE_ERROR_PX
 from hmr.prediction.inputs import open_inputs
 from hmr.prediction.people import MIN_SCORE, WholePicture
 from hmr.prediction.run import PictureRun, RunOptions
@@ -370,10 +371,16 @@ def test_fit_says_how_far_bodies_were_off(tmp_path, model_folder, pictures, caps
     common = ("--input", pictures / "a.png", "--keypoints", tmp_path / "people.json")
     common = (*common, "--save", "json", "--output", out)
     assert predict(model_folder, *common) == 0
-    assert json.loads((out / "a.json").read_text())["people"][0]["reprojection_px"] == [None] * 2
+    (person,) = json.loads((out / "a.json").read_text())["people"]
+    unfitted, none = person["reprojection_px"]
+    assert unfitted > LARGE_ERROR_PX and none is None
+    assert person["uncertain"] and person["doubts"] == ["far from the keypoints"]
+    assert "\n1 people, 1 uncertain: 1 far from the keypoints" in capsys.readouterr().out
+    summary = json.loads((out / "prediction_summary.json").read_text())
+    assert summary["uncertain"] == 1 and summary["doubts"] == {"far from the keypoints": 1}
     assert predict(model_folder, *common, "--fit") == 0
     before, after = json.loads((out / "a.json").read_text())["people"][0]["reprojection_px"]
-    assert after < before
+    assert after < before == pytest.approx(unfitted, rel=1e-3)
     told = f"fitted 1 of 1 people: keypoints {before:.1f} px of the crop off before and {after:.1f}"
     assert told in capsys.readouterr().out
     summary = json.loads((out / "prediction_summary.json").read_text())

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from hmr.body.joints import COCOPLUS
 from hmr.errors import UserError
 from hmr.prediction.people_files import names_no_picture, open_people
+from hmr.prediction.people_json import people_of_one_picture
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 LOW, HIGH = (100.0, 120.0), (200.0, 320.0)
@@ -155,3 +157,43 @@ def test_csv_columns_that_are_not_used_are_named(tmp_path):
     people = open_people(str(path))
     the_person(people.find("walk_000000000003", IMAGE))
     assert people.match(["walk_000000000003"]) == [f"{path}: columns not used: colour"]
+
+
+POSETRACK17 = (
+    "nose", "head_bottom", "head_top", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spelt", [str, lambda name: name.replace("_", " ").title()])
+def test_posetracks_second_and_third_points_are_neck_and_head_top(tmp_path, spelt):
+    points = np.column_stack([np.linspace(10, 90, 17), np.linspace(5, 200, 17), np.ones(17)])
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "frame_id": 0}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(map(spelt, POSETRACK17))}],
+        "annotations": [{"image_id": 1, "category_id": 1, "keypoints": points.ravel().tolist()}],
+    }
+    (tmp_path / "posetrack.json").write_text(json.dumps(content))
+    people = open_people(keypoints=str(tmp_path / "posetrack.json")).find("a.jpg", IMAGE).people
+    placed = dict(zip(COCOPLUS, people[0].keypoints2d_px, strict=True))
+    for name, index in {
+        "nose": 0,
+        "neck": 1,
+        "head_top": 2,
+        "left_ear": 3,
+        "left_knee": 13,
+    }.items():
+        np.testing.assert_allclose(placed[name], points[index])
+    assert not placed["left_eye"].any() and not placed["right_eye"].any()
+
+
+def test_names_that_are_not_known_leave_cocos_order(tmp_path):
+    points = np.column_stack([np.linspace(10, 90, 17), np.linspace(5, 200, 17), np.ones(17)])
+    entry = {"keypoints": points.tolist(), "keypoint_scores": None}
+    names = {str(index): f"P{index}" for index in range(17)}
+    content = {"meta_info": {"keypoint_id2name": names}, "instance_info": [entry]}
+    found = people_of_one_picture(content, "a.json", "keypoints")
+    np.testing.assert_allclose(
+        found.people[0].keypoints2d_px[COCOPLUS.index("left_eye")], points[1]
+    )

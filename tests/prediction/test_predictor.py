@@ -37,7 +37,7 @@ def test_bodies_come_in_the_order_of_the_boxes(predictor, image):
 
 def test_quantities_have_the_documented_shapes(predictor, image):
     body = predictor.predict(image, boxes=BOXES[:1])[0]
-    assert set(QUANTITIES) == {*ARRAY_FIELDS, "label", "score"}
+    assert set(QUANTITIES) == {*ARRAY_FIELDS, "label", "score", "uncertain", "doubts"}
     for name in ARRAY_FIELDS:
         text = QUANTITIES[name]
         value = np.asarray(getattr(body, name))
@@ -177,8 +177,13 @@ def test_fit_moves_bodies_onto_their_keypoints(predictor, image):
     given = np.column_stack([given, np.ones(17)])
     unnamed = given[:14]
     fitting = Predictor(predictor.model, fit=True)
+    plain = fitting.predict(image, keypoints=[given], min_score=0.1, fit=False)[0]
+    assert plain.theta.shape == (3, 85) and np.isnan(plain.reprojection_px[1])
     fitted, kept = fitting.predict(image, keypoints=[given, unnamed], min_score=0.1)
     before, after = fitted.reprojection_px
+    assert plain.reprojection_px[0] == pytest.approx(before, abs=1e-3)
+    kept_points = take_joints(fitted.source_keypoints_px, COCOPLUS, COCO17)
+    np.testing.assert_allclose(kept_points, given)
     assert after < 0.5 * before
     assert fitted.theta.shape == kept.theta.shape == (4, 85)
     np.testing.assert_array_equal(fitted.theta[-1, 3:75], fitted.pose)

@@ -73,7 +73,13 @@ def test_everyone_is_found_where_no_box_is_drawn(predictor, photo, tmp_path):
     )
     made = estimator.estimate(Photo("pair.png", pair, pair), None)
     assert {"pair_0.glb", "pair_1.glb"} <= {file.name for file in made.files}
-    assert len(load_result(made.glb.with_name("pair.npz")).bodies) == 2
+    matched = load_result(made.glb.with_name("pair.npz")).bodies
+    assert len(matched) == 2 and all(np.isfinite(body.reprojection_px).all() for body in matched)
+    assert made.about.startswith("2 people")
+    plain = estimator.estimate(Photo("pair.png", pair, pair), None, match=False)
+    for body in load_result(plain.glb.with_name("pair.npz")).bodies:
+        assert np.isnan(body.reprojection_px[1]) and body.uncertain
+    assert "2 people, 2 uncertain: person 1 (far from the keypoints" in plain.about
 
 
 def test_bad_photos_and_boxes_are_named_without_their_folder(predictor, photo, tmp_path):

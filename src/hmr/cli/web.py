@@ -24,8 +24,9 @@ The page is for this machine alone (127.0.0.1), nothing is shared or sent anywhe
 without a network: no usage figures, no fonts or scripts from elsewhere. With --host 0.0.0.0 the
 whole local network can open it; there is no password.
 
-On the page: choose a photo or a sample; everyone in it is found, or drag a box around the one
-person whom you mean; then compare, turn the mesh, and download npz, json, obj, skinned glb, the
+On the page: choose a photo or a sample; everyone in it is found and their bodies moved onto the
+keypoints that are found (switch it off to see the network's own answer), or drag a box around the
+one person whom you mean; then compare, turn the mesh, and download npz, json, obj, skinned glb, the
 overlay and a page that opens anywhere. Uploads and results are deleted when the program ends, or
 after an hour.
 
@@ -65,18 +66,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
     """Loads the model and runs it once, so that the first visitor does not wait for it."""
-    import numpy as np
-
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.writers.save import check_kinds
-    from hmr.web.estimator import KINDS, Estimator
+    from hmr.web.estimator import KINDS, SAMPLES, SAMPLES_FOLDER, Estimator, discard, open_photo
 
-    predictor = Predictor.load(options.checkpoint, options.body, batch_size=1)
+    predictor = Predictor.load(options.checkpoint, options.body, batch_size=1, fit=True)
     check_kinds(KINDS, predictor.body)
-    size = predictor.model.input_size
-    predictor.predict_crops(np.zeros((1, size, size, 3), np.float32))
-    predictor.predict(np.zeros((size, size, 3), np.uint8))
-    return Estimator(predictor, Path(folder))
+    estimator = Estimator(predictor, Path(folder))
+    discard(estimator.estimate(open_photo(SAMPLES_FOLDER / next(iter(SAMPLES))), None))
+    return estimator
 
 
 def _about(checkpoint: str) -> str:

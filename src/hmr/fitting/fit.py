@@ -28,7 +28,7 @@ from hmr.body.smpl import SMPL
 from hmr.geometry.crop import CROP_SIZE
 from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
-from hmr.network.regressor import BETA, CAMERA, MEAN_CAMERA, NUM_THETA, POSE
+from hmr.network.regressor import BETA, MEAN_CAMERA, NUM_THETA, POSE
 from hmr.tensor import Tensor
 
 # Of Adam's two moving averages (Kingma and Ba 2015).
@@ -104,22 +104,6 @@ class Fitter:
         fitted = self._compiled(start, places, weights).numpy()
         return np.where(counted.any(axis=1, keepdims=True), fitted, start)
 
-    def reprojection_px(
-        self, theta: np.ndarray, keypoints2d: np.ndarray, confidence: np.ndarray
-    ) -> np.ndarray:
-        """Mean distance (B,) of keypoints that count, pixels of the crop; NaN where none does.
-
-        Args: as of `fit`.
-        """
-        theta = np.asarray(theta, np.float32)
-        joints3d = self._smpl.keypoints(theta[:, POSE], theta[:, BETA])["joints3d"]
-        projected = np.asarray(project(joints3d, theta[:, CAMERA]))  # (B, 19, 2)
-        counted = confidence > 0
-        apart = np.where(counted[..., None], projected - keypoints2d, 0)
-        totals = CROP_SIZE / 2 * np.linalg.norm(apart, axis=-1).sum(axis=1)
-        counts = counted.sum(axis=1)
-        return np.divide(totals, counts, out=np.full(len(theta), np.nan), where=counts > 0)
-
     def _minimise(self, theta: Tensor, keypoints2d: Tensor, confidence: Tensor) -> Tensor:
         settings = self._settings
         scale = ops.where(theta[:, :1] < _SMALLEST_SCALE, MEAN_CAMERA[0], theta[:, :1])
@@ -178,6 +162,22 @@ class Fitter:
         if self._discriminator is None:
             return 0.0
         return ops.sum(ops.square(self._discriminator(rotations[:, 1:], beta) - 1))
+
+
+def reprojection_px(
+    projected: np.ndarray, keypoints2d: np.ndarray, confidence: np.ndarray
+) -> np.ndarray:
+    """Mean distance (B,) of keypoints that count, pixels of the crop; NaN where none does.
+
+    Args:
+        projected: (B, 19, 2) of the bodies, crop normalised to [-1, 1].
+        keypoints2d, confidence: as of `Fitter.fit`.
+    """
+    counted = confidence > 0
+    apart = np.where(counted[..., None], projected - keypoints2d, 0)
+    totals = CROP_SIZE / 2 * np.linalg.norm(apart, axis=-1).sum(axis=1)
+    counts = counted.sum(axis=1)
+    return np.divide(totals, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def pseudo_huber(squared: Tensor, outlier: float) -> Tensor:

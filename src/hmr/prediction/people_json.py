@@ -13,14 +13,14 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hmr.body.joints import OPENPOSE15, OPENPOSE18, OPENPOSE19
+from hmr.body.joints import COCOPLUS, OPENPOSE15, OPENPOSE18, OPENPOSE19
 from hmr.errors import UserError
 from hmr.files.coco_json import Id, comparable_id, person_ids
 from hmr.files.foreign import read_bounded
@@ -44,6 +44,10 @@ _OPENPOSE_ORDERS = {len(order): order for order in (OPENPOSE19, OPENPOSE18, OPEN
 # CrowdPose, MPII, COCO and PoseTrack, Halpe-26, COCO-WholeBody, Halpe-136.
 _COUNTED = {14: 14, 16: 16, 17: 17, 26: 17, 133: 17, 136: 17}
 _PICTURE_KEYS = ("image_id", "image_name", "file_name", "image")
+# Our names of keypoints that files call otherwise: PoseTrack's, CrowdPose's.
+_POINT_NAMES = {"head_bottom": "neck", "top_head": "head_top"}
+# Fewer known names than this are another tool's abbreviations.
+_FEWEST_NAMES = 8
 # Files that write boxes as two corners.
 _CORNER_KEYS = ("keypoint_scores", "image_name")
 
@@ -143,8 +147,9 @@ def people_of_one_picture(
         return openpose_people(content, name, min_score)
     found = Detections()
     instances = content["instance_info"] if isinstance(content, dict) else content
+    order = _named_order(content)
     for index, entry in enumerate(_dicts(instances)):
-        _add_person(found, entry, index, field, min_score)
+        _add_person(found, entry, index, field, min_score, order)
     return found
 
 
@@ -166,6 +171,7 @@ def people_table(path: Path, content: object, field: str, min_score: float) -> P
         raise _no_people(str(path), content, field)
     categories = _dict(content).get("categories")
     people = person_ids(categories, (row.content.get("category_id") for row in rows))
+    order = _named_order(content, people)
     passed_over: Counter[str] = Counter()
     for index, row in enumerate(rows):
         category = comparable_id(row.content.get("category_id"))
@@ -174,7 +180,7 @@ def people_table(path: Path, content: object, field: str, min_score: float) -> P
         elif category is not None and category not in people:
             passed_over["of other categories than a person"] += 1
         else:
-            _add_person(table.entry(row.picture), row.content, index, field, min_score)
+            _add_person(table.entry(row.picture), row.content, index, field, min_score, order)
     table.notes += [f"{count} entries {what}: skipped" for what, count in passed_over.items()]
     return table
 
@@ -184,6 +190,23 @@ def _no_people(name: str, content: object, field: str) -> UserError:
         f'{name}: no people with "{field}" found ({_describe(content)}). Expected COCO '
         "annotations or results, AlphaPose's or MMPose's, or OpenPose's keypoints (--keypoints)"
     )
+
+
+def _named_order(content: object, people: Collection[Id] = ()) -> tuple[str, ...] | None:
+    """The keypoints' order where a file names them: COCO's categories, MMPose's `meta_info`.
+
+    PoseTrack has 17 as COCO has, of which the second and third are neck and head top.
+    """
+    stored = _dict(_dict(content).get("meta_info")).get("keypoint_id2name")
+    names = list(stored.values()) if isinstance(stored, dict) else stored
+    for category in _dicts(_dict(content).get("categories")):
+        if comparable_id(category.get("id")) in people:
+            names = category.get("keypoints") or names
+    if not isinstance(names, list):
+        return None
+    plain = (str(name).lower().replace(" ", "_").replace("-", "_") for name in names)
+    order = tuple(_POINT_NAMES.get(name, name) for name in plain)
+    return order if len(set(order) & set(COCOPLUS)) >= _FEWEST_NAMES else None
 
 
 def _rows(content: object, table: PeopleTable) -> Iterator[_Row]:
@@ -253,7 +276,14 @@ def _normal(entry: dict) -> dict:
     return {**{key: value for key, value in renamed.items() if value is not None}, **entry}
 
 
-def _add_person(found: Detections, entry: dict, index: int, field: str, min_score: float) -> None:
+def _add_person(
+    found: Detections,
+    entry: dict,
+    index: int,
+    field: str,
+    min_score: float,
+    order: tuple[str, ...] | None,
+) -> None:
     label = _label(entry, len(found.people))
     entry = _normal(entry)
 
@@ -265,7 +295,8 @@ def _add_person(found: Detections, entry: dict, index: int, field: str, min_scor
             person = from_rectangle(_rectangle(entry), 1.0 if score is None else score, label)
         else:
             points = _points(entry.get("keypoints"), _COUNTED, entry.get("keypoint_scores"))
-            person = from_keypoints(points, min_score, label, score)
+            named = order[: len(points)] if order and len(order) >= len(points) else None
+            person = from_keypoints(points, min_score, label, score, named)
         return confident(person, min_score)
 
     attempt(found, f"person {label} (entry {index})", make)

@@ -23,7 +23,7 @@ from hmr.body.measurements import measure
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
 from hmr.finding.finder import Finder
-from hmr.fitting.fit import Fitter
+from hmr.fitting.fit import Fitter, reprojection_px
 from hmr.geometry.crop import CropBox, crop_image, network_input, to_normalized
 from hmr.geometry.projection import project
 from hmr.network.checkpoint import load_model
@@ -79,7 +79,7 @@ class Predictor:
         self.model = model
         self.batch_size = batch_size
         self.focal_px = focal_px
-        self._fitter = Fitter(model.smpl, discriminator=model.discriminator) if fit else None
+        self.fit = fit
         self.watch = Stopwatch()
         images = keras.Input((model.input_size, model.input_size, 3))
         # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
@@ -112,6 +112,10 @@ class Predictor:
     def _finder(self) -> Finder:
         return Finder()
 
+    @cached_property
+    def _fitter(self) -> Fitter:
+        return Fitter(self.model.smpl, discriminator=self.model.discriminator)
+
     @property
     def body(self) -> BodyModel:
         """The body's arrays: faces, weights, regressors."""
@@ -124,6 +128,7 @@ class Predictor:
         keypoints: Iterable[np.ndarray] | None = None,
         min_score: float = MIN_SCORE,
         find: str = FINDERS[0],
+        fit: bool | None = None,
     ) -> list[Body]:
         """The bodies of one picture, in the order of the boxes; the surest first if found.
 
@@ -134,6 +139,7 @@ class Predictor:
                 everyone in the picture is found.
             min_score: keypoints, and people who are found, at or below it do not count.
             find: one of `hmr.prediction.people.FINDERS`; "none": the whole picture is one person.
+            fit: move each body onto its keypoints; as the predictor was made to if None.
 
         Raises:
             UserError: the picture or a box is unusable; the message names which.
@@ -142,7 +148,7 @@ class Predictor:
         found = self._people(image, boxes, keypoints, min_score, find)
         if found.problems:
             raise UserError("; ".join(found.problems))
-        bodies, problems = self.predict_people([(image, found.people)])[0]
+        bodies, problems = self.predict_people([(image, found.people)], fit)[0]
         if problems:
             raise UserError("; ".join(problems))
         return bodies
@@ -176,12 +182,15 @@ class Predictor:
             return FoundPeople(self._finder, min_score).find("", image)
 
     def predict_people(
-        self, pictures: Sequence[tuple[np.ndarray, Sequence[Detection]]]
+        self,
+        pictures: Sequence[tuple[np.ndarray, Sequence[Detection]]],
+        fit: bool | None = None,
     ) -> list[tuple[list[Body], list[str]]]:
         """Bodies of several pictures, in common batches.
 
         Args:
             pictures: (H, W, 3) uint8 RGB and the people in it.
+            fit: as of `predict`.
 
         Returns:
             per picture its bodies, and a line for each person without one.
@@ -194,45 +203,56 @@ class Predictor:
             for (_, people), row in zip(pictures, cut, strict=True)
             for person, (_, box) in zip(people, row, strict=True)
         ]
-        outputs = self._people_outputs(crops, placed)
+        outputs = self._people_outputs(crops, placed, self.fit if fit is None else fit)
         return [
             self._assemble(image, people, [box for _, box in row], outputs)
             for (image, people), row in zip(pictures, cut, strict=True)
         ]
 
     def _people_outputs(
-        self, crops: list[np.ndarray], keypoints: list[np.ndarray]
+        self, crops: list[np.ndarray], keypoints: list[np.ndarray], fit: bool
     ) -> Iterator[dict[str, np.ndarray]]:
-        """The network's outputs, one person after another, fitted to (19, 3) each."""
+        """The network's outputs, one person after another, beside or fitted to (19, 3) each."""
         size = self.model.input_size
         for start in range(0, len(crops), self.batch_size):
             chunk = crops[start : start + self.batch_size]
             with self.watch("crop"):
                 batch = np.stack([network_input(crop, size) for crop in chunk])
-            outputs = self._fitted(self.predict_crops(batch), keypoints[start : start + len(chunk)])
+            given = np.stack(keypoints[start : start + len(chunk)])
+            outputs = self._beside_keypoints(
+                self.predict_crops(batch), given[..., :2], given[..., 2], fit
+            )
             for index in range(len(chunk)):
                 yield {key: value[index] for key, value in outputs.items()}
 
-    def _fitted(
-        self, outputs: dict[str, np.ndarray], keypoints: list[np.ndarray]
+    def _beside_keypoints(
+        self,
+        outputs: dict[str, np.ndarray],
+        keypoints2d: np.ndarray,
+        confidence: np.ndarray,
+        fit: bool,
     ) -> dict[str, np.ndarray]:
-        """The outputs of a batch with the bodies moved onto keypoints; `theta` has one row more."""
-        if self._fitter is None:
-            return outputs
+        """The outputs of a batch with `reprojection_px` (B, 2), before and after the fit.
+
+        With a fit the bodies are moved onto (B, 19, 2) keypoints; `theta` has one row more.
+        """
+        before_px = reprojection_px(outputs["keypoints2d"], keypoints2d, confidence)
+        if not fit:
+            errors_px = np.stack([before_px, np.full_like(before_px, np.nan)], axis=1)
+            return {**outputs, "reprojection_px": errors_px}
         with self.watch("fit"):
-            points2d, confidence = np.split(np.stack(keypoints), [2], axis=2)
-            first, given = outputs["theta"][:, -1], (points2d, confidence[..., 0])
-            theta = self._fitter.fit(first, *given)
-            errors_px = [self._fitter.reprojection_px(each, *given) for each in (first, theta)]
+            theta = self._fitter.fit(outputs["theta"][:, -1], keypoints2d, confidence)
             camera, pose, beta = theta[:, CAMERA], theta[:, POSE], theta[:, BETA]
             body = self.model.smpl(pose, beta)
+            projected = np.asarray(project(body["joints3d"], camera))
+            after_px = reprojection_px(projected, keypoints2d, confidence)
             changed = {
                 "theta": np.concatenate([outputs["theta"], theta[:, None]], axis=1),
                 "camera": camera,
                 "pose": pose,
                 "beta": beta,
-                "keypoints2d": project(body["joints3d"], camera),
-                "reprojection_px": np.stack(errors_px, axis=1),
+                "keypoints2d": projected,
+                "reprojection_px": np.stack([before_px, after_px], axis=1),
                 **body,
             }
             return outputs | {key: np.asarray(value) for key, value in changed.items()}

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from hmr.body.joints import COCOPLUS
 from hmr.geometry.camera import WeakCamera, ordinary_focal_px, pinhole, weak_perspective_px
 from hmr.geometry.crop import CropBox, from_normalized
+from hmr.prediction.doubts import doubts
 from hmr.prediction.people import Detection
 
 SUMMARY_FILE = "prediction_summary.json"
@@ -35,8 +37,13 @@ QUANTITIES = {
     "principal_point_px": "(2,) x, y; pixels of the picture",
     "translation_room_m": "(3,) the same for an ordinary lens: focal length = the picture's "
     "diagonal, or the given one; for root motion and several people in one scene",
-    "reprojection_px": "(2,) mean distance of the body from the person's keypoints, before and "
-    "after --fit; crop pixels (of 224); nan where nothing was fitted",
+    "source_keypoints_px": "(19, 3) x, y, confidence of the keypoints that were found or given; "
+    "pixels of the picture; zero where none counts",
+    "reprojection_px": "(2,) mean distance of the body from these keypoints, before and after "
+    "--fit; crop pixels (of 224); nan where there are none, or nothing was fitted",
+    "uncertain": "whether the body is rather a guess, for one of these reasons",
+    "doubts": "small, cut off by the border, few keypoints, far from the keypoints; thresholds in "
+    "src/hmr/prediction/doubts.py",
 }
 FRAMES = (
     "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's, near the "
@@ -67,7 +74,14 @@ class Body:
     focal_px: float
     principal_point_px: np.ndarray
     translation_room_m: np.ndarray
+    source_keypoints_px: np.ndarray
     reprojection_px: np.ndarray
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the body is rather a guess."""
+        return bool(self.doubts)
 
     @property
     def box(self) -> CropBox:
@@ -85,7 +99,8 @@ class Body:
         return self.weak_camera.project(self.vertices_m)
 
 
-ARRAY_FIELDS = tuple(f.name for f in fields(Body) if f.name not in ("label", "score"))
+_NO_ARRAYS = ("label", "score", "doubts")
+ARRAY_FIELDS = tuple(f.name for f in fields(Body) if f.name not in _NO_ARRAYS)
 
 
 @dataclass(frozen=True)
@@ -122,8 +137,8 @@ def body_from_outputs(
     """One person of the network's outputs, placed in the picture.
 
     Args:
-        outputs: the network's dictionary for one person (no batch axis), with vertices, and with
-            `reprojection_px` if Theta was fitted.
+        outputs: the network's dictionary for one person (no batch axis), with vertices and,
+            where the person's keypoints are known, `reprojection_px`.
         person: where they were found.
         box: the square that was cut.
         height: of the picture, pixels.
@@ -138,6 +153,10 @@ def body_from_outputs(
     room_focal = focal_px or ordinary_focal_px(height, width)
     room = pinhole(camera, box, height, width, room_focal)
     crop_px = from_normalized(outputs["keypoints2d"])
+    errors_px = outputs.get("reprojection_px", np.full(2, np.nan))
+    before_px, after_px = errors_px
+    error_px = before_px if np.isnan(after_px) else after_px
+    known = person.keypoints2d_px
     return Body(
         label=person.label,
         score=person.score,
@@ -157,5 +176,7 @@ def body_from_outputs(
         focal_px=placed.focal_px,
         principal_point_px=placed.principal_point_px,
         translation_room_m=room.translation_m,
-        reprojection_px=outputs.get("reprojection_px", np.full(2, np.nan)),
+        source_keypoints_px=np.zeros((len(COCOPLUS), 3)) if known is None else known,
+        reprojection_px=errors_px,
+        doubts=doubts(person, error_px, height, width, box.scale),
     )

@@ -38,7 +38,8 @@ _MOST_BYTES_HELD = 200_000_000
 class RunSummary:
     """What happened to the pictures (or frames) and the people of a run.
 
-    `reprojection_px` is the mean over the `fitted` people, before and after.
+    `reprojection_px` is the mean over the `fitted` people, before and after; `doubts` counts the
+    reasons why people are uncertain, several a person where several apply.
     """
 
     pictures: int = 0
@@ -47,6 +48,8 @@ class RunSummary:
     failed: int = 0
     without_people: int = 0
     people: int = 0
+    uncertain: int = 0
+    doubts: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
     fitted: int = 0
     reprojection_px: tuple[float, float] = (0.0, 0.0)
@@ -64,17 +67,27 @@ class RunSummary:
             f"pictures {self.pictures}: {self.predicted} predicted, "
             f"{self.finished_before} finished before, {self.failed} failed; "
             f"people {self.people}, {self.left_out} left out; "
-            f"pictures without people {self.without_people}" + self._fit_line()
+            f"pictures without people {self.without_people}"
+            + self._doubts_line()
+            + self._fit_line()
         )
+
+    def _doubts_line(self) -> str:
+        told = ", ".join(f"{count} {doubt}" for doubt, count in self.doubts.items())
+        return f"\n{self.people} people, {self.uncertain} uncertain: {told}" if told else ""
 
     def _fit_line(self) -> str:
         before, after = self.reprojection_px
         told = f"keypoints {before:.1f} px of the crop off before and {after:.1f} px after"
         return f"\nfitted {self.fitted} of {self.people} people: {told}" if self.fitted else ""
 
-    def count_fitted(self, bodies: list[Body]) -> None:
-        """Adds those bodies that were fitted."""
+    def count(self, bodies: list[Body]) -> None:
+        """Adds bodies."""
+        self.people += len(bodies)
         for body in bodies:
+            self.uncertain += body.uncertain
+            for doubt in body.doubts:
+                self.doubts[doubt] = self.doubts.get(doubt, 0) + 1
             if np.isfinite(body.reprojection_px).all():
                 self.fitted += 1
                 step = (body.reprojection_px - self.reprojection_px) / self.fitted
@@ -271,8 +284,7 @@ class PictureRun:
             return
         summary.finished_before += task.finished_before
         summary.predicted += not task.finished_before
-        summary.people += len(result.bodies)
-        summary.count_fitted(result.bodies)
+        summary.count(result.bodies)
         summary.without_people += not result.bodies
         summary.left_out += len(result.problems)
         for problem in result.problems:

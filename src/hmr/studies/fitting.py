@@ -32,7 +32,7 @@ _TRIED: dict[str, tuple[Any, ...]] = {
     "pose": (16.0, 26.0, 38.0, 64.0),
     "root": (31.0, 186.0),
     "beta": (1.0, 10.0),
-    "adversarial": (0.1, 0.3, 1.0, 3.0),
+    "adversarial": (0.3, 3.0, 10.0, 30.0),
     "noise_px": (0.25, 1.0),
     "outlier_px": (20.0, 60.0),
 }

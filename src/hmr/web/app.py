@@ -46,6 +46,7 @@ SECONDS_KEPT = 3600
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 _CSS_FILE = Path(__file__).with_name("page.css")
 _READY = "Everyone is found. Or drag a box around the one person whom you mean."
+_MATCH = "Match my picture: move bodies onto the keypoints that are found (not in a drawn box)"
 _START = "Begin with a photo of yours, or with a sample."
 
 Shown = tuple[Any, ...]
@@ -97,6 +98,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
                     show_download_button=False, enable_keyboard_shortcuts=False,
                     image_type="numpy", visible=False, elem_id="person",
                 )  # fmt: skip
+                match = gr.Checkbox(True, label=_MATCH, elem_id="match")
                 notice = gr.Markdown(_START, elem_id="notice")
                 go = gr.Button("Estimate the body", variant="primary", interactive=False)
                 files = gr.File(
@@ -118,14 +120,14 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
             name = list(SAMPLES)[choice.index]
             return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
 
-        def estimate(photo: Photo, drawn: dict, before: PageResult | None) -> Shown:
+        def estimate(photo: Photo, drawn: dict, match: bool, before: PageResult | None) -> Shown:
             discard(before)
-            return _estimated(estimator, photo, drawn)
+            return _estimated(estimator, photo, drawn, match)
 
         private: dict[str, Any] = {"api_visibility": "private"}
         gr.on([file.upload, file.clear], show_upload, [file, result], opened, **private)
         samples.select(show_sample, [result], opened, **private)
-        go.click(estimate, [photo, person, result], [notice, *outputs], **private)
+        go.click(estimate, [photo, person, match, result], [notice, *outputs], **private)
     return page
 
 
@@ -166,13 +168,14 @@ def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
     return overlay, mesh
 
 
-def _estimated(estimator: Estimator, photo: Photo, drawn: dict) -> Shown:
+def _estimated(estimator: Estimator, photo: Photo, drawn: dict, match: bool) -> Shown:
     """Notice, result, overlay, mesh and files after the button was pressed."""
     try:
-        made = estimator.estimate(photo, box_of_drawing(drawn["boxes"], photo))
+        made = estimator.estimate(photo, box_of_drawing(drawn["boxes"], photo), match)
     except UserError as error:
         return _error(error), None, None, None, None
-    notice, files = "Drag the line in the picture to compare.", list(map(str, made.files))
+    notice = f"{made.about} Drag the line in the picture to compare."
+    files = list(map(str, made.files))
     return notice, made, (photo.shown, made.overlay), str(made.glb), files
 
 

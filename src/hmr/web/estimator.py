@@ -13,7 +13,7 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.files.images import read_image
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.result import Result
+from hmr.prediction.result import Body, Result
 from hmr.prediction.writers.save import save_result
 from hmr.rendering.draw import shrink_to_fit
 
@@ -59,11 +59,13 @@ class PageResult:
         overlay: the body over the photo, as large as `Photo.shown`.
         glb: the mesh for the page to turn.
         files: everything to download, the glb among it.
+        about: how many people, and which of them are uncertain, and why.
     """
 
     overlay: np.ndarray
     glb: Path
     files: list[Path]
+    about: str
 
 
 def open_photo(path: str | Path) -> Photo:
@@ -115,17 +117,18 @@ class Estimator:
         self._predictor = predictor
         self._folder = folder
 
-    def estimate(self, photo: Photo, box: Box | None) -> PageResult:
+    def estimate(self, photo: Photo, box: Box | None, match: bool = True) -> PageResult:
         """Estimates one person's body and writes its files.
 
         Args:
             photo: shows the person.
             box: around the person, pixels of the photo; None to find everyone.
+            match: move bodies onto the keypoints that were found; a box alone has none.
 
         Raises:
             UserError: the box is unusable, or the estimated camera shows nothing.
         """
-        bodies = self._predictor.predict(photo.image, None if box is None else [box])
+        bodies = self._predictor.predict(photo.image, None if box is None else [box], fit=match)
         if not bodies:
             raise UserError(f"nobody found in {photo.name}: drag a box around one person")
         height, width = photo.image.shape[:2]
@@ -135,7 +138,14 @@ class Estimator:
         by_ending = {file.name.removeprefix(base.name): file for file in files}
         overlay = read_image(by_ending["_overlay.png"])
         shown = shrink_to_fit(overlay, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX)
-        return PageResult(shown, by_ending["_0.glb"], files)
+        return PageResult(shown, by_ending["_0.glb"], files, _about(bodies))
+
+
+def _about(bodies: Sequence[Body]) -> str:
+    unsure = [(number, body.doubts) for number, body in enumerate(bodies, start=1) if body.doubts]
+    told = "; ".join(f"person {number} ({', '.join(reasons)})" for number, reasons in unsure)
+    people = f"{len(bodies)} {'person' if len(bodies) == 1 else 'people'}"
+    return f"{people}, {len(unsure)} uncertain: {told}." if unsure else f"{people}."
 
 
 def discard(made: PageResult | None) -> None:

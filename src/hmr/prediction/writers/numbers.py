@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from hmr.body.joints import COCOPLUS
 from hmr.body.measurements import CAVEAT, DEFINITIONS, measure
 from hmr.body.model_file import BodyModel
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_text, write_whole
 from hmr.prediction.result import ARRAY_FIELDS, FRAMES, QUANTITIES, Body, Result
 
-_IN_JSON = tuple(name for name in ("label", "score", *ARRAY_FIELDS) if name != "vertices_m")
+_IN_JSON = (
+    *("label", "score", "uncertain", "doubts"),
+    *(name for name in ARRAY_FIELDS if name != "vertices_m"),
+)
+_BETWEEN_DOUBTS = "; "
 
 
 def write_npz(path: Path, result: Result, body: BodyModel) -> None:
@@ -27,6 +32,8 @@ def write_npz(path: Path, result: Result, body: BodyModel) -> None:
         **{name: np.array([getattr(person, name) for person in people]) for name in ARRAY_FIELDS},
         "label": np.array([person.label for person in people], np.str_),
         "score": np.array([person.score for person in people], np.float64),
+        "uncertain": np.array([person.uncertain for person in people], bool),
+        "doubts": np.array([_BETWEEN_DOUBTS.join(person.doubts) for person in people], np.str_),
         "image": np.str_(result.name),
         "image_size_px": np.array([result.height, result.width]),
         "request": np.str_(result.fingerprint),
@@ -50,15 +57,20 @@ def load_result(path: str | os.PathLike) -> Result | None:
 
 
 def _bodies(arrays: Mapping[str, np.ndarray]) -> list[Body]:
-    # Release 0.1 wrote none.
-    not_fitted = np.full((len(arrays["label"]), 2), np.nan)
-    arrays = {"reprojection_px": not_fitted, **arrays}
-    columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score")}
+    count = len(arrays["label"])
+    later = {  # than release 0.1
+        "source_keypoints_px": np.zeros((count, len(COCOPLUS), 3)),
+        "reprojection_px": np.full((count, 2), np.nan),
+        "doubts": np.full(count, ""),
+    }
+    arrays = {**later, **arrays}
+    columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score", "doubts")}
     bodies = []
     for index in range(len(columns["label"])):
         row = {name: column[index] for name, column in columns.items()}
         for scalar in ("box_scale", "focal_px", "score"):
             row[scalar] = float(row[scalar])
+        row["doubts"] = tuple(filter(None, str(row["doubts"]).split(_BETWEEN_DOUBTS)))
         bodies.append(Body(**{**row, "label": str(row["label"])}))
     return bodies
 
@@ -86,7 +98,7 @@ def _json_person(person: Body, body: BodyModel) -> dict:
 
 def _plain(value: object) -> object:
     """Arrays as lists of the shortest numbers that read back as the same float32; nan as null."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float | np.floating) and not np.isfinite(value):
         return None

@@ -64,6 +64,7 @@ def _person(index: int, person: Body) -> dict:
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     return {
         "label": person.label,
+        "doubts": list(person.doubts),
         "color": list(person_color(index)),
         "keypoints": np.round(person.keypoints2d_px.astype(np.float64), 2).tolist(),
         "vertices": _base64(vertices - middle, "<f4"),
