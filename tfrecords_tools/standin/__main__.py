@@ -11,7 +11,13 @@ from typing import Any
 from hmr.body.model_file import open_body
 from hmr.errors import UserError, run_verb
 from hmr.files.whole import whole_folder
-from tfrecords_tools.standin.backgrounds import STYLES
+from tfrecords_tools.standin.choices import (
+    LOOKS,
+    add_look_flags,
+    look_settings,
+    parse_with_preset,
+    scene_style,
+)
 from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
@@ -21,8 +27,8 @@ EPILOG = """example:
   python -m tfrecords_tools.standin --output data/standin_raw --images_3d 8000
   python -m tfrecords_tools --mpi_inf_3dhp data/standin_raw/mpi_inf_3dhp --output data/tfrecords
 
-The same flags give the same files, whatever the number of workers. --views 180 --backgrounds loud
---occluders 0.4 is a much harder setting, for runs of hours."""
+The same flags give the same files, whatever the number of workers. --preset photo is for weights
+that shall work on photographs; each of its flags can still be given."""
 README = """Pictures of people who do not exist, rendered by python -m tfrecords_tools.standin, in
 the layouts of LSP, COCO 2014, MPI-INF-3DHP and AMASS. They hold no data of those datasets and are
 free of their licences. standin.json holds the settings: the same settings make the same files.
@@ -41,8 +47,13 @@ COUNTS = {
     "held_out": (24, "pictures to try prediction on"),
     "mocap": (40000, "AMASS frames"),
 }
-RANGES = {"views": (0, 180, " degrees"), "occluders": (0, 1, ""), "frame_px": (128, 2048, "")}
-SHAPING_FLAGS = (*COUNTS, "views", "backgrounds", "occluders", "frame_px", "seed")
+RANGES = {
+    "views": (0, 180, " degrees"),
+    "occluders": (0, 1, ""),
+    "truncation": (0, 1, ""),
+    "bystanders": (0, 1, ""),
+    "frame_px": (128, 2048, ""),
+}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -65,42 +76,29 @@ def parse_arguments() -> argparse.Namespace:
     counts = parser.add_argument_group("how many; 0 leaves a dataset out")
     for name, (default, what) in COUNTS.items():
         counts.add_argument(f"--{name}", type=int, default=default, help=f"{what} (%(default)s)")
-    looks = parser.add_argument_group("how hard")
-    looks.add_argument(
-        "--views",
-        type=float,
-        default=75.0,
-        help="people turn away by at most this, degrees (%(default)s)",
-    )
-    looks.add_argument("--backgrounds", choices=STYLES, default=STYLES[0])
-    looks.add_argument(
-        "--occluders",
-        type=float,
-        default=0.2,
-        help="share of pictures with things in front of people (%(default)s)",
-    )
-    looks.add_argument(
-        "--frame_px", type=int, default=320, help="MPI-INF-3DHP frame size (%(default)s)"
-    )
+    add_look_flags(parser)
     parser.add_argument("--seed", type=int, default=0, help="another seed, other people and poses")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
-    return parser.parse_args()
+    return parse_with_preset(parser)
 
 
 def main() -> None:
     """Makes what the command line asks for, or finds it made."""
     arguments = parse_arguments()
     _check(arguments)
-    request = {"version": VERSION, **{name: getattr(arguments, name) for name in SHAPING_FLAGS}}
+    style = scene_style(arguments)
+    counts = {name: getattr(arguments, name) for name in COUNTS}
+    looks = look_settings(arguments, style)
+    request = {"version": VERSION, **counts, **looks, "seed": arguments.seed}
     if _already_made(arguments.output, request, arguments.overwrite):
         print(f"{arguments.output} is up to date")
         return
     body = open_body(arguments.body)
     with whole_folder(arguments.output, arguments.overwrite) as folder:
-        _write_datasets(folder, arguments)
+        _write_datasets(folder, arguments, style)
         record = {**request, "body": body.source}
         (folder / MANIFEST).write_text(json.dumps(record, indent=2) + "\n")
         (folder / "README.txt").write_text(README)
@@ -135,15 +133,17 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
             f"{output} exists, but was not made by this command (it has no {MANIFEST}). "
             "Choose another --output."
         )
-    held = json.loads(manifest.read_text())
-    if {name: held.get(name) for name in request} == request:
+    defaults = {name: default for name, (default, _, _) in LOOKS.items()}
+    told = json.loads(manifest.read_text())
+    names = [*request, *(name for name in defaults if name not in request)]
+    held = {name: told.get(name, defaults.get(name)) for name in names}
+    request = {**{name: defaults.get(name) for name in names}, **request}
+    if held == request:
         return True
     if overwrite:
         return False
     changed = ", ".join(
-        f"{name} {held.get(name)} -> {value}"
-        for name, value in request.items()
-        if held.get(name) != value
+        f"{name} {held[name]} -> {value}" for name, value in request.items() if held[name] != value
     )
     raise UserError(
         f"{output} holds stand-in datasets made with other settings ({changed}). "
@@ -151,19 +151,15 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
     )
 
 
-def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
+def _write_datasets(folder: Path, arguments: argparse.Namespace, style: SceneStyle) -> None:
     # Keras takes seconds to import: --help and a folder that is up to date do not need it.
     from tfrecords_tools.standin.amass import write_amass
     from tfrecords_tools.standin.coco import write_coco, write_held_out
     from tfrecords_tools.standin.lsp import write_lsp
     from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
+    from tfrecords_tools.standin.poses import REPERTOIRES
     from tfrecords_tools.standin.studio import Studio
 
-    style = SceneStyle(
-        max_yaw_deg=arguments.views,
-        backgrounds=arguments.backgrounds,
-        occluder_odds=arguments.occluders,
-    )
     seed, frame_px = arguments.seed, arguments.frame_px
     with Studio(arguments.body, arguments.workers) as studio:
         if arguments.lsp:
@@ -178,7 +174,9 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace) -> None:
         if arguments.held_out:
             write_held_out(folder / "held_out", arguments.held_out, style, seed, studio)
         if arguments.mocap:
-            write_amass(folder / "amass", arguments.mocap, seed, studio.smpl)
+            write_amass(
+                folder / "amass", arguments.mocap, seed, studio.smpl, REPERTOIRES[style.poses]
+            )
 
 
 if __name__ == "__main__":

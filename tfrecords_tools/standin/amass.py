@@ -13,7 +13,7 @@ from tqdm import tqdm
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.smpl import SMPL
 from tfrecords_tools.standin.characters import NUM_BETAS, sample_betas
-from tfrecords_tools.standin.poses import dofs_to_pose, sample_sequence
+from tfrecords_tools.standin.poses import USUAL, Repertoire, dofs_to_pose, sample_sequence
 
 DATASET_SEED = 6
 SECONDS_PER_SEQUENCE, SEQUENCES_PER_SUBJECT = 4.0, 4
@@ -37,28 +37,39 @@ GENDERS = ("male", "female", b"male", b"female")
 """Real files hold rates such as 59.99, and genders as text or as bytes: readers have to cope."""
 
 
-def write_amass(root: Path, count: int, seed: int, smpl: SMPL) -> None:
+def write_amass(
+    root: Path, count: int, seed: int, smpl: SMPL, repertoire: Repertoire = USUAL
+) -> None:
     """Writes at least `count` frames of motion, built on the key poses of training only."""
     with tqdm(total=count, desc="amass", unit="frame") as bar:
         for number, motions in enumerate(SETS):
             rng = np.random.default_rng([seed, DATASET_SEED, number])
-            for frames in _write_set(rng, root / motions.name, motions, count, smpl):
+            for frames in _write_set(rng, root / motions.name, motions, count, smpl, repertoire):
                 bar.update(frames)
 
 
 def _write_set(
-    rng: np.random.Generator, folder: Path, motions: MotionSet, count: int, smpl: SMPL
+    rng: np.random.Generator,
+    folder: Path,
+    motions: MotionSet,
+    count: int,
+    smpl: SMPL,
+    repertoire: Repertoire,
 ) -> Iterator[int]:
     written, subject = 0, 0
     while written < motions.share * count:
         subject += 1
-        for frames in _write_subject(rng, folder / f"{subject:02d}", motions, smpl):
+        for frames in _write_subject(rng, folder / f"{subject:02d}", motions, smpl, repertoire):
             written += frames
             yield frames
 
 
 def _write_subject(
-    rng: np.random.Generator, folder: Path, motions: MotionSet, smpl: SMPL
+    rng: np.random.Generator,
+    folder: Path,
+    motions: MotionSet,
+    smpl: SMPL,
+    repertoire: Repertoire,
 ) -> Iterator[int]:
     """Several motions of one person, and the shape.npz that lies beside them."""
     folder.mkdir(parents=True)
@@ -67,7 +78,7 @@ def _write_subject(
     gender = np.array(GENDERS[rng.integers(len(GENDERS))])
     np.savez(folder / "shape.npz", betas=betas, gender=gender)
     rates = rng.choice(motions.frame_rates, size=SEQUENCES_PER_SUBJECT)
-    poses = [_move(rng, float(rate)) for rate in rates]
+    poses = [_move(rng, float(rate), repertoire) for rate in rates]
     for sequence, (rate, pose, height) in enumerate(
         zip(rates, poses, _pelvis_heights(poses, betas, smpl), strict=True), start=1
     ):
@@ -84,10 +95,10 @@ def _write_subject(
         yield len(pose)
 
 
-def _move(rng: np.random.Generator, frame_rate: float) -> np.ndarray:
+def _move(rng: np.random.Generator, frame_rate: float, repertoire: Repertoire) -> np.ndarray:
     """A motion: SMPL+H poses (N, 156), rad, in a world whose z axis points up."""
     num_frames = round(SECONDS_PER_SEQUENCE * frame_rate)
-    pose = dofs_to_pose(sample_sequence(rng, num_frames, frame_rate))
+    pose = dofs_to_pose(sample_sequence(rng, num_frames, frame_rate, repertoire))
     turn = np.cumsum(rng.normal(0.0, 40.0 / frame_rate, size=num_frames)) + rng.uniform(0, 360)
     heading = Rotation.from_euler("Y", turn[:, None], degrees=True)
     root = Z_UP * heading * Rotation.from_rotvec(pose[:, :3])

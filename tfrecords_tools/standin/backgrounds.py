@@ -7,7 +7,11 @@ import colorsys
 import cv2
 import numpy as np
 
-STYLES = ("plain", "loud")
+from tfrecords_tools.standin.photos import crop_photo
+from tfrecords_tools.standin.textures import draw_scenery
+
+STYLES = ("plain", "loud", "rich")
+PHOTO_SHARE, RICH_SHARE = 0.85, 0.85
 
 
 def draw_background(rng: np.random.Generator, height: int, width: int, style: str) -> np.ndarray:
@@ -15,16 +19,27 @@ def draw_background(rng: np.random.Generator, height: int, width: int, style: st
 
     Args:
         style: "plain": muted walls, rooms and a few things; "loud": strong colours, textures and
-            clutter everywhere.
+            clutter everywhere. "rich" is loud here.
     Returns:
         (height, width, 3) RGB, uint8.
     """
-    loud = style == "loud"
+    loud = style != "plain"
     bases = (_gradient, _room, _blotches, _stripes) if loud else (_gradient, _room)
     picture = bases[rng.integers(len(bases))](rng, height, width, loud)
     for _ in range(rng.integers(12, 40) if loud else rng.integers(0, 6)):
         draw_shape(rng, picture, _random_box(rng, height, width), background_colour(rng, loud))
     return picture
+
+
+def choose_background(
+    rng: np.random.Generator, height: int, width: int, style: str, photos: tuple[str, ...]
+) -> np.ndarray:
+    """A background (height, width, 3) of a style, mostly part of a photograph if there are any."""
+    if photos and rng.random() < PHOTO_SHARE:
+        return crop_photo(rng, photos, height, width)
+    if style == "rich" and rng.random() < RICH_SHARE:
+        return draw_scenery(rng, height, width)
+    return draw_background(rng, height, width, style)
 
 
 def background_colour(rng: np.random.Generator, loud: bool) -> tuple[int, int, int]:

@@ -60,6 +60,7 @@ class Outfit:
         sleeve: how far the shirt covers the arm, 0 at the shoulder to 1 at the wrist.
         trouser: how far the trousers cover the leg, 0 at the hip to 1 at the ankle.
         print_colour: colour of a patch on the chest, None for no patch.
+        hem_m: how far the shirt hangs below the waist, over the trousers.
     """
 
     shirt: Cloth
@@ -68,6 +69,7 @@ class Outfit:
     sleeve: float
     trouser: float
     print_colour: Colour | None
+    hem_m: float = 0.0
 
 
 def sample_character(rng: np.random.Generator) -> Character:

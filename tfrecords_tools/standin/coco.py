@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, joint_map
+from tfrecords_tools.standin.framing import place_person
 from tfrecords_tools.standin.picture import GroundTruth, Silhouette
-from tfrecords_tools.standin.scene import Lens, SceneStyle, sample_lens, sample_pelvis
+from tfrecords_tools.standin.scene import Lens, SceneStyle, sample_lens
 from tfrecords_tools.standin.shots import (
     Cast,
     Shot,
+    bystanders,
     portrait,
     pose_character,
     sample_cast,
@@ -42,7 +44,7 @@ def write_coco(root: Path, count: int, style: SceneStyle, seed: int, studio: Stu
     (root / "train2014").mkdir(parents=True)
     (root / "annotations").mkdir()
     rng = np.random.default_rng([seed, DATASET_SEED])
-    cast = sample_cast(rng, count * MAX_PEOPLE, held_out=False)
+    cast = sample_cast(rng, count * MAX_PEOPLE, held_out=False, style=style)
     shots = [_plan(rng, root, number, cast, style, seed) for number in range(count)]
     truths = list(studio.render(shots, "coco"))
     labels = np.random.default_rng([seed, DATASET_SEED, count])
@@ -54,10 +56,13 @@ def write_held_out(folder: Path, count: int, style: SceneStyle, seed: int, studi
     """Writes `count` pictures of one person each to `images/`, and COCO's `keypoints.json`."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, HELD_OUT_SEED])
-    cast = sample_cast(rng, count, held_out=True)
+    cast = sample_cast(rng, count, held_out=True, style=style)
     shots = []
     for index in range(count):
-        lens, view = sample_lens(rng, HELD_OUT_FRAME_PX, HELD_OUT_FRAME_PX), sample_view(rng, style)
+        lens, view = (
+            sample_lens(rng, HELD_OUT_FRAME_PX, HELD_OUT_FRAME_PX, style),
+            sample_view(rng, style),
+        )
         path, shot_seed = folder / "images" / f"{index + 1:03d}.jpg", (seed, HELD_OUT_SEED, index)
         shots.append(portrait(rng, path, shot_seed, cast, index, lens, view, style))
     truths = list(studio.render(shots, "held out"))
@@ -69,9 +74,9 @@ def _plan(
     rng: np.random.Generator, root: Path, number: int, cast: Cast, style: SceneStyle, seed: int
 ) -> Shot:
     width, height = ((320, 240), (240, 320), (320, 320))[rng.integers(3)]
-    lens = sample_lens(rng, width, height)
+    lens = sample_lens(rng, width, height, style)
     num_people = 2 if rng.random() < PAIR_ODDS else 1
-    pelvises = [sample_pelvis(rng, lens, style) for _ in range(num_people)]
+    pelvises = [place_person(rng, lens, style) for _ in range(num_people)]
     if rng.random() < CROWD_ODDS:
         pelvises += _crowd(rng, lens, pelvises[0])
     view = sample_view(rng, style)
@@ -80,6 +85,8 @@ def _plan(
         pose_character(rng, cast, first_pose + index, view, pelvis, style)
         for index, pelvis in enumerate(pelvises)
     )
+    near = bystanders(rng, cast, view, pelvises[0], style)
+    people, num_people = (*people[:num_people], *near, *people[num_people:]), num_people + len(near)
     path = root / "train2014" / f"COCO_train2014_{number + 1:012d}.jpg"
     shot_seed = (seed, DATASET_SEED, number)
     return Shot(path, shot_seed, lens, people, style, num_people)

@@ -37,12 +37,12 @@ def write_lsp(root: Path, count: int, style: SceneStyle, seed: int, studio: Stud
 
 def _plan(root: Path, start: int, stop: int, style: SceneStyle, seed: int) -> list[Shot]:
     rng = np.random.default_rng([seed, DATASET_SEED, start])
-    cast = sample_cast(rng, stop - start, held_out=start > 0)
+    cast = sample_cast(rng, stop - start, held_out=start > 0, style=style)
     shots = []
     for number in range(start, stop):
         # The real pictures were scaled to people of about 150 px and come in many sizes.
         width, height = (int(side) for side in rng.integers(180, 300, size=2))
-        lens, view = sample_lens(rng, width, height), sample_view(rng, style)
+        lens, view = sample_lens(rng, width, height, style), sample_view(rng, style)
         path = root / "images" / f"im{number + 1:04d}.jpg"
         shot_seed = (seed, DATASET_SEED, number)
         shots.append(portrait(rng, path, shot_seed, cast, number - start, lens, view, style))

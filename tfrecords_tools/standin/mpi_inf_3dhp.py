@@ -18,7 +18,14 @@ import numpy as np
 from hmr.body.joints import COCOPLUS, MPI_INF_3DHP17, MPI_INF_3DHP28, joint_map
 from tfrecords_tools.common.matlab import save_mat
 from tfrecords_tools.standin.picture import ALL_JOINTS, GroundTruth
-from tfrecords_tools.standin.scene import Lens, SceneStyle, View, sample_lens
+from tfrecords_tools.standin.scene import (
+    Lens,
+    SceneStyle,
+    View,
+    sample_lens,
+    sample_roll,
+    sample_tilt,
+)
 from tfrecords_tools.standin.shots import Shot, portrait, sample_cast
 from tfrecords_tools.standin.studio import Studio
 
@@ -91,11 +98,11 @@ def build_rig(rig_seed: tuple[int, ...], style: SceneStyle, frame_px: int, seed:
         seed: of the whole dataset; decides the lenses.
     """
     lens_rng = np.random.default_rng([seed, LENS_SEED])
-    lenses = tuple(sample_lens(lens_rng, frame_px, frame_px) for _ in range(NUM_CAMERAS))
+    lenses = tuple(sample_lens(lens_rng, frame_px, frame_px, style) for _ in range(NUM_CAMERAS))
     rng = np.random.default_rng(rig_seed)
     turns = 360.0 / NUM_CAMERAS
     views = tuple(
-        View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 2.0), turns * camera)
+        View(sample_tilt(rng, style), sample_roll(rng, style, 2.0), turns * camera)
         for camera in range(NUM_CAMERAS)
     )
     return CameraRig(lenses, views)
@@ -185,7 +192,7 @@ def _plan(
     sequence_seed = (seed, DATASET_SEED, subject, sequence)
     rng = np.random.default_rng([*sequence_seed, 1])
     held_out = subject == HELD_OUT_SUBJECT
-    cast = sample_cast(rng, len(FILMED_CAMERAS) * per_camera, held_out)
+    cast = sample_cast(rng, len(FILMED_CAMERAS) * per_camera, held_out, style)
     for index in range(len(cast.poses)):
         camera, frame = FILMED_CAMERAS[index // per_camera], index % per_camera
         folder = root / f"S{subject}" / f"Seq{sequence}" / "imageFrames" / f"video_{camera}"
@@ -200,7 +207,7 @@ def _plan_test(
 ) -> Iterator[Shot]:
     (folder / "imageSequence").mkdir(parents=True)
     rng = np.random.default_rng([seed, TEST_SEED, ts, 1])
-    cast = sample_cast(rng, per_sequence, held_out=True)
+    cast = sample_cast(rng, per_sequence, held_out=True, style=style)
     for index in range(per_sequence):
         path = folder / "imageSequence" / f"img_{index + 1:06d}.jpg"
         shot_seed = (seed, TEST_SEED, ts, 2, index)

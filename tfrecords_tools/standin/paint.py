@@ -18,7 +18,7 @@ from tfrecords_tools.standin.characters import Character, Cloth, Outfit
 
 EYE_RADII_M, PUPIL_RADII_M, MOUTH_RADII_M = (0.019, 0.015), (0.011, 0.011), (0.026, 0.009)
 MOUTH_BELOW_NOSE_M = np.array([0.0, 0.042, 0.0])
-HAIR_REACH_M = 0.2
+HAIR_REACH_M, HAIR_HALF_WIDTH_M = 0.2, 0.11
 NECK_HALF_WIDTH_M, SHOULDER_SLOPE_M = 0.07, 0.08
 PATTERN_RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "plain": lambda along, across: np.zeros(len(along), bool),
@@ -66,31 +66,84 @@ def find_landmarks(body: BodyModel) -> Landmarks:
     )
 
 
-def paint(rest: np.ndarray, marks: Landmarks, character: Character, outfit: Outfit) -> np.ndarray:
-    """Colours of points of a dressed character.
+@dataclass(frozen=True)
+class DressedParts:
+    """What covers places on the body at rest (P, 3): masks (P,) of shirt, trousers and shoes.
 
-    Args:
-        rest: (P, 3) places on the template at rest, metres.
-    Returns:
-        (P, 3) RGB in 0..1, without light.
+    `along_arm` and `along_leg` (P,) run from 0 at shoulder and hip to 1 at wrist and ankle.
     """
+
+    shirt: np.ndarray
+    trousers: np.ndarray
+    shoes: np.ndarray
+    along_arm: np.ndarray
+    along_leg: np.ndarray
+
+
+def dressed_parts(rest: np.ndarray, marks: Landmarks, outfit: Outfit) -> DressedParts:
+    """Which clothes cover places on the body at rest (P, 3)."""
     x, y, _ = rest.T
-    colour = np.tile(character.skin, (len(rest), 1))
     along_arm = (np.abs(x) - marks.shoulder_x) / (marks.wrist_x - marks.shoulder_x)
     along_leg = (marks.hip_y - y) / (marks.hip_y - marks.ankle_y)
     below_neckline = (y < marks.collar_y) | (
         (np.abs(x) > NECK_HALF_WIDTH_M) & (y < marks.collar_y + SHOULDER_SLOPE_M)
     )
-    shirt = below_neckline & (y >= marks.waist_y) & (along_arm < outfit.sleeve)
-    trousers = (y < marks.waist_y) & (along_leg < outfit.trouser)
-    shoes = along_leg > 0.96
-    colour[shirt] = _weave(rest[shirt], outfit.shirt, along_arm[shirt] > 0)
+    hem_y = marks.waist_y - outfit.hem_m
+    shirt = below_neckline & (y >= hem_y) & (along_arm < outfit.sleeve)
+    trousers = (y < hem_y) & (along_leg < outfit.trouser)
+    return DressedParts(shirt, trousers, along_leg > 0.96, along_arm, along_leg)
+
+
+def paint(
+    rest: np.ndarray,
+    marks: Landmarks,
+    character: Character,
+    outfit: Outfit,
+    narrow_hair: bool = False,
+) -> np.ndarray:
+    """Colours of points of a dressed character.
+
+    Args:
+        rest: (P, 3) places on the template at rest, metres.
+        narrow_hair: long hair falls down the back and not over the shoulders.
+    Returns:
+        (P, 3) RGB in 0..1, without light.
+    """
+    colour = np.tile(character.skin, (len(rest), 1))
+    parts = dressed_parts(rest, marks, outfit)
+    shirt, trousers = parts.shirt, parts.trousers
+    colour[shirt] = _weave(rest[shirt], outfit.shirt, parts.along_arm[shirt] > 0)
     colour[trousers] = _weave(rest[trousers], outfit.trousers, np.zeros(trousers.sum(), bool))
-    colour[shoes] = outfit.shoes
+    colour[parts.shoes] = outfit.shoes
     _print_chest(colour, rest, shirt, marks, outfit)
-    head = np.flatnonzero((np.abs(x) < marks.shoulder_x) & (y > marks.collar_y - HAIR_REACH_M))
-    colour[head] = _paint_head(colour[head], rest[head], marks, character)
+    head = np.flatnonzero(head_mask(rest, marks))
+    colour[head] = _paint_head(colour[head], rest[head], marks, character, narrow_hair)
     return colour
+
+
+def paint_skirt(rest: np.ndarray, cloth: Cloth) -> np.ndarray:
+    """Colours (P, 3) of places on a skirt, see `shells`."""
+    return _weave(rest, cloth, np.zeros(len(rest), bool))
+
+
+def head_mask(rest: np.ndarray, marks: Landmarks) -> np.ndarray:
+    """(P,) bool: head, neck and upper back."""
+    x, y, _ = rest.T
+    return (np.abs(x) < marks.shoulder_x) & (y > marks.collar_y - HAIR_REACH_M)
+
+
+def hair_mask(
+    rest: np.ndarray, marks: Landmarks, character: Character, narrow: bool = False
+) -> np.ndarray:
+    """Which places of `head_mask` (P, 3) are under hair, (P,) bool."""
+    x, y, z = rest.T
+    face = marks.face
+    ear_z, eye_y, top_y = face["left_ear"][2], face["left_eye"][1], face["head_top"][1]
+    fringe = y > eye_y + 0.45 * (top_y - eye_y)
+    back = (z < ear_z) & (y > eye_y - character.hair_length_m)
+    if narrow:
+        back &= (np.abs(x) < HAIR_HALF_WIDTH_M) | (y > marks.collar_y + SHOULDER_SLOPE_M)
+    return fringe | back
 
 
 def _weave(rest: np.ndarray, cloth: Cloth, on_sleeve: np.ndarray) -> np.ndarray:
@@ -113,16 +166,17 @@ def _print_chest(
 
 
 def _paint_head(
-    colour: np.ndarray, rest: np.ndarray, marks: Landmarks, character: Character
+    colour: np.ndarray,
+    rest: np.ndarray,
+    marks: Landmarks,
+    character: Character,
+    narrow_hair: bool,
 ) -> np.ndarray:
     """Colours of points on head, neck and upper back, with hair and a face."""
     y, z, face = rest[:, 1], rest[:, 2], marks.face
-    ear_z, eye_y, top_y = face["left_ear"][2], face["left_eye"][1], face["head_top"][1]
-    front = (y > marks.collar_y) & (z > ear_z)
+    front = (y > marks.collar_y) & (z > face["left_ear"][2])
     beard = front & (y < face["nose"][1] - 0.02) & (y > marks.chin_y - 0.03) & character.bearded
-    fringe = y > eye_y + 0.45 * (top_y - eye_y)
-    back = (z < ear_z) & (y > eye_y - character.hair_length_m)
-    colour[beard | fringe | back] = character.hair
+    colour[beard | hair_mask(rest, marks, character, narrow_hair)] = character.hair
     _dot(colour, rest, front, face["nose"] - MOUTH_BELOW_NOSE_M, MOUTH_RADII_M, LIPS)
     for eye in ("left_eye", "right_eye"):
         _dot(colour, rest, front, face[eye], EYE_RADII_M, WHITE)

@@ -11,11 +11,21 @@ from hmr.body.joints import COCOPLUS, SMPL_JOINTS
 from hmr.body.model_file import BodyModel
 from hmr.rendering.rasterise import Raster, rasterize, vertex_normals
 from tfrecords_tools.standin import scene
-from tfrecords_tools.standin.backgrounds import draw_background
-from tfrecords_tools.standin.characters import sample_outfit
-from tfrecords_tools.standin.paint import Landmarks, find_landmarks, paint
+from tfrecords_tools.standin.backgrounds import choose_background
+from tfrecords_tools.standin.light import Lighting, darken_corners, sample_lighting, shade
+from tfrecords_tools.standin.paint import Landmarks, find_landmarks
 from tfrecords_tools.standin.scene import Lens
+from tfrecords_tools.standin.sensor import expose_roughly, rough_quality
+from tfrecords_tools.standin.shells import Shell, build_shell
 from tfrecords_tools.standin.shots import Shot
+from tfrecords_tools.standin.surfaces import (
+    Look,
+    Surface,
+    bare_surface,
+    colours,
+    dressed_surface,
+    sample_look,
+)
 
 ALL_JOINTS = (*COCOPLUS, *(f"smpl_{name}" for name in SMPL_JOINTS))
 """The 43 joints that a picture is annotated with: 19 cocoplus keypoints, then SMPL's 24 joints."""
@@ -92,11 +102,13 @@ class BodyTemplate:
     Attributes:
         body: its arrays.
         marks: where clothes and face are.
+        shell: structure of loose clothes.
         depth_tolerance_m: (43,) how far behind the surface a joint lies that counts as visible.
     """
 
     body: BodyModel
     marks: Landmarks
+    shell: Shell
     depth_tolerance_m: np.ndarray
 
 
@@ -106,28 +118,52 @@ def measure_template(body: BodyModel) -> BodyTemplate:
     joints = regressor @ body.v_template
     distance = np.linalg.norm(joints[:, None] - body.v_template[None], axis=-1)
     depth = np.sort(distance, axis=1)[:, :NEAREST_VERTICES].mean(axis=1)
-    return BodyTemplate(body, find_landmarks(body), 1.5 * depth + SURFACE_MARGIN_M)
+    marks = find_landmarks(body)
+    return BodyTemplate(body, marks, build_shell(body, marks), 1.5 * depth + SURFACE_MARGIN_M)
 
 
 def render_picture(template: BodyTemplate, shot: Shot, bodies: PosedBodies) -> GroundTruth:
     """Renders a shot, writes its file and returns its ground truth."""
     rng = np.random.default_rng(shot.seed)
-    height, width = shot.lens.height, shot.lens.width
-    picture = draw_background(rng, height, width, shot.style.backgrounds)
+    style, (height, width) = shot.style, (shot.lens.height, shot.lens.width)
+    picture = choose_background(rng, height, width, style.backgrounds, style.photos)
     depth_m = np.full((height, width), np.inf, np.float32)
     owner = np.full((height, width), NOBODY, np.int16)
-    points_px = shot.lens.project(bodies.vertices_m)
-    window = _window(shot.lens, points_px)
-    raster = _rasterize(template, window, points_px, bodies.vertices_m[..., 2])
-    depth_m[window], owner[window] = raster.depth, _owners(template, raster)
-    _draw_people(rng, picture[window], raster, template, shot, bodies)
+    light = _sample_light(rng, picture, style.light)
+    looks = [sample_look(rng, posed.character, style.clothes) for posed in shot.people]
+    surface = _surface(template, looks, bodies, style.clothes)
+    window, raster = _rasterize(shot.lens, surface)
+    depth_m[window], owner[window] = raster.depth, _owners(surface, raster)
+    _draw_people(picture[window], raster, template.marks, surface, looks, light)
+    if style.clothes != "tight":
+        # Joints are labelled as visible under cloth: what hides them is the bodies.
+        window, bare = _rasterize(shot.lens, bare_surface(template.body, bodies.vertices_m))
+        depth_m[:] = np.inf
+        depth_m[window] = bare.depth
     hidden = np.zeros((height, width), bool)
-    if raster.covered.any() and rng.random() < shot.style.occluder_odds:
+    if raster.covered.any() and rng.random() < style.occluder_odds:
         people_box = cv2.boundingRect((owner != NOBODY).astype(np.uint8))
-        hidden = scene.draw_occluders(rng, picture, people_box, shot.style.backgrounds == "loud")
+        hidden = scene.draw_occluders(rng, picture, people_box, style.backgrounds)
     owner[hidden] = NOBODY
-    shot.path.write_bytes(scene.jpeg_bytes(rng, scene.expose(rng, picture)))
+    shot.path.write_bytes(_develop(rng, picture, style.sensor))
     return _annotate(template, shot, bodies, depth_m, owner, hidden)
+
+
+def _surface(
+    template: BodyTemplate, looks: list[Look], bodies: PosedBodies, clothes: str
+) -> Surface:
+    if clothes == "tight":
+        return bare_surface(template.body, bodies.vertices_m)
+    return dressed_surface(
+        template.body, template.shell, template.marks, looks, bodies.vertices_m, bodies.joints_m
+    )
+
+
+def _develop(rng: np.random.Generator, picture: np.ndarray, kind: str) -> bytes:
+    """The JPEG file of a picture as lens and sensor see it."""
+    if kind == "rough":
+        return scene.jpeg_bytes(expose_roughly(rng, picture), rough_quality(rng))
+    return scene.jpeg_bytes(scene.expose(rng, picture), scene.sample_quality(rng))
 
 
 def _window(lens: Lens, points_px: np.ndarray) -> tuple[slice, slice]:
@@ -139,56 +175,64 @@ def _window(lens: Lens, points_px: np.ndarray) -> tuple[slice, slice]:
     return slice(top, max(bottom, top)), slice(left, max(right, left))
 
 
-def _rasterize(
-    template: BodyTemplate, window: tuple[slice, slice], points_px: np.ndarray, depth_m: np.ndarray
-) -> Raster:
+def _rasterize(lens: Lens, surface: Surface) -> tuple[tuple[slice, slice], Raster]:
+    """The part of the picture that holds the people, and what it shows."""
+    points_px, depth_m = lens.project(surface.vertices_m), surface.vertices_m[..., 2]
     num_people, num_vertices, _ = points_px.shape
-    rows, columns = window
+    rows, columns = window = _window(lens, points_px)
     inside_px = points_px - (columns.start, rows.start)
     vertices_px = np.concatenate([inside_px, depth_m[..., None]], axis=-1).reshape(
         -1, 3
     )  # (P * V, 3)
     shift = np.arange(num_people)[:, None, None] * num_vertices
-    faces = (template.body.faces[None] + shift).reshape(-1, 3)  # (P * F, 3)
+    faces = (surface.faces[None] + shift).reshape(-1, 3)  # (P * F, 3)
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    return rasterize(vertices_px, faces, height, width, cull=True)
+    return window, rasterize(vertices_px, faces, height, width, cull=True)
 
 
-def _owners(template: BodyTemplate, raster: Raster) -> np.ndarray:
+def _owners(surface: Surface, raster: Raster) -> np.ndarray:
     """(H, W) index of the person whom each pixel shows."""
-    return np.where(raster.covered, raster.face_id // len(template.body.faces), NOBODY)
+    return np.where(raster.covered, raster.face_id // len(surface.faces), NOBODY)
+
+
+Light = tuple[np.ndarray, float] | Lighting
 
 
 def _draw_people(
-    rng: np.random.Generator,
     picture: np.ndarray,
     raster: Raster,
-    template: BodyTemplate,
-    shot: Shot,
-    bodies: PosedBodies,
+    marks: Landmarks,
+    surface: Surface,
+    looks: list[Look],
+    light: Light,
 ) -> None:
     """Paints and lights the people, in place."""
-    light = _sample_light(rng)
-    owners, faces = _owners(template, raster), template.body.faces
-    for index, (posed, vertices) in enumerate(zip(shot.people, bodies.vertices_m, strict=True)):
-        outfit = sample_outfit(rng)
+    owners, faces = _owners(surface, raster), surface.faces
+    for index, (look, vertices) in enumerate(zip(looks, surface.vertices_m, strict=True)):
         own = owners == index
         face_ids = raster.face_id[own] % len(faces)
         seen = faces[np.flatnonzero(np.bincount(face_ids, minlength=1))]
-        attributes = np.hstack([template.body.v_template, vertex_normals(vertices, seen)])
+        attributes = np.hstack([surface.rest_m, vertex_normals(vertices, seen)])
         points = np.einsum("pk,pkc->pc", raster.barycentric[own], attributes[faces[face_ids]])
-        colour = paint(points[:, :3], template.marks, posed.character, outfit)
+        colour = colours(points[:, :3], marks, look)
         picture[own] = np.clip(255 * colour * _shade(points[:, 3:], light), 0, 255)
+    if isinstance(light, Lighting):
+        factor = darken_corners(raster.depth, light.corners)[..., None]
+        picture[:] = np.where(raster.covered[..., None], picture * factor, picture)
 
 
-def _sample_light(rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def _sample_light(rng: np.random.Generator, picture: np.ndarray, kind: str) -> Light:
     """Direction towards the light, (3,) in the camera frame, and the ambient share."""
+    if kind == "varied":
+        return sample_lighting(rng, picture)
     direction = np.array([rng.normal(0, 0.7), -abs(rng.normal(0.6, 0.5)), -1.0])
     return direction / np.linalg.norm(direction), float(rng.uniform(0.35, 0.7))
 
 
-def _shade(normals: np.ndarray, light: tuple[np.ndarray, float]) -> np.ndarray:
-    """(P, 1) brightness by Lambert's law."""
+def _shade(normals: np.ndarray, light: Light) -> np.ndarray:
+    """(P, 1) brightness by Lambert's law, or (P, 3) in coloured light."""
+    if isinstance(light, Lighting):
+        return shade(normals, light)
     direction, ambient = light
     cosine = np.clip(normals @ direction, 0.0, 1.0)[:, None]
     return ambient + (1.15 - ambient) * cosine

@@ -12,9 +12,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tfrecords_tools.standin.backgrounds import background_colour, draw_shape
+from tfrecords_tools.standin.textures import draw_thing
 
 BODY_HEIGHT_M = 1.7
 BYTE_PAIR_SIGMA = 256 / np.sqrt(6)
+FOCAL_LIMITS = (0.5, 4.0)
+"""Focal lengths of any camera, relative to the longer side of the frame."""
+ANY_PITCH_DEG, MOST_ROLL_DEG = (-30.0, 75.0), 15.0
+CAMERAS = ("level", "any")
 WORLD_TO_CAMERA_AXES = Rotation.from_rotvec([np.pi, 0.0, 0.0])
 
 
@@ -50,9 +55,17 @@ class SceneStyle:
         max_yaw_deg: people face the camera up to this angle to either side; 180 = all views.
         pitch_deg: range of the cameras' downward tilt.
         person_px: range of the height in the picture of a person who stands 1.7 m tall.
-        backgrounds: "plain" or "loud".
+        backgrounds: "plain", "loud" or "rich".
         occluder_odds, truncation_odds: shares of pictures with things in front of the person, and
             with the person partly outside.
+        bystander_odds: share of pictures with others beside, behind or in front of the person.
+        poses: key of `poses.REPERTOIRES`.
+        cameras: "level" or "any": from below to from above, rolled, wide angle to telephoto.
+        framing: "whole", or "cut": also only upper bodies, legs, halves.
+        clothes: "tight" (painted on the body) or "loose".
+        light: "plain" or "varied".
+        sensor: "clean" or "rough".
+        photos: paths of photographs; most backgrounds are parts of them if there are any.
     """
 
     max_yaw_deg: float = 75.0
@@ -61,6 +74,14 @@ class SceneStyle:
     backgrounds: str = "plain"
     occluder_odds: float = 0.2
     truncation_odds: float = 0.1
+    bystander_odds: float = 0.0
+    poses: str = "usual"
+    cameras: str = "level"
+    framing: str = "whole"
+    clothes: str = "tight"
+    light: str = "plain"
+    sensor: str = "clean"
+    photos: tuple[str, ...] = ()
 
     def for_frame(self, frame_px: int) -> SceneStyle:
         """The same style in square frames, people as large in them as in frames of 320 px."""
@@ -69,11 +90,29 @@ class SceneStyle:
         return replace(self, person_px=(factor * smallest, factor * largest))
 
 
-def sample_lens(rng: np.random.Generator, width: int, height: int) -> Lens:
-    """A lens between wide angle and short telephoto, its principal point near the middle."""
-    focal = max(width, height) * rng.uniform(0.9, 2.2)
+def sample_lens(rng: np.random.Generator, width: int, height: int, style: SceneStyle) -> Lens:
+    """A lens between wide angle and telephoto, its principal point near the middle."""
+    if style.cameras == "any":
+        focal = max(width, height) * np.clip(np.exp(rng.normal(0.3, 0.5)), *FOCAL_LIMITS)
+    else:
+        focal = max(width, height) * rng.uniform(0.9, 2.2)
     middle = np.array([width - 1, height - 1]) / 2 + rng.normal(0.0, 2.0, size=2)
     return Lens(float(focal), (float(middle[0]), float(middle[1])), width, height)
+
+
+def sample_tilt(rng: np.random.Generator, style: SceneStyle) -> float:
+    """Downward tilt of a camera, degrees."""
+    if style.cameras == "any":
+        low, high = ANY_PITCH_DEG
+        return float(low + (high - low) * rng.beta(2.2, 3.4))
+    return rng.uniform(*style.pitch_deg)
+
+
+def sample_roll(rng: np.random.Generator, style: SceneStyle, spread_deg: float) -> float:
+    """Roll of a camera, degrees: normal, a little wider and within +-15 for any camera."""
+    if style.cameras == "any":
+        return float(np.clip(rng.normal(0.0, 6.0), -MOST_ROLL_DEG, MOST_ROLL_DEG))
+    return rng.normal(0.0, spread_deg)
 
 
 @dataclass(frozen=True)
@@ -115,7 +154,10 @@ def sample_pelvis(rng: np.random.Generator, lens: Lens, style: SceneStyle) -> np
 
 
 def draw_occluders(
-    rng: np.random.Generator, picture: np.ndarray, person_box: tuple[int, int, int, int], loud: bool
+    rng: np.random.Generator,
+    picture: np.ndarray,
+    person_box: tuple[int, int, int, int],
+    backgrounds: str,
 ) -> np.ndarray:
     """Draws one or two things in front of a person, in place.
 
@@ -130,10 +172,13 @@ def draw_occluders(
         size = np.array([w * rng.uniform(0.2, 0.6), h * rng.uniform(0.12, 0.35)])
         corner = np.array([x, y]) + rng.uniform(-0.3, 1.0, size=2) * (w, h) - 0.25 * size
         box = (int(corner[0]), int(corner[1]), int(size[0]), int(size[1]))
-        thing = np.zeros_like(hidden)
-        draw_shape(rng, thing, box, (1,))
-        picture[thing > 0] = background_colour(rng, loud)
-        hidden |= thing
+        if backgrounds == "rich":
+            thing = draw_thing(rng, picture, box)
+        else:
+            thing = np.zeros_like(hidden)
+            draw_shape(rng, thing, box, (1,))
+            picture[thing > 0] = background_colour(rng, backgrounds == "loud")
+        hidden |= thing > 0
     return hidden > 0
 
 
@@ -149,9 +194,13 @@ def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     return cv2.add(exposed, cv2.merge([grain, grain, grain]), dtype=cv2.CV_8U)
 
 
-def jpeg_bytes(rng: np.random.Generator, picture: np.ndarray) -> bytes:
-    """Compresses an RGB picture (H, W, 3) at a random quality."""
-    quality = int(rng.integers(70, 96))
+def sample_quality(rng: np.random.Generator) -> int:
+    """A JPEG quality as cameras choose it."""
+    return int(rng.integers(70, 96))
+
+
+def jpeg_bytes(picture: np.ndarray, quality: int) -> bytes:
+    """Compresses an RGB picture (H, W, 3)."""
     _, encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )

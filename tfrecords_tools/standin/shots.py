@@ -9,8 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords_tools.standin.characters import Character, sample_character
-from tfrecords_tools.standin.poses import dofs_to_pose, sample_dofs
-from tfrecords_tools.standin.scene import Lens, SceneStyle, View, face_camera, sample_pelvis
+from tfrecords_tools.standin.framing import place_bystanders, place_person
+from tfrecords_tools.standin.poses import REPERTOIRES, dofs_to_pose, sample_dofs
+from tfrecords_tools.standin.scene import (
+    Lens,
+    SceneStyle,
+    View,
+    face_camera,
+    sample_roll,
+    sample_tilt,
+)
 
 CAST_SIZE = 64
 
@@ -31,7 +39,8 @@ class Shot:
     Attributes:
         path: file to write, a JPEG.
         seed: decides clothes, light, background, occluders and sensor noise.
-        people: who is in it; those after the first `num_annotated` are a distant crowd.
+        people: who is in it; those after the first `num_annotated` are not annotated: a distant
+            crowd, or bystanders.
     """
 
     path: Path
@@ -55,15 +64,17 @@ class Cast:
     poses: np.ndarray
 
 
-def sample_cast(rng: np.random.Generator, num_poses: int, held_out: bool) -> Cast:
+def sample_cast(
+    rng: np.random.Generator, num_poses: int, held_out: bool, style: SceneStyle
+) -> Cast:
     """Up to 64 characters, and poses: built on the reserved key poses if `held_out`."""
-    poses = dofs_to_pose(sample_dofs(rng, num_poses, held_out))
+    poses = dofs_to_pose(sample_dofs(rng, num_poses, held_out, REPERTOIRES[style.poses]))
     return Cast([sample_character(rng) for _ in range(min(CAST_SIZE, num_poses))], poses)
 
 
 def sample_view(rng: np.random.Generator, style: SceneStyle) -> View:
     """A hand-held camera: tilted, and rolled a little."""
-    return View(rng.uniform(*style.pitch_deg), rng.normal(0.0, 4.0))
+    return View(sample_tilt(rng, style), sample_roll(rng, style, 4.0))
 
 
 def pose_character(
@@ -91,5 +102,19 @@ def portrait(
     style: SceneStyle,
 ) -> Shot:
     """A shot of one of the cast, in the cast's pose `index`."""
-    posed = pose_character(rng, cast, index, view, sample_pelvis(rng, lens, style), style)
-    return Shot(path, seed, lens, (posed,), style, num_annotated=1)
+    pelvis_m = place_person(rng, lens, style)
+    posed = pose_character(rng, cast, index, view, pelvis_m, style)
+    people = (posed, *bystanders(rng, cast, view, pelvis_m, style))
+    return Shot(path, seed, lens, people, style, num_annotated=1)
+
+
+def bystanders(
+    rng: np.random.Generator, cast: Cast, view: View, pelvis_m: np.ndarray, style: SceneStyle
+) -> list[PosedCharacter]:
+    """Others of the cast around a person, in any of the cast's poses; often nobody."""
+    if style.bystander_odds == 0 or rng.random() >= style.bystander_odds:
+        return []
+    return [
+        pose_character(rng, cast, int(rng.integers(len(cast.poses))), view, place, style)
+        for place in place_bystanders(rng, view, pelvis_m)
+    ]

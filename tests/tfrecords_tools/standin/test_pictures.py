@@ -90,7 +90,7 @@ def test_people_are_placed_in_the_picture_unless_cut_on_purpose():
 def test_occluders_report_what_they_hide():
     rng = np.random.default_rng(2)
     picture = np.full((200, 200, 3), 7, np.uint8)
-    hidden = scene.draw_occluders(rng, picture, (60, 40, 60, 120), loud=False)
+    hidden = scene.draw_occluders(rng, picture, (60, 40, 60, 120), backgrounds="plain")
     assert hidden.any()
     np.testing.assert_array_equal((picture != 7).any(axis=2), hidden)
 
