@@ -93,7 +93,7 @@ REPERTOIRES = {
         WIDE_ARMS,
         WIDE_TRUNKS,
         _range_table(WIDE_CENTRAL_RANGES),
-        2.5,
+        2.0,
         0.25,
         0.2,
         0.065,
