@@ -1,8 +1,19 @@
 """Packaging of HMR for TensorFlow 2: `pip install -e .`, or `make install` for pinned versions."""
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+# Folders of models/ that may be passed on; a user's own files lie beside them and stay there.
+SHIPPED = ("demo_standin", "finder")
+
+# A public home of the code is a row here: "Source": "https://...".
+URLS = {
+    "Paper": "https://arxiv.org/abs/1712.06584",
+    "Original code": "https://github.com/akanazawa/hmr",
+}
 
 CORE = [
     "absl-py>=2.1",
@@ -48,23 +59,29 @@ EXTRAS = {
 
 setup(
     name="hmr-tf2",
-    version="0.1.0",
+    version=runpy.run_path(str(ROOT / "src/hmr/version.py"))["VERSION"],
     description="End-to-end Recovery of Human Shape and Pose (HMR, CVPR 2018) in Keras 3",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
-    package_dir={"": "src", "tfrecords_tools": "tfrecords_tools"},
-    packages=find_packages("src") + find_packages(include=["tfrecords_tools", "tfrecords_tools.*"]),
+    package_dir={"": "src", "tfrecords_tools": "tfrecords_tools", "hmr.models": "models"},
+    packages=[
+        *find_packages("src"),
+        *find_packages(include=["tfrecords_tools", "tfrecords_tools.*"]),
+        "hmr.models",
+    ],
     package_data={
         "hmr.evaluation": ["report.html"],
+        "hmr.models": ["README.md", *(f"{name}/*" for name in SHIPPED)],
         "hmr.prediction.writers": ["page.html"],
         "hmr.web": ["page.css", "samples/*.jpg"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["hmr = hmr.cli.__main__:main"]},
+    project_urls=URLS,
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",

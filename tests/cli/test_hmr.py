@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from hmr.cli import __main__ as hmr_command
+from hmr.version import VERSION
 
 ROOT = Path(__file__).parents[2]
-CODE = ("src", "tfrecords_tools", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+CODE = (
+    "src", "tfrecords_tools", "models", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md",
+    "LICENSE",
+)  # fmt: skip
+SHIPPED = {"README.md", "demo_standin", "finder"}
 # `python -m src.NAME` where it is not called as the verb is.
 MODULES = {
     "train": "main",
@@ -74,6 +79,8 @@ def wheel(tmp_path_factory):
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, copy)
+    # What a user keeps beside the weights that may be passed on.
+    (copy / "models" / "smpl_neutral.npz").write_bytes(b"licensed")
     command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps"]
     command += ["--disable-pip-version-check", "--wheel-dir", str(made), str(copy)]
     subprocess.run(command, check=True, capture_output=True)
@@ -90,6 +97,34 @@ def test_a_wheel_holds_all_of_both_packages_and_none_called_src(wheel):
         for file in package.rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 assert (wheel / package.name / file.relative_to(package)).is_file(), file
+
+
+def test_a_wheel_holds_the_weights_that_may_be_passed_on_and_no_others(wheel):
+    assert {path.name for path in (wheel / "hmr" / "models").iterdir()} == SHIPPED
+    for name in ("demo_standin/model.weights.h5", "finder/movenet_multipose.npz"):
+        packed, own = wheel / "hmr" / "models" / name, ROOT / "models" / name
+        assert packed.read_bytes() == own.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_wheel_predicts_far_from_any_checkout_and_keeps_the_body_it_makes(wheel, tmp_path):
+    samples = wheel / "hmr" / "web" / "samples"
+    shutil.copy(samples / "striding.jpg", tmp_path / "photo.jpg")
+    cache = tmp_path / "cache"
+    environment = {**os.environ, "PYTHONPATH": str(wheel), "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-m", "hmr.cli", "predict", "photo.jpg", "--save", "json"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "people 1," in ended.stdout and not (tmp_path / "models").exists()
+    assert (tmp_path / "runs" / "predictions" / "photo.json").is_file()
+    assert [path.name for path in cache.rglob("*.npz")] == ["standin_body.npz"]
+
+
+def test_the_version_is_stated_once(monkeypatch, capsys):
+    code, printed, _ = call(monkeypatch, capsys, "--version")
+    assert code == 0 and printed == f"hmr {VERSION}\n"
+    assert f"version: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_a_wheel_runs_beside_a_folder_called_src(wheel, tmp_path):

@@ -270,7 +270,7 @@ def test_other_crops_are_refused(tmp_path, model_folder, crops, reason):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((), "either --input or --crops"),
+        ((), "either pictures or --crops"),
         (("--input", "absent.jpg"), "no such file"),
         (("--input", "IN", "--save", "fbx"), "--save knows"),
         (("--input", "IN", "--batch_size", "0"), "at least 1"),

@@ -96,6 +96,7 @@ def main() -> None:
     if _already_made(arguments.output, request, arguments.overwrite):
         print(f"{arguments.output} is up to date")
         return
+    arguments.body.parent.mkdir(parents=True, exist_ok=True)  # the body is kept there
     body = open_body(arguments.body)
     with whole_folder(arguments.output, arguments.overwrite) as folder:
         _write_datasets(folder, arguments, style)

@@ -6,6 +6,7 @@ A body file is an .npz without pickled objects. Official SMPL files become one w
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from hmr.body.joints import SMPL_PARENTS
 from hmr.errors import UserError
 from hmr.files.foreign import parsing
 from hmr.files.safe_npz import load_npz
+from hmr.files.shipped import cache_folder
 from hmr.files.whole import write_whole
 
 NUM_VERTICES, NUM_FACES, NUM_JOINTS, NUM_BETAS, NUM_POSE_FEATURES = 6890, 13776, 24, 10, 207
@@ -37,9 +39,9 @@ _MAX_BYTES = 1 << 28
 NO_FACES = np.zeros((0, 3), np.int32)
 MISSING_BODY = (
     'No body model found. Looked for {path}. Download "SMPL for Python" v1.1.0 (or the SMPLify '
-    "neutral v1.0.0) after registering, then run: make smpl SMPL=/path/to/file.pkl. "
-    "To try everything without it, run: make standin, and use "
-    "--config.model.body=models/standin_body.npz (src.main), or --body (src.predict)."
+    "neutral v1.0.0) after registering, then run: hmr convert-smpl /path/to/file.pkl. "
+    "To try everything without it, use the stand-in body, which is made where it is missing: "
+    "--config.model.body=models/standin_body.npz (train), or --body models/standin_body.npz."
 )
 
 
@@ -144,21 +146,33 @@ def load_body(path: str | os.PathLike) -> BodyModel:
     except UserError as error:
         raise UserError(
             f"{path} cannot be read as a body file ({error}). "
-            "Make it again: python -m src.convert_smpl IN.pkl OUT.npz, or make standin."
+            "Make it again: hmr convert-smpl IN.pkl OUT.npz."
         ) from error
     source = str(arrays.pop("source", path))
     return body_from_arrays(arrays, source)
 
 
 def open_body(path: str | os.PathLike) -> BodyModel:
-    """Loads a body file; the stand-in body is made first where its file is missing.
+    """Loads a body file; the stand-in body is made where its file is missing.
+
+    It is kept under its path, or in the user's cache folder where the path's folder is missing, as
+    `models` is outside a checkout.
 
     Raises:
         UserError: the file is missing, or is no body file.
     """
     path = Path(path)
-    if path.name == STANDIN_BODY and not path.is_file():
-        from hmr.body.standin.build import build_standin_body
+    if path.name != STANDIN_BODY or path.is_file():
+        return load_body(path)
+    if not path.parent.is_dir():
+        path = cache_folder() / STANDIN_BODY
+    return load_body(path) if path.is_file() else _make_standin_body(path)
 
-        save_body(path, build_standin_body())
-    return load_body(path)
+
+def _make_standin_body(path: Path) -> BodyModel:
+    from hmr.body.standin.build import build_standin_body
+
+    body = build_standin_body()
+    with contextlib.suppress(UserError):  # where nothing can be kept it is made each time
+        save_body(path, body)
+    return body

@@ -6,6 +6,7 @@ import importlib
 import sys
 
 from hmr.errors import EXIT_USER_ERROR, run_verb
+from hmr.version import VERSION
 
 # Verb: its module in this package, and what it does.
 VERBS = {
@@ -29,6 +30,9 @@ def main() -> None:
         run_verb(module.main, f"hmr {verb}")
     known = "\n".join(f"  {name:<19} {what}" for name, (_, what) in VERBS.items())
     usage = f"usage: hmr VERB [--help] ...\n\n{known}"
+    if verb == "--version":
+        print(f"hmr {VERSION}")
+        sys.exit(0)
     if verb in ("-h", "--help"):
         print(usage)
         sys.exit(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
+from hmr.files.shipped import find_shipped
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import FINDERS, MIN_SCORE, SELECTIONS
 
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--checkpoint", help=f"model or training folder ({DEFAULT_MODEL})")
     add("--body", help="another body file than the model's")
-    add("--input", nargs="+", help="pictures, folder, pattern, video, or a camera's number")
+    add("pictures", nargs="*", metavar="PICTURE", help="the same as --input PICTURE ...")
+    text = "pictures, folder, pattern, video, or a camera's number"
+    add("--input", nargs="+", default=[], help=text)
     add("--crops", type=Path, metavar="FILE.npy", help="network inputs (N,S,S,3) float32, -1 to 1")
     add("--boxes", help="x,y,w,h, csv or json")
     add("--keypoints", help="json, or a folder of them")
@@ -74,12 +77,14 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(_with_boxes_joined(given))
+    # Pictures may stand before, behind and between the flags.
+    options = _parser().parse_intermixed_args(_with_boxes_joined(given))
+    options.input = [*options.pictures, *options.input]
     check_keras_settings()
     if not 0 <= options.min_score < 1:
         raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
-    if (options.input is None) == (options.crops is None):
-        raise UserError("give either --input or --crops; see python -m src.predict --help")
+    if bool(options.input) == bool(options.crops):
+        raise UserError("give either pictures or --crops; see hmr predict --help")
     if options.fit and (options.crops or options.boxes or options.find == "none"):
         raise UserError(
             "--fit needs keypoints, found or given by --keypoints; there are none with --crops, "
@@ -140,7 +145,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.run import PictureRun, RunOptions
 
-    folder = Path(options.checkpoint or DEFAULT_MODEL)
+    folder = find_shipped(options.checkpoint or DEFAULT_MODEL)
     predictor = Predictor.load(
         folder, options.body, options.batch_size, options.focal_px, options.fit
     )

@@ -23,6 +23,7 @@ import numpy as np
 from hmr.body.joints import COCO17_FLIP
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
+from hmr.files.shipped import find_shipped
 from hmr.geometry.oks import oks
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ class Finder:
     """Finds people; the network is loaded when it is first used.
 
     Args:
-        weights: of MoveNet MultiPose; `models/finder` of the working directory or of the checkout
-            that this package lies in if None.
+        weights: of MoveNet MultiPose; those that the project ships if None.
 
     Raises:
         UserError: there are no weights.
@@ -194,12 +194,11 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _weights_file() -> Path:
-    checkout = Path(__file__).parents[3]
-    for path in (WEIGHTS, checkout / WEIGHTS):
-        if path.is_file():
-            return path
+    path = find_shipped(WEIGHTS)
+    if path.is_file():
+        return path
     raise UserError(
-        f"the weights that find people are missing: expected {WEIGHTS}, here or in {checkout}. "
+        f"the weights that find people are missing: expected {WEIGHTS}, here or in the package. "
         "They are part of the repository: git checkout models/finder. Or say where the people "
         "are (--boxes, --keypoints), or that one person fills each picture (--find none)."
     )

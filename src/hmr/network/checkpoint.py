@@ -21,6 +21,7 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.files.foreign import parsing, read_json
 from hmr.files.safe_npz import load_npz
+from hmr.files.shipped import find_shipped
 from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
 from hmr.network.hmr import HMR
@@ -170,6 +171,7 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
 
 
 def _model_folder(folder: Path) -> Path:
+    folder = find_shipped(folder)
     inside = folder / "model"
     return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
 
