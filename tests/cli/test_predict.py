@@ -20,7 +20,7 @@ from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
 from hmr.prediction.doubts import LARGE_ERROR_PX
 from hmr.prediction.inputs import open_inputs
-from hmr.prediction.people import MIN_SCORE, WholePicture
+from hmr.prediction.people import MIN_SCORE, Detections, WholePicture, from_rectangle
 from hmr.prediction.run import PictureRun, RunOptions
 from hmr.prediction.writers.numbers import load_result
 from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
@@ -391,3 +391,43 @@ def test_fit_says_how_far_bodies_were_off(tmp_path, model_folder, pictures, caps
 def test_fit_without_keypoints_is_refused(model_folder, pictures, flags):
     with pytest.raises(UserError, match="--fit needs keypoints"):
         predict(model_folder, "--input", pictures / "a.png", *flags, "--fit")
+
+
+class _Counting:
+    """Says where one person is who moves by a pixel a frame, and in which frames it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def find(self, name, image):
+        frame = int(name.rsplit("_", 1)[1])
+        self.asked.append(frame)
+        return Detections([from_rectangle((20 + frame, 20, 60, 100))])
+
+
+@pytest.mark.parametrize(("every", "asked"), [(1, list(range(8))), (3, [0, 3, 6])])
+def test_people_of_a_video_are_looked_for_in_every_nth_frame(
+    tmp_path, predictor, image, every, asked
+):
+    clip = tmp_path / "walk.mp4"
+    writer = VideoWriter(clip, 30.0)
+    for _ in range(8):
+        writer.add(image)
+    writer.close()
+    people, options = _Counting(), RunOptions(tmp_path / "out", ("npz",), find_every=every)
+    run = PictureRun(predictor, people, options)
+    run.run(open_inputs([str(clip)]))
+    assert people.asked == asked and run.summary.predicted == 8
+    seen = [
+        load_result(tmp_path / "out" / "walk" / f"walk_{frame:012d}.npz").bodies[0].rectangle_px[0]
+        for frame in range(8)
+    ]
+    carried = [26] if every == 3 else [27]
+    assert seen == pytest.approx([20, 21, 22, 23, 24, 25, 26, *carried])
+
+
+def test_find_every_has_no_part_where_people_are_given(model_folder, pictures):
+    with pytest.raises(UserError, match="--find_every has no part"):
+        predict(model_folder, "--input", pictures, "--boxes", "1,2,30,40", "--find_every", "2")
+    with pytest.raises(UserError, match="--find_every must be from 1 to 60, got 0"):
+        predict(model_folder, "--input", pictures, "--find_every", "0")

@@ -11,7 +11,13 @@ from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.files.shipped import find_shipped
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
-from hmr.prediction.people import FINDERS, MIN_SCORE, SELECTIONS
+from hmr.prediction.people import (
+    FIND_EVERY,
+    FINDERS,
+    MIN_SCORE,
+    MOST_FRAMES_BETWEEN,
+    SELECTIONS,
+)
 
 EPILOG = """\
 examples:
@@ -30,6 +36,7 @@ network is asked), unless one of these says where they are.
                <image>_keypoints.json
 A file's pictures are found by the end of their path or their number; what does not fit is said.
 With --fit each body is then moved onto its person's keypoints by the paper's own losses.
+In a video people are looked for in every N-th frame (--find_every; 1 where it has cuts).
 The diagonal of the box around a person's keypoints (or of the box) becomes 150 px in a square of
 224 px: that is what the network looks at.
 
@@ -60,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--person", default="all", choices=SELECTIONS, help="which of them (all)")
     text = f"who is in the pictures, without --boxes and --keypoints ({FINDERS[0]})"
     add("--find", choices=FINDERS, help=text)
+    text = f"look for people in every N-th frame of a video, interpolate between ({FIND_EVERY})"
+    add("--find_every", type=int, metavar="N", help=text)
     text = f"ignore keypoints and people below ({MIN_SCORE})"
     add("--min_score", type=float, default=MIN_SCORE, help=text)
     add("--save", default="npz,overlay", help="comma-separated kinds (npz,overlay)")
@@ -89,6 +98,12 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(
             "--fit needs keypoints, found or given by --keypoints; there are none with --crops, "
             "--boxes or --find none"
+        )
+    if options.find_every is not None and (options.boxes or options.keypoints):
+        raise UserError("--boxes and --keypoints say where people are: --find_every has no part")
+    if options.find_every is not None and not 1 <= options.find_every <= MOST_FRAMES_BETWEEN:
+        raise UserError(
+            f"--find_every must be from 1 to {MOST_FRAMES_BETWEEN}, got {options.find_every}"
         )
     return _predict_crops(options) if options.crops else _predict_pictures(options)
 
@@ -151,7 +166,9 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     )
     output = options.output or Path("runs/predictions")
     settings = _settings(options, folder)
-    asked = RunOptions(output, kinds, options.person, settings, options.overwrite)
+    asked = RunOptions(
+        output, kinds, options.person, settings, options.overwrite, _find_every(options)
+    )
     run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
     for note in notes:
         run.note(note)
@@ -192,7 +209,14 @@ def _settings(options: argparse.Namespace, folder: Path) -> str:
     given = options.boxes or options.keypoints
     find = "" if given else f"|{options.find or FINDERS[0]}"
     find += "|fit" if options.fit else ""
+    find += f"|{_find_every(options)}" if _find_every(options) > 1 else ""
     return f"{folder}|{stamps}|{options.min_score}|{options.focal_px}{find}"
+
+
+def _find_every(options: argparse.Namespace) -> int:
+    """1 where people are not looked for: they are known in each frame."""
+    sought = not (options.boxes or options.keypoints or options.find == "none")
+    return (options.find_every or FIND_EVERY) if sought else 1
 
 
 def _stamp(path: Path) -> str:

@@ -17,6 +17,8 @@ from hmr.geometry.crop import CropBox, box_from_image, box_from_keypoints, box_f
 MIN_SCORE = 0.2
 # How the people are found if nobody says where they are.
 FINDERS = ("multipose", "none")
+# In a video people are looked for in every so many frames. Held frames cost memory.
+FIND_EVERY, MOST_FRAMES_BETWEEN = 5, 60
 SELECTIONS = ("all", "best", "largest")
 _MUCH_OUTSIDE = 0.3
 

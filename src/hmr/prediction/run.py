@@ -1,6 +1,7 @@
 """Pictures in, bodies out: batched, streaming, resumable; one bad picture does not stop the others.
 
-A picture goes through `_prepare` (read it, find the people), `_finish` (run the network on a batch
+A picture goes through `_prepare` (read it, find the people; a video's frames go through
+`_prepare_frames`), `_finish` (run the network on a batch
 of several pictures) and `_save`.
 """
 
@@ -11,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from hmr.errors import UserError
 from hmr.files.images import LazyImage
 from hmr.files.video import Video
 from hmr.files.whole import make_folder, write_text, write_whole
+from hmr.prediction.between import between
 from hmr.prediction.inputs import PictureSource
 from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
@@ -140,6 +143,8 @@ class RunOptions:
         settings: text of everything that changes the numbers. Results of the same settings and the
             same input file are not computed again.
         overwrite: compute everything again.
+        find_every: in a video people are looked for in the first of so many frames, and
+            interpolated in the others, see `hmr.prediction.between`.
     """
 
     output: Path
@@ -147,6 +152,7 @@ class RunOptions:
     person: str = "all"
     settings: str = ""
     overwrite: bool = False
+    find_every: int = 1
 
     def fingerprint(self, origin: Path | None) -> str:
         """Hash of the settings and the input file; empty for a camera, which never repeats."""
@@ -209,7 +215,7 @@ class PictureRun:
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
-            for task in self._pictures(source):
+            for task in self._pictures(map(self._prepare, self._watch.each("read", source))):
                 self._save(task, self._kinds)
                 advance(1)
         self._write_summary()
@@ -221,7 +227,7 @@ class PictureRun:
         base = self.options.output / video.stem
         streams = VideoStreams(base, streamed, self.predictor.body, video.rate, self._watch)
         try:
-            for index, task in enumerate(self._pictures(video)):
+            for index, task in enumerate(self._pictures(self._prepare_frames(video))):
                 self._save(task, per_frame)
                 if task.result is not None:
                     streams.add(self._with_image(task) if streams.draws else task.result, index)
@@ -232,11 +238,11 @@ class PictureRun:
         if video.problem:
             self._report(self.summary.problems, video.problem)
 
-    def _pictures(self, images: Iterable[LazyImage]) -> Iterator[PictureTask]:
+    def _pictures(self, tasks: Iterable[PictureTask]) -> Iterator[PictureTask]:
         """Finished pictures in the order of the input, computed in common batches."""
         waiting: list[PictureTask] = []
-        for image in self._watch.each("read", images):
-            waiting.append(self._prepare(image))
+        for task in tasks:
+            waiting.append(task)
             num_people = sum(len(task.people) for task in waiting)
             enough = max(num_people, len(waiting)) >= self.predictor.batch_size
             held_bytes = sum(task.image.nbytes for task in waiting if task.image is not None)
@@ -246,6 +252,43 @@ class PictureRun:
         yield from self._finish(waiting)
 
     def _prepare(self, source: LazyImage) -> PictureTask:
+        task = self._open(source)
+        if task.image is not None:
+            self._place(task, self._find(task))
+        return task
+
+    def _prepare_frames(self, video: Video) -> Iterator[PictureTask]:
+        """The frames with their people, who are looked for in the first of `find_every`."""
+        frames = map(self._open, self._watch.each("read", video))
+        first = next(frames, None)
+        before = None  # who was found in `first`, if that was asked already
+        while first is not None:
+            held = [first, *islice(frames, self.options.find_every - 1)]
+            following, after = next(frames, None), None
+            if any(task.image is not None for task in held):
+                before = before or self._find(first)
+                if following is not None and len(held) > 1:
+                    after = self._find(following)
+            for index, task in enumerate(held):
+                if task.image is not None:
+                    assert before is not None
+                    last = before if after is None else after
+                    share = index / self.options.find_every
+                    self._place(task, between(before, last, share) if index else before)
+                yield task
+            first, before = following, after
+
+    def _find(self, task: PictureTask) -> Detections:
+        """The people in a picture, also in one whose result an earlier run made."""
+        image = task.source.load() if task.image is None else task.image
+        with self._watch("find people"):
+            return self.people.find(task.source.name, image)
+
+    def _place(self, task: PictureTask, found: Detections) -> None:
+        task.detections, task.people = found, select(found.people, self.options.person)
+
+    def _open(self, source: LazyImage) -> PictureTask:
+        """The picture itself; without pixels where an earlier run finished it or none are read."""
         task = PictureTask(source, self.options.fingerprint(source.origin))
         if task.fingerprint and not self.options.overwrite:
             earlier = load_result(_npz_of(self._base(source)))
@@ -257,10 +300,6 @@ class PictureRun:
                 task.image = source.load()
         except UserError as error:
             task.failure = str(error)
-            return task
-        with self._watch("find people"):
-            task.detections = self.people.find(source.name, task.image)
-        task.people = select(task.detections.people, self.options.person)
         return task
 
     def _base(self, source: LazyImage) -> Path:
