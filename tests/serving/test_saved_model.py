@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hmr.errors import UserError
+from hmr.files.images import read_image
 from hmr.geometry.crop import box_from_xywh, crop_image, from_normalized, network_input
 from hmr.network.checkpoint import load_model
+from hmr.prediction.people import MIN_SCORE, from_keypoints
+from hmr.prediction.predictor import Predictor
 from hmr.serving import rerun
 from hmr.serving.saved_model import export_saved_model, next_version
 from hmr.serving.signatures import signatures
+from hmr.web.estimator import SAMPLES_FOLDER
 
 BOXES = np.array([[40, 20, 90, 180], [10, 30, 120, 150]], np.float32)
 
@@ -37,7 +41,7 @@ def test_the_check_ran_and_is_reported(exported):
     report = json.loads((folder / "1" / "assets.extra" / "export.json").read_text())
     assert 0 <= report["export_max_abs_diff"] <= 1e-4
     assert f"{report['export_max_abs_diff']:.2g}" in printed
-    assert set(report["differences"]) == {"from_images", "from_crops"}
+    assert set(report["differences"]) == {"from_images", "from_pictures", "from_crops"}
     assert [path.name for path in folder.iterdir()] == ["1"]
 
 
@@ -70,6 +74,45 @@ def test_pictures_give_what_the_projects_own_crop_gives(served, checkpoint, pict
     keypoints_px = cut.to_image(from_normalized(answer["keypoints2d"][0].numpy()))
     np.testing.assert_allclose(answer["keypoints2d_px"][0], keypoints_px, atol=1e-2)
     np.testing.assert_allclose(answer["crop_scale"][0], cut.scale, rtol=1e-6)
+
+
+def test_everyone_is_found_in_encoded_pictures(served, checkpoint, pictures):
+    """Two people, nobody, one person: as the project's own finder and crop have it, roughly."""
+    one = read_image(SAMPLES_FOLDER / "standing.jpg")
+    two = np.hstack([read_image(SAMPLES_FOLDER / n) for n in ("striding.jpg", "turning.jpg")])
+    answer = served["from_pictures"](
+        image_bytes=_encode([two, pictures[0], one], (".png", ".jpg", ".png"))
+    )
+    answer = {name: value.numpy() for name, value in answer.items()}
+    assert answer["count"].tolist() == [2, 0, 1]
+    assert answer["vertices"].shape == (3, 6, 6890, 3)
+    assert all(not value[1].any() for value in answer.values())
+    assert all(not value[2, 1:].any() for name, value in answer.items() if name != "count")
+    predictor = Predictor(load_model(checkpoint))
+    for row, image in ((0, two), (2, one)):
+        bodies = {body.label: body for body in predictor.predict(image)}
+        assert len(bodies) == answer["count"][row]
+        middles = np.array([body.box_center_px for body in bodies.values()])
+        for found in answer["crop_center_px"][row, : answer["count"][row]]:
+            nearest = np.linalg.norm(middles - found, axis=1).min()
+            assert nearest < 8  # the predictor looks twice more, from near
+        assert (np.diff(answer["scores"][row]) <= 0).all()
+
+
+def test_people_of_pictures_are_cropped_as_their_keypoints_say(served, checkpoint):
+    one = read_image(SAMPLES_FOLDER / "standing.jpg")
+    answer = served["from_pictures"](image_bytes=_encode([one], [".png"]))
+    points = answer["found_keypoints_px"][0, 0].numpy()
+    person = from_keypoints(points, MIN_SCORE)
+    crop, cut = crop_image(one, person.box)
+    np.testing.assert_allclose(answer["crop_center_px"][0, 0], cut.center_px, atol=0.6)
+    outputs = load_model(checkpoint)(network_input(crop, 64)[None])
+    np.testing.assert_allclose(answer["theta"][0, 0], outputs["theta"][0], atol=2e-3)
+
+
+def test_files_that_are_no_picture_are_refused_by_all_signatures(served):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG or PNG"):
+        served["from_pictures"](image_bytes=tf.constant([b"GIF89a"]))
 
 
 GOOD_BOX = [40.0, 20, 90, 180]

@@ -26,7 +26,8 @@ A difference above 1e-4 fails (2e-2 and 0.5 where weights are rounded). TFLite a
 extras tflite and onnx: pip install -e ".[tflite,onnx]"
 
 signatures: from_images (default; SavedModel only) takes image_bytes (B,), JPEG or PNG files, and
-boxes (B, 4) left, top, width, height in pixels; from_crops takes crops (B, S, S, 3) float32 in
+boxes (B, 4) left, top, width, height in pixels; from_pictures (SavedModel only) takes image_bytes
+alone and finds up to six people in each; from_crops takes crops (B, S, S, 3) float32 in
 [-1, 1]. Inputs and outputs are described in OUTPUT/N/assets.extra/export.json and beside each file.
 """
 SAVED_MODEL = "savedmodel"

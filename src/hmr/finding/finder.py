@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 WEIGHTS = Path("models/finder/movenet_multipose.npz")
 MIN_SCORE = 0.2
 
-_LOOK_PX = 512
+LOOK_PX = 512
 # The size and margin of MoveNet's own crops around one person.
 _CLOSE_LOOK_PX = 192
 _CLOSE_MARGIN = 1.25
-_INPUT_MULTIPLE = 32
+INPUT_MULTIPLE = 32
 _BATCH = 8
 # As many people as one pass of the network sees.
 _FULL = 6
@@ -121,7 +121,7 @@ class Finder:
     """
 
     def __init__(self, weights: str | os.PathLike | None = None):
-        self._weights = _weights_file() if weights is None else Path(weights)
+        self._weights = weights_file() if weights is None else Path(weights)
 
     @cached_property
     def _network(self) -> MoveNet:
@@ -193,7 +193,12 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     return iter(lambda: list(islice(iterator, _BATCH)), [])
 
 
-def _weights_file() -> Path:
+def weights_file() -> Path:
+    """MoveNet's weights, in the working directory or shipped with the package.
+
+    Raises:
+        UserError: there are none.
+    """
     path = find_shipped(WEIGHTS)
     if path.is_file():
         return path
@@ -206,9 +211,9 @@ def _weights_file() -> Path:
 
 def _input_size(picture: Region) -> tuple[int, int]:
     """(height, width) of the network's input, multiples of 32, that hold the scaled picture."""
-    scale = _LOOK_PX / picture.longer_px
+    scale = LOOK_PX / picture.longer_px
     height, width = (
-        int(np.ceil(side * scale / _INPUT_MULTIPLE)) * _INPUT_MULTIPLE
+        int(np.ceil(side * scale / INPUT_MULTIPLE)) * INPUT_MULTIPLE
         for side in (picture.height, picture.width)
     )
     return height, width
@@ -247,7 +252,7 @@ def _worth_a_closer_look(
     region: Region, people: list[FoundPerson], picture: Region
 ) -> list[Region]:
     """Which quarters: those that hold small people; all of a full region or an empty picture."""
-    if region.longer_px <= _LOOK_PX:
+    if region.longer_px <= LOOK_PX:
         return []  # enlarged pixels tell no more
     quarters = region.quarters()
     if len(people) >= _FULL or (region == picture and not people):

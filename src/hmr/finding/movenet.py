@@ -64,7 +64,7 @@ class MoveNet:
         self._weights = {name: tf.constant(w, tf.float32) for name, w in weights.items()}
         self._people = people
         pictures = tf.TensorSpec((None, None, None, 3), tf.uint8)
-        self._run = tf.function(self._candidates, input_signature=[pictures])
+        self._run = tf.function(self.look, input_signature=[pictures])
 
     def __call__(self, images: np.ndarray) -> Candidates:
         """Looks at pictures.
@@ -74,7 +74,8 @@ class MoveNet:
         """
         return Candidates(*(value.numpy() for value in self._run(images)))
 
-    def _candidates(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def look(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Inside a graph: (B, H, W, 3) uint8 to the three arrays of `Candidates`."""
         features = self._features(images)
         return _decode({name: self._head(features, name) for name in HEADS}, self._people)
 

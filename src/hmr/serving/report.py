@@ -23,7 +23,7 @@ from hmr.settings import read_settings
 # Version of the files that `write_report` writes; raised when a field's meaning changes.
 REPORT_VERSION = 1
 # The signatures, see `hmr.serving.signatures`.
-FROM_IMAGES, FROM_CROPS = "from_images", "from_crops"
+FROM_IMAGES, FROM_CROPS, FROM_PICTURES = "from_images", "from_crops", "from_pictures"
 MAX_ABS_DIFF = 1e-4
 _LINES_OF_ERROR = 5
 

@@ -1,4 +1,4 @@
-"""Writes a model as a TensorFlow SavedModel with two named signatures, and checks it."""
+"""Writes a model as a TensorFlow SavedModel with three named signatures, and checks it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hmr.network.hmr import HMR
 from hmr.serving.report import (
     FROM_CROPS,
     FROM_IMAGES,
+    FROM_PICTURES,
     MAX_ABS_DIFF,
     ExportReport,
     Request,
@@ -27,6 +28,7 @@ from hmr.serving.signatures import (
     example_requests,
     run_on_crops,
     run_on_images,
+    run_on_pictures,
     signatures,
 )
 
@@ -91,6 +93,11 @@ def _write(model: HMR, folder: Path) -> None:
         FROM_CROPS,
         lambda crops: run_on_crops(model, crops),
         input_signature=[tf.TensorSpec((None, None, None, None), tf.float32, "crops")],
+    )
+    archive.add_endpoint(
+        FROM_PICTURES,
+        lambda image_bytes: run_on_pictures(model, image_bytes),
+        input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")],
     )
     archive.write_out(str(folder), verbose=False)
 

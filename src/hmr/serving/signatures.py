@@ -4,23 +4,31 @@
 |---|---|---|
 | `from_images` (default) | `image_bytes` string, JPEG or PNG files | (B,) |
 | | `boxes` float32, left, top, width, height of each person, picture pixels | (B, 4) |
+| `from_pictures` | `image_bytes` string, JPEG or PNG files; people are found | (B,) |
 | `from_crops` | `crops` float32, RGB in [-1, 1] | (B, S, S, 3) |
 
-`OUTPUTS` lists what both return; `from_images` adds `IMAGE_OUTPUTS`. TFLite and ONNX files hold
+`OUTPUTS` lists what all return; `from_images` adds `IMAGE_OUTPUTS`. `from_pictures` returns these
+for up to six people a picture, (B, 6, ...), and adds `PICTURE_OUTPUTS`. TFLite and ONNX files hold
 `from_crops`.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from hmr.files.safe_npz import load_npz
+from hmr.finding.find_graph import MOST_PEOPLE, NUM_KEYPOINTS, find_in_graph
+from hmr.finding.finder import weights_file
+from hmr.finding.movenet import MoveNet
 from hmr.geometry.crop import CROP_SIZE
-from hmr.geometry.crop_graph import decode_and_crop
+from hmr.geometry.crop_graph import crop_box, decode, decode_and_crop, network_input
 from hmr.network.hmr import HMR
-from hmr.serving.report import FROM_CROPS, FROM_IMAGES, Outputs, Request
+from hmr.serving.report import FROM_CROPS, FROM_IMAGES, FROM_PICTURES, Outputs, Request
 
 OUTPUTS = {
     "theta": "(B, T, 85) every iteration's camera 3, pose 72, shape 10",
@@ -38,6 +46,12 @@ IMAGE_OUTPUTS = {
     "crop_center_px": "(B, 2) picture pixel under the crop's centre",
     "crop_scale": "(B,) pixels of a 224 px crop for each picture pixel",
 }
+PICTURE_OUTPUTS = {
+    "count": "(B,) how many people were found; further rows are zero",
+    "scores": "(B, 6) of the people, the surest first",
+    "found_keypoints_px": "(B, 6, 17, 3) COCO's keypoints: x, y in pixels of the picture, score",
+}
+_SAMPLE = ("samples", "striding.jpg")
 # Rounding may carry a crop's values slightly beyond 1.
 _LARGEST_CROP_VALUE = 1.001
 
@@ -52,11 +66,24 @@ def signatures(input_size: int) -> dict[str, dict[str, dict[str, str]]]:
             },
             "outputs": {**OUTPUTS, **IMAGE_OUTPUTS},
         },
+        FROM_PICTURES: {
+            "inputs": {"image_bytes": "(B,) string, JPEG or PNG files"},
+            "outputs": {
+                **{n: _of_people(text) for n, text in {**OUTPUTS, **IMAGE_OUTPUTS}.items()},
+                **PICTURE_OUTPUTS,
+            },
+        },
         FROM_CROPS: {
             "inputs": {"crops": f"(B, {input_size}, {input_size}, 3) float32, RGB in [-1, 1]"},
             "outputs": OUTPUTS,
         },
     }
+
+
+def _of_people(shape_and_meaning: str) -> str:
+    """`(B, 3) ...` as `(B, 6, 3) ...`."""
+    shape, _, meaning = shape_and_meaning.partition(")")
+    return f"(B, {MOST_PEOPLE}{shape.removeprefix('(B').rstrip(',')}){meaning}"
 
 
 def run_on_crops(model: HMR, crops: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -80,7 +107,13 @@ def run_model(model: HMR, crops: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def run_on_images(model: HMR, image_bytes: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
     """The `from_images` signature."""
-    cut = decode_and_crop(image_bytes, tf.ensure_shape(boxes, (None, 4)), model.input_size)
+    return _in_picture(
+        model, decode_and_crop(image_bytes, tf.ensure_shape(boxes, (None, 4)), model.input_size)
+    )
+
+
+def _in_picture(model: HMR, cut: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """`OUTPUTS` and `IMAGE_OUTPUTS` of what `decode_and_crop` returns."""
     outputs = run_model(model, cut["crops"])
     from_centre_px = outputs["keypoints2d"] * (CROP_SIZE / 2) / cut["scale"][:, None, None]
     return {
@@ -91,8 +124,76 @@ def run_on_images(model: HMR, image_bytes: tf.Tensor, boxes: tf.Tensor) -> dict[
     }
 
 
+def run_on_pictures(model: HMR, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The `from_pictures` signature: everyone whom one look at each picture finds."""
+    found = _found_crops(image_bytes, model.input_size)
+    there = found.pop("there")  # (B, 6)
+    rows = tf.where(there)  # (P, 2) picture and person
+    # The first slot stands in where nobody was found: convolutions take no empty batch.
+    shown = tf.cond(tf.size(rows) > 0, lambda: rows, lambda: tf.zeros((1, 2), tf.int64))
+    cut = {key: tf.gather_nd(found[key], shown) for key in ("crops", "center_px", "scale")}
+    count = tf.shape(rows)[0]
+    padded = {
+        name: tf.scatter_nd(
+            rows,
+            value[:count],
+            tf.concat([tf.shape(there, tf.int64), tf.shape(value, tf.int64)[1:]], 0),
+        )
+        for name, value in _in_picture(model, cut).items()
+    }
+    return {
+        **padded,
+        "count": tf.reduce_sum(tf.cast(there, tf.int32), axis=1),
+        "scores": found["scores"],
+        "found_keypoints_px": found["keypoints_px"],
+    }
+
+
+def _found_crops(image_bytes: tf.Tensor, input_size: int) -> dict[str, tf.Tensor]:
+    """`find_in_graph` of each picture, and each person's crop, its centre and scale."""
+    network = _finder_network()
+    cut_signature = {
+        "crops": tf.TensorSpec((input_size, input_size, 3), tf.float32),
+        "center_px": tf.TensorSpec((2,), tf.float32),
+        "scale": tf.TensorSpec((), tf.float32),
+    }
+    found_signature = {
+        "there": tf.TensorSpec((MOST_PEOPLE,), tf.bool),
+        "scores": tf.TensorSpec((MOST_PEOPLE,), tf.float32),
+        "keypoints_px": tf.TensorSpec((MOST_PEOPLE, NUM_KEYPOINTS, 3), tf.float32),
+        **{
+            key: tf.TensorSpec((MOST_PEOPLE, *spec.shape), spec.dtype)
+            for key, spec in cut_signature.items()
+        },
+    }
+
+    def one(file: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = decode(file)
+        found = find_in_graph(network, image)
+
+        def cut(box: tf.Tensor) -> dict[str, tf.Tensor]:
+            crop, center_px, scale = crop_box(image, box)
+            return {
+                "crops": network_input(crop, input_size),
+                "center_px": tf.cast(center_px, tf.float32),
+                "scale": tf.cast(scale, tf.float32),
+            }
+
+        cuts = tf.map_fn(cut, found.pop("boxes"), fn_output_signature=cut_signature)
+        return {**found, **cuts}
+
+    return tf.map_fn(one, image_bytes, fn_output_signature=found_signature)
+
+
+@functools.cache
+def _finder_network() -> MoveNet:
+    with tf.init_scope():  # its constants outlive the graph that asks first
+        return MoveNet(load_npz(weights_file()), MOST_PEOPLE)
+
+
 _RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
     FROM_IMAGES: run_on_images,
+    FROM_PICTURES: run_on_pictures,
     FROM_CROPS: run_on_crops,
 }
 
@@ -114,9 +215,12 @@ def example_requests(input_size: int) -> list[Request]:
     files = [tf.io.encode_jpeg(picture).numpy() for picture in pictures[:2]]
     files.append(tf.io.encode_png(pictures[2]).numpy())
     boxes = np.array([[90, 30, 80, 190], [-20, 50, 120, 150], [200, 10, 60, 230]], np.float32)
+    person = importlib.resources.files("hmr.web").joinpath(*_SAMPLE).read_bytes()
     return [
         (FROM_IMAGES, {"image_bytes": np.array(files, object), "boxes": boxes}),
         (FROM_IMAGES, {"image_bytes": np.array(files[:1], object), "boxes": boxes[:1]}),
+        (FROM_PICTURES, {"image_bytes": np.array([person, files[0]], object)}),
+        (FROM_PICTURES, {"image_bytes": np.array(files[:1], object)}),
         *crop_requests(input_size),
     ]
 
