@@ -45,9 +45,9 @@ def render_crowd(
 
     rng = np.random.default_rng(seed)
     lens, view, cast = (
-        sample_lens(rng, *size_px),
+        sample_lens(rng, *size_px, STYLE),
         sample_view(rng, STYLE),
-        sample_cast(rng, count, False),
+        sample_cast(rng, count, False, STYLE),
     )
     people = tuple(
         pose_character(
