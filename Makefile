@@ -7,15 +7,16 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 VENV ?= .venv
-EXTRAS ?= data,watch,serving,dev
+EXTRAS ?= data,watch
 CONFIG ?= hmr
-CHECKPOINT ?= models/demo_standin
+CHECKPOINT ?=
 PROTOCOL ?= stand_in
 DATA ?= data/tfrecords
 DEMO_LONG_FLAGS ?= --images_3d 20000 --lsp 3000 --coco 2500 --occluders 0.3
 
 PY := $(VENV)/bin/python
-INSTALLED := $(VENV)/.installed-$(if $(GPU),gpu,cpu)
+# A checkout runs its own code, whatever checkout its environment was installed from.
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 upper = $(shell echo $(1) | tr a-z A-Z)
 # $(call flag,name,value): --name "value", or nothing where the value is empty.
@@ -31,7 +32,31 @@ help:  ## list the verbs
 # ---------------------------------------------------------------- environment
 
 .PHONY: install
-install: $(INSTALLED)  ## make .venv with pinned packages (GPU=1 for CUDA, PYTHON=/path, EXTRAS=data,dev)
+install: $(PY)  ## make .venv with pinned packages, or add to it: EXTRAS=dev, GPU=1 for CUDA, PYTHON=/path
+	@$(PY) tools/environment.py mine
+	$(PY) -m pip install --constraint requirements.lock setuptools
+	$(PY) -m pip install --constraint requirements.lock --no-build-isolation \
+		--editable ".[$(EXTRAS)$(if $(GPU),$(comma)gpu)]"
+	@cp requirements.lock $(VENV)/.installed.lock
+
+comma := ,
+
+# Before each verb. It installs once, where there is no environment; later it says what to run.
+.PHONY: environment ready ready-web ready-tests
+environment:
+	@test -x $(PY) || $(MAKE) --no-print-directory install
+
+ready: environment
+	@$(PY) tools/environment.py need
+	@test ! -f $(VENV)/.installed.lock || cmp -s requirements.lock $(VENV)/.installed.lock || \
+		echo "note: requirements.lock is not the one that $(VENV) was made from: make install" >&2
+
+# What some verbs need beyond it: added where the environment is this checkout's own.
+ready-web: ready
+	@$(PY) tools/environment.py need web
+
+ready-tests: ready
+	@$(PY) tools/environment.py need dev data watch serving
 
 $(PY):
 	@found=; for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
@@ -46,16 +71,8 @@ $(PY):
 	fi; \
 	"$$found" -m venv $(VENV)
 
-$(INSTALLED): requirements.lock setup.py | $(PY)
-	$(PY) -m pip install --constraint requirements.lock setuptools
-	$(PY) -m pip install --constraint requirements.lock --no-build-isolation \
-		--editable ".[$(EXTRAS)$(if $(GPU),$(comma)gpu)]"
-	@touch $@
-
-comma := ,
-
 .PHONY: doctor
-doctor: $(INSTALLED)  ## versions, devices, which files are found and what to do next
+doctor: environment  ## versions, devices, which files are found and what to do next
 	$(PY) -m src.doctor
 
 # ---------------------------------------------------------------- the demo
@@ -81,16 +98,16 @@ $(PY) -m hmr.studies.demo --workdir $(2)
 endef
 
 .PHONY: demo demo-long
-demo: $(INSTALLED)  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
+demo: ready  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
 	$(call demo,data/standin,runs/demo,demo,)
 
-demo-long: $(INSTALLED)  ## the demo with three times the data, about an hour
+demo-long: ready  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,demo_long,$(DEMO_LONG_FLAGS))
 
 RUNS_OF_ABLATION := paired unpaired no_prior
 
 .PHONY: ablation
-ablation: $(INSTALLED)  ## section 4.3 again, under an hour: with and without 3D labels and discriminators
+ablation: ready  ## section 4.3 again, under an hour: with and without 3D labels and discriminators
 	@test -f data/standin/mpi_inf_3dhp/val_manifest.json || { \
 		$(MAKE) --no-print-directory standin && \
 		$(MAKE) --no-print-directory tfrecords OUT=data/standin LSP=data/standin_raw/lsp \
@@ -106,12 +123,12 @@ ablation: $(INSTALLED)  ## section 4.3 again, under an hour: with and without 3D
 # ---------------------------------------------------------------- files to begin with
 
 .PHONY: smpl
-smpl: $(INSTALLED)  ## read your SMPL file: SMPL=/path/to/file.pkl [OUT=models/smpl_neutral.npz]
+smpl: ready  ## read your SMPL file: SMPL=/path/to/file.pkl [OUT=models/smpl_neutral.npz]
 	@test -n "$(SMPL)" || { echo "error: which file? make smpl SMPL=/path/to/file.pkl" >&2; exit 2; }
 	$(PY) -m src.convert_smpl "$(SMPL)" $(if $(OUT),"$(OUT)")
 
 .PHONY: standin
-standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/standin_raw]
+standin: ready  ## make the licence-free body and raw datasets [OUT=data/standin_raw]
 	$(PY) -m tfrecords_tools.standin --output "$(or $(OUT),data/standin_raw)" \
 		--body models/standin_body.npz $(STANDIN_FLAGS)
 
@@ -119,61 +136,57 @@ standin: $(INSTALLED)  ## make the licence-free body and raw datasets [OUT=data/
 CONVERTERS = $(shell PYTHONPATH=src $(PY) -c "from hmr.data import datasets; print(*datasets.CONVERTERS)")
 
 .PHONY: tfrecords
-tfrecords: $(INSTALLED)  ## convert datasets, NAME=/path for each of docs/datasets.md: LSP= COCO= AMASS= ... [OUT=]
+tfrecords: ready  ## convert datasets, NAME=/path for each of docs/datasets.md: LSP= COCO= AMASS= ... [OUT=]
 	$(PY) -m tfrecords_tools --output "$(or $(OUT),data/tfrecords)" \
 		$(foreach name,$(CONVERTERS),$(call flag,$(name),$($(call upper,$(name))))) $(FLAGS)
 
 # ---------------------------------------------------------------- the model
 
 .PHONY: train
-train: $(INSTALLED)  ## train: [CONFIG=hmr, a name or a file] [OUT=runs/name] [FLAGS="--config.train.batch_size=16"]
+train: ready  ## train: [CONFIG=hmr, a name or a file] [OUT=runs/name] [FLAGS="--config.train.batch_size=16"]
 	$(PY) -m src.main --config $(CONFIG) $(call flag,workdir,$(OUT)) $(FLAGS)
 
 .PHONY: evaluate
-evaluate: $(INSTALLED)  ## errors of a model: [CHECKPOINT=] [DATA=data/tfrecords] [PROTOCOL=stand_in] [OUT=]
-	$(PY) -m src.evaluate --checkpoint "$(CHECKPOINT)" --data "$(DATA)" --protocol $(PROTOCOL) \
+evaluate: ready  ## errors of a model: [CHECKPOINT=] [DATA=data/tfrecords] [PROTOCOL=stand_in] [OUT=]
+	$(PY) -m src.evaluate --checkpoint "$(or $(CHECKPOINT),models/demo_standin)" --data "$(DATA)" --protocol $(PROTOCOL) \
 		$(call flag,output,$(OUT)) $(FLAGS)
 
 .PHONY: predict
-predict: $(INSTALLED)  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPOINT=] [OUT=] [FLAGS="--boxes x,y,w,h"]
+predict: ready  ## bodies of people in pictures: INPUT=photo.jpg [CHECKPOINT=] [OUT=] [FLAGS="--boxes x,y,w,h"]
 	@test -n "$(INPUT)" || { echo "error: which picture? make predict INPUT=photo.jpg" >&2; exit 2; }
-	$(PY) -m src.predict --checkpoint "$(CHECKPOINT)" --input "$(INPUT)" \
+	$(PY) -m src.predict $(call flag,checkpoint,$(CHECKPOINT)) --input "$(INPUT)" \
 		--output "$(or $(OUT),runs/predictions)" $(FLAGS)
 
 .PHONY: export
-export: $(INSTALLED)  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
-	$(PY) -m src.export --checkpoint "$(CHECKPOINT)" --output "$(or $(OUT),runs/export)" $(FLAGS)
-
-$(VENV)/.installed-web: $(INSTALLED)
-	$(PY) -m pip install --constraint requirements.lock --no-build-isolation --editable ".[web]"
-	@touch $@
+export: ready  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/export]
+	$(PY) -m src.export $(call flag,checkpoint,$(CHECKPOINT)) --output "$(or $(OUT),runs/export)" $(FLAGS)
 
 .PHONY: web
-web: $(VENV)/.installed-web  ## a local page, photo in, body out: [CHECKPOINT=] [FLAGS="--port 8080"]
-	$(PY) -m src.web --checkpoint "$(CHECKPOINT)" $(FLAGS)
+web: ready-web  ## a local page, photo in, body out: [CHECKPOINT=] [FLAGS="--port 8080"]
+	$(PY) -m src.web $(call flag,checkpoint,$(CHECKPOINT)) $(FLAGS)
 
 # ---------------------------------------------------------------- checking
 
 .PHONY: test
-test: $(INSTALLED)  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
+test: ready-tests  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
 	$(PY) -m pytest -n 2 --dist worksteal $(FLAGS) $(TESTS)
 
 .PHONY: test-quick
-test-quick: $(INSTALLED)  ## the tests that take seconds
+test-quick: ready-tests  ## the tests that take seconds
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(FLAGS) $(TESTS)
 
 .PHONY: fuzz
-fuzz: $(INSTALLED)  ## damage a file of every kind in many ways and read it: [COUNT=2000]
+fuzz: ready-tests  ## damage a file of every kind in many ways and read it: [COUNT=2000]
 	COUNT=$(or $(COUNT),2000) $(PY) -m pytest tests/test_damaged_inputs.py $(FLAGS)
 
 .PHONY: lint
-lint: $(INSTALLED)  ## formatting, likely mistakes, types
+lint: ready-tests  ## formatting, likely mistakes, types
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
 .PHONY: bench
-bench: $(INSTALLED)  ## speed of body, network, input and drawing on this machine
+bench: ready  ## speed of body, network, input and drawing on this machine
 	$(PY) -m benchmarks $(FLAGS)
 
 # The old packages need Python 3.10, or 3.11 as the next best. PYTHON310 names one.
@@ -197,7 +210,7 @@ $(LEGACY_VENV)/.installed: tests/legacy/requirements.txt
 	@touch $@
 
 .PHONY: legacy-check
-legacy-check: $(INSTALLED) $(LEGACY_VENV)/.installed  ## compare with chumpy, TF-Addons, TF-Slim themselves [PYTHON310=/path]
+legacy-check: ready-tests $(LEGACY_VENV)/.installed  ## compare with chumpy, TF-Addons, TF-Slim themselves [PYTHON310=/path]
 	$(LEGACY_VENV)/bin/python -W ignore -m tests.legacy.reference $(LEGACY_REFERENCE)
 	LEGACY_REFERENCE=$(LEGACY_REFERENCE) $(PY) -m pytest -m legacy -rP $(FLAGS) tests/legacy
 

@@ -1,7 +1,6 @@
 """`python -m src.convert_smpl`: the command `hmr convert-smpl` of a checkout."""
 
-from hmr.cli.convert_smpl import main
-from hmr.errors import run_verb
+from hmr.cli.__main__ import run
 
 if __name__ == "__main__":
-    run_verb(main, "python -m src.convert_smpl")
+    run("convert-smpl", "python -m src.convert_smpl")

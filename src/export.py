@@ -1,7 +1,6 @@
 """`python -m src.export`: the command `hmr export` of a checkout."""
 
-from hmr.cli.export import main
-from hmr.errors import run_verb
+from hmr.cli.__main__ import run
 
 if __name__ == "__main__":
-    run_verb(main, "python -m src.export")
+    run("export", "python -m src.export")

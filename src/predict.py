@@ -1,7 +1,6 @@
 """`python -m src.predict`: the command `hmr predict` of a checkout."""
 
-from hmr.cli.predict import main
-from hmr.errors import run_verb
+from hmr.cli.__main__ import run
 
 if __name__ == "__main__":
-    run_verb(main, "python -m src.predict")
+    run("predict", "python -m src.predict")

@@ -6,10 +6,21 @@ import io
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+
+_OWN_PACKAGES = ("hmr", "tfrecords_tools")
+
+
+def to_install(extra: str = "") -> str:
+    """The command that installs the project, or an extra of it, in a checkout or elsewhere."""
+    if (Path(__file__).parents[2] / "Makefile").is_file():
+        return "make install" + (f" EXTRAS={extra}" if extra else "")
+    return f'pip install "hmr-tf2[{extra}]"' if extra else "pip install hmr-tf2"
 
 
 class UserError(Exception):
@@ -32,8 +43,9 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
         main: the verb; returns an exit code, or None for success.
         command: the command that the usage line shows.
 
-    A `UserError` is printed on standard error as one line, with exit code 2; Ctrl-C gives exit code
-    130. Any other exception is a defect of the project and keeps its traceback.
+    A `UserError` or a package that is not installed is printed on standard error as one line, with
+    exit code 2; Ctrl-C gives exit code 130. Any other exception is a defect of the project and
+    keeps its traceback.
     """
     if command:
         sys.argv[0] = command
@@ -46,6 +58,13 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
         code = main() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USER_ERROR
+    except ModuleNotFoundError as error:
+        package = (error.name or _OWN_PACKAGES[0]).partition(".")[0]
+        if package in _OWN_PACKAGES:
+            raise
+        where = f"the package {package} is not installed in {sys.executable}"
+        print(f"error: {where}: {to_install()}", file=sys.stderr)
         code = EXIT_USER_ERROR
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)

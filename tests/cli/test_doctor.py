@@ -31,6 +31,21 @@ def test_a_missing_needed_package_is_broken_and_a_missing_extra_is_not(monkeypat
     assert "extra [web]" in text(report)
 
 
+def test_a_package_that_two_groups_name_has_one_row(monkeypatch):
+    lines = [
+        "numpy>=2",
+        'numpy>=2; extra == "beam"',
+        'torch>=2; extra == "a"',
+        'torch; extra == "b"',
+    ]
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: lines)
+    report = Report()
+    doctor.report_packages(report)
+    rows = [line.split() for line in report.lines[1:]]
+    assert [row[0] for row in rows] == ["numpy", "torch"]
+    assert rows[0][-2:] == [">=2", "needed"] and rows[1][-3:] == ["extra", "[a,", "b]"]
+
+
 @pytest.mark.parametrize(
     ("program", "problem"),
     [
@@ -74,9 +89,9 @@ def test_files_records_and_runs_are_found(tmp_path, monkeypatch, capsys):
     assert "SMPL 1.1.0 neutral" in printed
     assert "1,000 records in 1 shards" in printed
     assert "unreadable manifest" in printed
-    assert "unfinished: run the same make tfrecords command again" in printed
+    assert "unfinished: run the same conversion again" in printed
     assert "finished" in printed
-    assert "make train" in printed
+    assert "hmr train --config hmr" in printed
     assert "make demo" not in printed.split("Next")[1]
 
 

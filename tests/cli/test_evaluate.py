@@ -135,7 +135,7 @@ def test_wrong_flags_are_answered_before_tensorflow_is_loaded():
 
 
 def test_missing_records_and_contradicting_flags_are_named(data, checkpoint):
-    with pytest.raises(UserError, match="make tfrecords LSP"):
+    with pytest.raises(UserError, match="python -m tfrecords_tools --lsp"):
         _run("--protocol", "keypoints2d", "--checkpoint", checkpoint, "--data", data / "nothing")
     with pytest.raises(UserError, match="one of them"):
         _run("--data", data)

@@ -69,6 +69,20 @@ def test_the_help_of_a_checkouts_module_says_how_it_was_called():
     assert shown.startswith("usage: python -m src.predict [-h]")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["predict x.jpg", "train --config=demo", "evaluate", "export", "web", "convert-smpl x.pkl",
+     "convert-checkpoint --input x --output no_such_folder"],
+)  # fmt: skip
+def test_a_package_that_is_not_installed_is_named_in_one_line(arguments):
+    hide = "import sys; sys.modules.update(dict.fromkeys(('numpy', 'absl')))"
+    program = f"{hide}; from hmr.cli.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *arguments.split()]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert re.match(r"error: the package (numpy|absl) is not installed in .*: make", ended.stderr)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The files of a wheel made from a copy of the code, unpacked."""

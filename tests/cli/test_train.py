@@ -34,7 +34,7 @@ def _run(*arguments):
         (("--config=src/configs/nothing.py",), "nothing.py"),
         (("--config=dmeo",), "no experiment is called dmeo. There are ablation_no_prior, "),
         (("--config.train.epochs=3",), "config"),
-        (("--config=demo", "--config.data.root=nowhere"), "make tfrecords"),
+        (("--config=demo", "--config.data.root=nowhere"), "python -m tfrecords_tools --"),
     ],
 )
 def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_path):

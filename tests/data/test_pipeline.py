@@ -101,7 +101,7 @@ def test_a_weight_of_zero_leaves_a_dataset_out_even_without_records(records_root
 
 
 def test_missing_records_are_named(records_root):
-    with pytest.raises(UserError, match=r"mpii.*make tfrecords MPII="):
+    with pytest.raises(UserError, match=r"mpii.*python -m tfrecords_tools --mpii "):
         find_record_sets(records_root, {"mpii": 1.0})
 
 

@@ -99,7 +99,9 @@ def test_shards_that_the_manifest_does_not_name_are_left_alone(tmp_path):
 
 
 def test_no_records_says_how_to_build_them(tmp_path):
-    with pytest.raises(UserError, match=r"make tfrecords COCO=.*Known sets: lsp, lsp_ext"):
+    with pytest.raises(
+        UserError, match=r"python -m tfrecords_tools --coco .*Known sets: lsp, lsp_ext"
+    ):
         find_shards(tmp_path, "coco", "train")
 
 

@@ -208,7 +208,7 @@ def test_neck_and_head_top_are_never_labelled():
 
 def test_a_missing_library_stops_the_conversion_and_is_no_unreadable_mask(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
-    with pytest.raises(UserError, match=r"needs pycocotools\.mask: pip install"):
+    with pytest.raises(UserError, match=r"needs pycocotools\.mask: make install EXTRAS=data"):
         rejection(_person(), HEIGHT, WIDTH)
 
 

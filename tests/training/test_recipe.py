@@ -65,7 +65,7 @@ def test_a_configuration_that_contradicts_its_checkpoint_is_refused(tiny_config,
 
 def test_a_dataset_without_records_is_named(tiny_config, tmp_path):
     tiny_config.data.train = {"coco": 1.0}
-    with pytest.raises(UserError, match=r"coco.*make tfrecords COCO="):
+    with pytest.raises(UserError, match=r"coco.*python -m tfrecords_tools --coco "):
         run(tiny_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

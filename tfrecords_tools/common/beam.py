@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hmr.errors import UserError
+from hmr.errors import UserError, to_install
 from tfrecords_tools.common.jobs import Job
 from tfrecords_tools.common.writer import write_shard
 
@@ -33,7 +33,7 @@ class BeamWorkers:
             from apache_beam.options.pipeline_options import PipelineOptions
             from apache_beam.runners import create_runner
         except ImportError as error:
-            raise UserError('--runner needs Apache Beam: pip install -e ".[beam]"') from error
+            raise UserError(f"--runner needs Apache Beam: {to_install('beam')}") from error
         try:
             self._runner = create_runner(runner)
         except (ValueError, AttributeError, ImportError) as error:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from hmr.data.shards import Manifest
-from hmr.errors import UserError
+from hmr.errors import UserError, to_install
 from tfrecords_tools.common.beam import BeamWorkers
 from tfrecords_tools.common.jobs import Plan
 from tfrecords_tools.common.writer import UnitWriter, Workers, write_job
@@ -177,7 +177,7 @@ def need_library(name: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f'{purpose} needs {name}: pip install -e ".[data]"') from error
+        raise UserError(f"{purpose} needs {name}: {to_install('data')}") from error
 
 
 def convert_dataset(

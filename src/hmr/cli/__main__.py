@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
 from hmr.errors import EXIT_USER_ERROR, run_verb
 from hmr.version import VERSION
@@ -21,13 +22,22 @@ VERBS = {
 }
 
 
+def run(verb: str, command: str) -> NoReturn:
+    """Imports a verb and runs it; a package that its import lacks is reported as its errors are.
+
+    Args:
+        verb: a key of `VERBS`.
+        command: how it was called, for its usage line.
+    """
+    run_verb(lambda: importlib.import_module(f"hmr.cli.{VERBS[verb][0]}").main(), command)
+
+
 def main() -> None:
     """Entry point of the command."""
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if verb in VERBS:
         del sys.argv[1]
-        module = importlib.import_module(f"hmr.cli.{VERBS[verb][0]}")
-        run_verb(module.main, f"hmr {verb}")
+        run(verb, f"hmr {verb}")
     known = "\n".join(f"  {name:<19} {what}" for name, (_, what) in VERBS.items())
     usage = f"usage: hmr VERB [--help] ...\n\n{known}"
     if verb == "--version":

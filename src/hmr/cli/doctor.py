@@ -17,7 +17,8 @@ from importlib import metadata
 from pathlib import Path
 
 from hmr.cli import verb_parser
-from hmr.errors import UserError
+from hmr.errors import UserError, to_install
+from hmr.files.shipped import find_shipped
 from hmr.processor import describe as describe_processor
 
 DISTRIBUTION = "hmr-tf2"
@@ -67,7 +68,7 @@ def report_machine(report: Report) -> None:
     if not oldest <= version <= newest:
         report.broken.append(
             f"Python {oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]} is needed, this is "
-            f"{version[0]}.{version[1]}. Make the environment again: rm -r .venv; make install"
+            f"{version[0]}.{version[1]}. With one of them: {to_install()}"
         )
 
 
@@ -77,15 +78,18 @@ def report_packages(report: Report) -> None:
     try:
         requirements = list(map(_parse_requirement, metadata.requires(DISTRIBUTION) or []))
     except ImportError:  # of the project, or of what every installation of it brings
-        report.broken.append("The project is not installed in this Python: make install")
+        report.broken.append(f"The project is not installed in this Python: {to_install()}")
         report.row(DISTRIBUTION, "not installed")
         return
-    for name, wanted, extra in requirements:
+    # A package that is needed may be one of an extra as well: it has one row.
+    bounds = {name: wanted for name, wanted, _ in reversed(requirements)}
+    for name in dict.fromkeys(name for name, _, _ in requirements):
+        extras = [extra for other, _, extra in requirements if other == name]
+        group = "needed" if "" in extras else f"extra [{', '.join(extras)}]"
         installed = _installed_version(name)
-        group = f"extra [{extra}]" if extra else "needed"
-        report.row(name, f"{installed or 'not installed':<16} {wanted:<10} {group}")
-        if not installed and not extra:
-            report.broken.append(f"{name} is missing: make install")
+        report.row(name, f"{installed or 'not installed':<16} {bounds[name]:<10} {group}")
+        if not installed and "" in extras:
+            report.broken.append(f"{name} is missing: {to_install()}")
 
 
 def _parse_requirement(line: str) -> tuple[str, str, str]:
@@ -110,7 +114,7 @@ def report_tensorflow(report: Report) -> None:
     found, problem = probe_tensorflow()
     if found is None:
         report.row("loads", f"no: {problem}")
-        report.broken.append(f"TensorFlow cannot be loaded ({problem}): make install")
+        report.broken.append(f"TensorFlow cannot be loaded ({problem}): {to_install()}")
         return
     report.row("loads", f"yes, {found['tensorflow']}")
     report.row("Keras", f"{found['keras']}, backend {found['backend']}")
@@ -118,7 +122,7 @@ def report_tensorflow(report: Report) -> None:
     report.row("processor", describe_processor())
     if not found["gpus"] and Path("/proc/driver/nvidia/version").exists():
         report.advice.append(
-            "An NVIDIA driver is here but TensorFlow sees no GPU: make install GPU=1"
+            f"An NVIDIA driver is here but TensorFlow sees no GPU: {to_install('gpu')}"
         )
 
 
@@ -153,17 +157,20 @@ def report_models(report: Report, models: Path) -> bool:
     """Body files and model folders; True if the user's SMPL body is there."""
     report.section(f"Body models and weights in {models}")
     for name, made_by in {
-        "smpl_neutral.npz": "make smpl SMPL=/path/to/file.pkl",
-        "standin_body.npz": "make standin",
+        "smpl_neutral.npz": "hmr convert-smpl /path/to/file.pkl",
+        "standin_body.npz": "made when it is needed",
         "neutral_smpl_mean_params.h5": "optional; in the authors' models.tar.gz",
     }.items():
         path = models / name
         report.row(name, _describe_body(path) if path.is_file() else f"not there ({made_by})")
-    has_finder = (models / "finder" / "movenet_multipose.npz").is_file()
+    finder = find_shipped("models/finder/movenet_multipose.npz")
     missing = "not there, predict needs boxes (git checkout models/finder)"
-    report.row("finder/", "finds the people of a picture" if has_finder else missing)
-    for description in sorted(models.glob("*/model.json")):
-        report.row(f"{description.parent.name}/", "model")
+    report.row("finder/", f"finds people; {finder.parent}" if finder.is_file() else missing)
+    folders = {path.parent for path in models.glob("*/model.json")}
+    shipped = find_shipped("models").glob("*/model.json")
+    folders |= {path.parent for path in shipped if not (models / path.parent.name).exists()}
+    for folder in sorted(folders):
+        report.row(f"{folder.name}/", f"model; {folder}")
     return (models / "smpl_neutral.npz").is_file()
 
 
@@ -190,9 +197,9 @@ def report_records(report: Report, root: Path) -> int:
         name = f"{path.parent.name} {path.name.removesuffix('_manifest.json')}"
         report.row(name, _describe_manifest(path))
     for path in sorted(root.glob("*/.*_in_progress")):
-        report.row(path.parent.name, "unfinished: run the same make tfrecords command again")
+        report.row(path.parent.name, "unfinished: run the same conversion again, it goes on")
     if not count:
-        report.row("none", "make tfrecords LSP=/path COCO=/path ...")
+        report.row("none", "python -m tfrecords_tools --lsp /path --coco /path ...")
     return count
 
 
@@ -201,7 +208,7 @@ def _describe_manifest(path: Path) -> str:
         manifest = json.loads(path.read_text())
         return f"{manifest['examples']:,} records in {len(manifest['shards'])} shards"
     except (ValueError, KeyError, TypeError) as error:
-        return f"unreadable manifest ({error}): delete it and run make tfrecords again"
+        return f"unreadable manifest ({error}): delete it and convert again"
 
 
 def report_runs(report: Report, runs: Path) -> None:
@@ -212,7 +219,7 @@ def report_runs(report: Report, runs: Path) -> None:
         states = (state for name, state in RUN_MARKS.items() if (folder / name).exists())
         report.row(folder.name, ", ".join(states))
     if not folders:
-        report.row("none", "make demo, or make train")
+        report.row("none", "hmr train --config demo")
 
 
 def next_steps(report: Report, has_smpl: bool, num_records: int) -> list[str]:
@@ -221,12 +228,12 @@ def next_steps(report: Report, has_smpl: bool, num_records: int) -> list[str]:
         return report.broken
     steps = list(report.advice)
     if not has_smpl:
-        steps.append("Try everything without licensed files: make demo")
-        steps.append("Bring your SMPL file in: make smpl SMPL=/path (models/README.md)")
+        steps.append("Try everything without licensed files: make demo (in a checkout)")
+        steps.append("Bring your SMPL file in: hmr convert-smpl /path (models/README.md)")
     if not num_records:
-        steps.append("Convert datasets: make tfrecords LSP=/path COCO=/path (docs/datasets.md)")
+        steps.append("Convert datasets: python -m tfrecords_tools --lsp /path (docs/datasets.md)")
     if has_smpl and num_records:
-        steps.append("Train: make train CONFIG=hmr (docs/training.md)")
+        steps.append("Train: hmr train --config hmr (docs/training.md)")
     return steps
 
 

@@ -23,7 +23,7 @@ formats, each run again in a fresh process and compared with the Keras model:
                   weights: tflite_float16 (half the size), tflite_int8 (a third)
   onnx            OUTPUT/hmr.onnx, for ONNX Runtime
 A difference above 1e-4 fails (2e-2 and 0.5 where weights are rounded). TFLite and ONNX need the
-extras tflite and onnx: pip install -e ".[tflite,onnx]"
+extras tflite and onnx: pip install "hmr-tf2[tflite,onnx]"
 
 signatures: from_images (default; SavedModel only) takes image_bytes (B,), JPEG or PNG files, and
 boxes (B, 4) left, top, width, height in pixels; from_pictures (SavedModel only) takes image_bytes

@@ -30,7 +30,7 @@ one person whom you mean; then compare, turn the mesh, and download npz, json, o
 overlay and a page that opens anywhere. Uploads and results are deleted when the program ends, or
 after an hour.
 
-Needs the extra web: pip install -e ".[web]"
+Needs the extra web: pip install "hmr-tf2[web]"
 """
 
 

@@ -245,7 +245,7 @@ def refuse_newer(what: str, version: int, stored: Iterable[str], known: Iterable
         raise UserError(
             f"{what} was written by another version of this project: schema {version}, this one "
             f"reads up to {SCHEMA_VERSION}; unknown to it: {', '.join(unknown) or 'nothing'}. "
-            "Update the project, or delete the file and run make tfrecords again."
+            "Update the project, or delete the file and run python -m tfrecords_tools again."
         )
 
 

@@ -92,7 +92,7 @@ def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None
         return None
     # Manifests without a version are of version 1; a missing field has its default.
     stored = read_json(path, _MAX_MANIFEST_BYTES)
-    with parsing(path, "manifest", "Delete it and run make tfrecords."):
+    with parsing(path, "manifest", "Delete it and run python -m tfrecords_tools again."):
         stored = {"schema_version": 1, **stored}
         known = {field.name for field in fields(Manifest)}
         refuse_newer(str(path), stored["schema_version"], stored, known)
@@ -123,7 +123,7 @@ def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
     if progress_dir(root, dataset, split).is_dir():
         raise UserError(
             f"the conversion of {dataset}/{split} in {root} was interrupted: run the same "
-            "make tfrecords command again, it continues where it stopped."
+            "command again (python -m tfrecords_tools ...), it continues where it stopped."
         )
     manifest = read_manifest(root, dataset, split)
     if manifest is not None:
@@ -159,12 +159,15 @@ def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _again(manifest: Manifest) -> str:
-    return f"Copy them again or delete {manifest.split}_manifest.json and rerun make tfrecords."
+    file = f"{manifest.split}_manifest.json"
+    return f"Copy them again, or delete {file} and run python -m tfrecords_tools again."
 
 
 def _missing_message(root: str | Path, dataset: str, split: str) -> str:
     if dataset in DATASETS:
-        command = f"make tfrecords {DATASETS[dataset].converter.upper()}=/path/to/it"
+        command = (
+            f"python -m tfrecords_tools --{DATASETS[dataset].converter} /path/to/it --output {root}"
+        )
     else:
         command = f"python -m tfrecords_tools.from_labels --name {dataset} --input /path/to/it"
     return (
@@ -259,14 +262,14 @@ def truncated_message(path: str | Path, index: int) -> str:
     """The error message for a record that ends too early or fails its checksum."""
     return (
         f"record {index} of {path} is truncated or damaged: the file is incomplete. "
-        "Delete it and run make tfrecords again, or copy it again."
+        "Delete it and run python -m tfrecords_tools again, or copy it again."
     )
 
 
 def rebuild_hint(path: str | Path) -> str:
     """The end of an error message about a shard: how to make the shard again."""
     dataset = Path(path).resolve().parent.name
-    return f"Delete the shard and its manifest, then run make tfrecords for {dataset} again."
+    return f"Delete the shard and its manifest, then convert {dataset} again."
 
 
 def is_mocap_path(path: str | Path) -> bool:

@@ -84,8 +84,8 @@ class Segmentation(Reference):
         if not truth.whole.all():
             raise UserError(
                 f"lsp_segmentation needs whole pictures, but {(~truth.whole).sum()} of "
-                f"{len(truth)} records hold a scaled or cut one. Convert LSP again: make tfrecords "
-                "LSP=/path/to/lsp_dataset"
+                f"{len(truth)} records hold a scaled or cut one. Convert LSP again: python -m "
+                "tfrecords_tools --lsp /path/to/lsp_dataset"
             )
         parts = vertex_parts(body, self.files["parts"])
         meshes, camera, faces = prediction.meshes, prediction.camera, require_faces(body)

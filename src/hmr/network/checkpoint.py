@@ -99,7 +99,7 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
     """
     weights = _model_folder(Path(folder)) / WEIGHTS_FILE
     if not weights.is_file():
-        raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: make train, or make demo.")
+        raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
     try:
         HMR(model.encoder, model.regressor, model.smpl).load_weights(weights)
     except (ValueError, KeyError, OSError) as error:

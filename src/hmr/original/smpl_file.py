@@ -44,7 +44,7 @@ OTHER_FAMILIES = {
 }
 # Keys by which other files from the same sites are recognised.
 OTHER_CONTENTS = {
-    "poses": "a motion sequence: convert it with make tfrecords AMASS=/path or NEUTRMOSH=/path",
+    "poses": "a motion sequence: convert it with python -m tfrecords_tools --amass /path",
     "covars": "a pose prior, not a body",
     "marker_data": "motion capture markers, not a body",
 }

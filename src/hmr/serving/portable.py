@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr.errors import UserError
+from hmr.errors import UserError, to_install
 from hmr.files.whole import scratch_folder, take_name
 from hmr.serving.report import FROM_CROPS, MAX_ABS_DIFF, ExportReport, check_export, write_report
 
@@ -111,7 +111,7 @@ def check_installed(kinds: Sequence[str]) -> None:
         missing = [name for name in wanted.packages if importlib.util.find_spec(name) is None]
         if missing:
             raise UserError(
-                f'the format {kind} needs {", ".join(missing)}: pip install -e ".[{wanted.extra}]"'
+                f"the format {kind} needs {', '.join(missing)}: {to_install(wanted.extra)}"
             )
 
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from hmr.errors import to_install
 from hmr.files.whole import scratch_folder, take_name
 from hmr.network.hmr import HMR
 from hmr.serving.report import (
@@ -111,7 +112,7 @@ def write_warmup_requests(folder: Path, requests: Sequence[Request]) -> int:
     try:
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
     except ImportError:
-        logging.info('no warm-up requests: pip install -e ".[serving]" brings what writes them')
+        logging.info("no warm-up requests: %s brings what writes them", to_install("serving"))
         return 0
     folder.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / WARMUP_FILE)) as writer:

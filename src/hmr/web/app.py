@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from hmr.errors import UserError
+from hmr.errors import UserError, to_install
 from hmr.web.estimator import (
     SAMPLES,
     SAMPLES_FOLDER,
@@ -34,9 +34,7 @@ try:
     import gradio as gr
     from gradio_image_annotation import image_annotator
 except ImportError as missing:
-    raise UserError(
-        f'the web page needs {missing.name}: pip install -e ".[web]", or make web'
-    ) from missing
+    raise UserError(f"the web page needs {missing.name}: {to_install('web')}") from missing
 
 TITLE = "A body from a photo"
 STAGE_PX = 480
