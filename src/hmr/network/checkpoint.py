@@ -52,7 +52,7 @@ def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: boo
     with whole_file(folder / WEIGHTS_FILE) as partial:
         used.save_weights(partial)
         if half:
-            _halve(partial)
+            halve(partial)
     _save_discriminators(model, folder / DISCRIMINATORS_FILE, half)
     description = {"version": VERSION, **asdict(spec)}
     write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
@@ -176,8 +176,8 @@ def _model_folder(folder: Path) -> Path:
     return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
 
 
-def _halve(path: Path) -> None:
-    """Rewrites an HDF5 weight file with float16 datasets."""
+def halve(path: Path) -> None:
+    """Rewrites an HDF5 weight file with float16 datasets: half the size."""
     wide = path.with_suffix(".wide")
     os.replace(path, wide)
     with h5py.File(wide, "r") as source, h5py.File(path, "w") as target:

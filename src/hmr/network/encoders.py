@@ -16,6 +16,7 @@ import keras
 from keras import layers, ops
 
 from hmr.errors import UserError
+from hmr.network.movenet import movenet
 from hmr.tensor import Tensor
 
 BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
@@ -62,6 +63,9 @@ ENCODERS: dict[str, Callable[[int], keras.Model]] = {
     "resnet14_v2_narrow": functools.partial(
         resnet_v2, units=(1, 1, 1, 1), width=32, stem=16, expansion=2
     ),
+    # They know photographs from the weights that Google trained.
+    "movenet_lightning": functools.partial(movenet, width=1.0),
+    "movenet_thunder": functools.partial(movenet, width=1.75),
 }
 
 

@@ -204,12 +204,16 @@ class HMR(keras.Model):
         self.encoder_optimizer.apply(encoder_gradients, self.encoder_variables)
         self.discriminator_optimizer.apply(critic_gradients, critic_variables)
         split = len(self.encoder.trainable_variables)
-        norms = {
-            "gradient_norm/encoder": tf.linalg.global_norm(encoder_gradients[:split]),
-            "gradient_norm/regressor": tf.linalg.global_norm(encoder_gradients[split:]),
-            "gradient_norm/discriminator": tf.linalg.global_norm(critic_gradients),
+        gradients = {
+            "encoder": encoder_gradients[:split],
+            "regressor": encoder_gradients[split:],
+            "discriminator": critic_gradients,
         }
-        return {**logs, **norms}
+        return logs | {  # a frozen encoder has no gradients
+            f"gradient_norm/{part}": tf.linalg.global_norm(each)
+            for part, each in gradients.items()
+            if each
+        }
 
     def test_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch in inference mode."""

@@ -87,6 +87,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             synchronized_norm=devices.replicas > 1,
         )
         set_batch_variance(model.encoder, experiment.train.batch_norm_variance)
+        model.encoder.trainable = not experiment.freeze_encoder
 
         # ----------------------------------------------------------- optimisers and criterion
         optimizer = experiment.optimizer

@@ -18,7 +18,7 @@ from absl import logging
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_whole
-from hmr.network.checkpoint import load_discriminators, load_weights
+from hmr.network.checkpoint import load_discriminators, load_model, load_weights
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -59,9 +59,12 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int
 
 
 def _load_encoder(encoder: keras.Model, path: str) -> None:
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
     try:
+        if Path(path).is_dir():
+            encoder.set_weights(load_model(path).encoder.get_weights())
+            return
         encoder.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]

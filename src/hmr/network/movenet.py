@@ -1,0 +1,178 @@
+"""MoveNet as an image encoder: what a network that has seen many photographs knows of a person.
+
+Google's network for one person in the middle of a picture (model cards "MoveNet.SinglePose
+Lightning" and "Thunder"): MobileNetV2 (Sandler et al., CVPR 2018), a feature pyramid from stride 32
+up to stride 4, and four heads of a small convolution network each. A cell is 4 x 4 pixels:
+
+| head | channels | |
+|---|---|---|
+| center | 1 | how likely the middle of a person lies in this cell |
+| regression | 34 | from the cell to the 17 keypoints of COCO (y, x), roughly, in cells |
+| heatmap, offset | 17, 34 | how likely a keypoint lies in this cell; from the cell to it |
+
+As published, the person is the best cell of `center`, and a keypoint the best cell of its heatmap
+near the place where that cell expects it. Here both choices are softmax averages over the cells, so
+that gradients pass. Batch norms are folded into the convolutions, as published.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from hmr.tensor import Tensor
+
+CELL_PX, NUM_KEYPOINTS = 4, 17
+# Output channels, first stride and number of each group of inverted residuals, for width 1.
+_GROUPS = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
+_EXPANSION, _TOP_CHANNELS = 6, 1280
+# The blocks whose outputs the pyramid takes up: stride -> index of the block.
+_LATERAL_BLOCKS = {4: 2, 8: 5, 16: 9}
+_LATERAL_CHANNELS = {32: 64, 16: 64, 8: 32, 4: 24}
+_MERGED_CHANNELS = {16: 32, 8: 24, 4: 24}
+_HEADS = {"center": 1, "regression": 34, "heatmap": 17, "offset": 34}
+_HEAD_CHANNELS = 96
+# The published graph holds these in half precision.
+_PIXEL_SCALE = float(np.float16(2 / 255)) * 127.5
+_NEAR_CELLS = float(np.float16(1.8))
+# Softmax averages weigh a cell by its score to this power. On stand-in people the keypoints are as
+# exact as with the best cell alone, and neighbouring cells still carry gradients.
+_SHARPNESS = 20.0
+
+
+def movenet(input_size: int, width: float) -> keras.Model:
+    """A MoveNet encoder with fresh weights: images (B, S, S, 3) in [-1, 1] to features (B, 1331).
+
+    The features are the pooled output of MobileNetV2 (1280), then x, y and confidence of each of
+    COCO's 17 keypoints: places in the crop's normalised coordinates ([-1, 1], y down) and the
+    heatmap's value, 0 to 1, there.
+
+    Args:
+        input_size: S, a multiple of 32; the published graphs use 192 (Lightning), 256 (Thunder).
+        width: multiple of MobileNetV2's channels: 1 in Lightning, 1.75 in Thunder.
+    Raises:
+        ValueError: `input_size` is no multiple of 32.
+    """
+    if input_size % 32:
+        raise ValueError(f"MoveNet's input_size must be a multiple of 32. Received: {input_size}.")
+    images = keras.Input((input_size, input_size, 3), name="images")
+    # The published scale of a byte is 2 / 255 rounded to half precision.
+    net = layers.Rescaling(_PIXEL_SCALE, offset=_PIXEL_SCALE - 1.0, name="pixels")(images)
+    net = _convolve(net, "stem", _scaled(32, width), 3, 2, "relu6")  # (B, S / 2, S / 2, C)
+    outputs = []
+    for index, (channels, stride) in enumerate(_blocks()):
+        net = _inverted_residual(net, f"block_{index}", _scaled(channels, width), stride)
+        outputs.append(net)
+    top = _convolve(net, "top", _TOP_CHANNELS, activation="relu6")  # (B, S / 32, S / 32, 1280)
+    net = _convolve(top, "lateral_32", _LATERAL_CHANNELS[32])
+    for stride in (16, 8, 4):
+        net = layers.UpSampling2D(2, interpolation="bilinear", name=f"larger_{stride}")(net)
+        channels = _LATERAL_CHANNELS[stride]
+        side = _convolve(outputs[_LATERAL_BLOCKS[stride]], f"lateral_{stride}", channels)
+        net = layers.Add(name=f"sum_{stride}")([net, side])
+        net = _separable(net, f"merge_{stride}", _MERGED_CHANNELS[stride])
+    heads = {  # (B, S / 4, S / 4, C)
+        name: _convolve(_separable(net, name, _HEAD_CHANNELS), f"{name}_output", channels)
+        for name, channels in _HEADS.items()
+    }
+    keypoints = SoftKeypoints(name="keypoints", dtype="float32")(heads)  # (B, 17, 3)
+    pooled = layers.GlobalAveragePooling2D(name="pool")(top)  # (B, 1280)
+    features = layers.Concatenate(name="features", dtype="float32")(
+        [pooled, layers.Flatten(name="keypoint_features", dtype="float32")(keypoints)]
+    )
+    return keras.Model(images, features, name="encoder")
+
+
+@keras.saving.register_keras_serializable("hmr")
+class SoftKeypoints(keras.layers.Layer):
+    """Reads the 17 keypoints of the person in the middle off MoveNet's heads, differentiably.
+
+    Args:
+        sharpness: a cell counts by its score to this power; the published graph's choice of the
+            best cell is the limit of large values.
+    """
+
+    def __init__(self, sharpness: float = _SHARPNESS, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sharpness = sharpness
+
+    def call(self, heads: dict[str, Tensor]) -> Tensor:
+        """The heads, (B, H, W, C) each, to (B, 17, 3): x, y in [-1, 1], confidence in 0..1."""
+        _, rows, columns, _ = heads["center"].shape
+        cells = np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2)  # (N, 2) y, x
+        cells = cells.astype(self.compute_dtype)
+        middle = np.array([rows // 2, columns // 2], self.compute_dtype)
+        flat = {  # (B, N, C)
+            name: ops.reshape(value, (-1, rows * columns, value.shape[-1]))
+            for name, value in heads.items()
+        }
+        to_middle = np.linalg.norm(cells - middle, axis=-1)[:, None]  # (N, 1)
+        weight = self._weights(flat["center"], to_middle)  # (B, N, 1)
+        expected = ops.tile(cells, (1, NUM_KEYPOINTS)) + flat["regression"]  # (B, N, 34)
+        expected = ops.reshape(ops.sum(weight * expected, axis=1), (-1, 1, NUM_KEYPOINTS, 2))
+        # The square root's gradient is infinite at 0.
+        squared = ops.sum((cells[:, None] - expected) ** 2, axis=-1)  # (B, N, 17)
+        weight = self._weights(flat["heatmap"], ops.sqrt(squared + 1e-6))  # (B, N, 17)
+        offset = ops.reshape(flat["offset"], (-1, rows * columns, NUM_KEYPOINTS, 2))
+        places = ops.sum(weight[..., None] * (cells[:, None] + offset), axis=1)  # (B, 17, 2) y, x
+        confidence = ops.sum(weight * ops.sigmoid(flat["heatmap"]), axis=1)  # (B, 17)
+        size = np.array([rows, columns], self.compute_dtype)
+        normalised = 2.0 * places / size - 1.0
+        return ops.concatenate([normalised[..., ::-1], confidence[..., None]], axis=-1)
+
+    def _weights(self, logits: Tensor, distance: Tensor) -> Tensor:
+        """How much each cell counts, (B, N, C), sum 1: by its score over the distance."""
+        score = ops.log_sigmoid(logits) - ops.log(distance + _NEAR_CELLS)
+        return ops.softmax(self.sharpness * score, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, from which Keras saves and copies the layer."""
+        return super().get_config() | {"sharpness": self.sharpness}
+
+
+def _blocks() -> Iterator[tuple[int, int]]:
+    """Channels for width 1 and stride of each of the 17 inverted residuals."""
+    for channels, first_stride, count in _GROUPS:
+        for index in range(count):
+            yield channels, first_stride if index == 0 else 1
+
+
+def _scaled(channels: int, width: float) -> int:
+    """MobileNet's rounding to a multiple of 8 that loses no more than a tenth."""
+    rounded = max(8, math.floor(channels * width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels * width else rounded + 8
+
+
+def _inverted_residual(inputs: Tensor, name: str, channels: int, stride: int) -> Tensor:
+    """MobileNetV2's block; the first does not expand."""
+    net = inputs
+    if name != "block_0":
+        net = _convolve(net, f"{name}_expand", _EXPANSION * inputs.shape[-1], activation="relu6")
+    net = layers.DepthwiseConv2D(3, stride, "same", name=f"{name}_depthwise")(net)
+    net = layers.Activation("relu6", name=f"{name}_depthwise_relu6")(net)
+    net = _convolve(net, f"{name}_project", channels)
+    if stride > 1 or inputs.shape[-1] != channels:
+        return net
+    return layers.Add(name=f"{name}_add")([inputs, net])
+
+
+def _separable(inputs: Tensor, name: str, channels: int) -> Tensor:
+    net = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")
+    return _convolve(net(inputs), f"{name}_pointwise", channels, activation="relu")
+
+
+def _convolve(
+    inputs: Tensor,
+    name: str,
+    channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    activation: str | None = None,
+) -> Tensor:
+    layer = layers.Conv2D(channels, kernel, stride, "same", activation=activation, name=name)
+    return layer(inputs)
