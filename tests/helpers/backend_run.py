@@ -36,6 +36,10 @@ def main(path: str) -> None:
     images = np.random.default_rng(3).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     outputs = HMR(encoder, regressor, smpl)(ops.convert_to_tensor(images), vertices=True)
     results |= {f"hmr.{name}": value for name, value in outputs.items()}
+    movenet = build_encoder("movenet_lightning", 192)
+    movenet.load_weights("models/encoders/movenet_lightning.weights.h5")
+    picture = golden("movenet_lightning")["image"][None] / np.float32(127.5) - 1
+    results["movenet"] = movenet(ops.convert_to_tensor(picture))
     arrays = {name: ops.convert_to_numpy(value) for name, value in results.items()}
     np.savez(path, imported=np.array(["tensorflow" in sys.modules]), **arrays)
 

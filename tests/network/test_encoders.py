@@ -15,6 +15,8 @@ from tests.helpers.encoder_checks import EncoderCase
 CASES = [
     EncoderCase("resnet50_v2", input_size=64, num_features=2048, num_params=23_564_800),
     EncoderCase("resnet14_v2_narrow", input_size=32, num_features=512, num_params=1_229_056),
+    EncoderCase("movenet_lightning", input_size=64, num_features=1331, num_params=2_317_974),
+    EncoderCase("movenet_thunder", input_size=64, num_features=1331, num_params=6_226_046),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 

@@ -106,6 +106,22 @@ def test_encoder_weights_alone(spec, tiny_config, tmp_path):
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_frozen_encoder_stays_that_of_the_model_folder_it_came_from(spec, tiny_config, tmp_path):
+    given = build_model(spec, seed=11)
+    save_model(given, spec, tmp_path / "given")
+    tiny_config.initial_encoder = str(tmp_path / "given")
+    tiny_config.freeze_encoder = True
+    tiny_config.train.log_every_steps = 2
+    run(tiny_config, tmp_path / "run")
+    trained = load_model(tmp_path / "run")
+    before, after = given.encoder, trained.encoder
+    for old, new in zip(before.trainable_variables, after.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert (np.array(given.regressor.fc1.kernel) != np.array(trained.regressor.fc1.kernel)).any()
+    entry = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "gradient_norm/regressor" in entry and "gradient_norm/encoder" not in entry
+
+
 def test_the_papers_recipe_starts_from_imagenet_weights():
     assert get_config().initial_encoder == "models/imagenet/encoder.weights.h5"
 

@@ -21,8 +21,9 @@ from tfrecords_tools.standin.choices import (
 from tfrecords_tools.standin.scene import SceneStyle
 
 DESCRIPTION = """Makes licence-free datasets of rendered people, in the layouts in which the real
-ones are downloaded: LSP, COCO 2014, MPI-INF-3DHP with its test set, and AMASS. Subject S8, the test
-set and the second half of LSP show people and poses that the rest never shows."""
+ones are downloaded: LSP, COCO 2014, MPI-INF-3DHP with its test set, 3DPW and AMASS. Subject S8, the
+test set, 3DPW's validation split and the second half of LSP show people and poses that the rest
+never shows."""
 EPILOG = """example:
   python -m tfrecords_tools.standin --output data/standin_raw --images_3d 8000
   python -m tfrecords_tools --mpi_inf_3dhp data/standin_raw/mpi_inf_3dhp --output data/tfrecords
@@ -30,8 +31,8 @@ EPILOG = """example:
 The same flags give the same files, whatever the number of workers. --preset photo is for weights
 that shall work on photographs; each of its flags can still be given."""
 README = """Pictures of people who do not exist, rendered by python -m tfrecords_tools.standin, in
-the layouts of LSP, COCO 2014, MPI-INF-3DHP and AMASS. They hold no data of those datasets and are
-free of their licences. standin.json holds the settings: the same settings make the same files.
+the layouts of LSP, COCO 2014, MPI-INF-3DHP, 3DPW and AMASS. They hold no data of those datasets and
+are free of their licences. standin.json holds the settings: the same settings make the same files.
 
 A subject of mpi_inf_3dhp is a cast of people, its cameras do not film the same moment, and only
 cameras 0, 1, 2, 4, 5, 6, 7 and 8 film. People and key poses of S8, of the test set TS1 to TS6 and
@@ -44,6 +45,7 @@ COUNTS = {
     "test_3d": (240, "its test pictures"),
     "lsp": (700, "LSP pictures, half of them for training"),
     "coco": (800, "COCO pictures"),
+    "smpl": (0, "3DPW pictures, whose labels are SMPL bodies"),
     "held_out": (24, "pictures to try prediction on"),
     "mocap": (40000, "AMASS frames"),
 }
@@ -134,7 +136,8 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
             f"{output} exists, but was not made by this command (it has no {MANIFEST}). "
             "Choose another --output."
         )
-    defaults = {name: default for name, (default, _, _) in LOOKS.items()}
+    # Manifests do not name flags that came later.
+    defaults = {name: default for name, (default, *_) in (COUNTS | LOOKS).items()}
     told = json.loads(manifest.read_text())
     names = [*request, *(name for name in defaults if name not in request)]
     held = {name: told.get(name, defaults.get(name)) for name in names}
@@ -159,6 +162,7 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace, style: SceneSty
     from tfrecords_tools.standin.lsp import write_lsp
     from tfrecords_tools.standin.mpi_inf_3dhp import write_mpi_inf_3dhp, write_test_set
     from tfrecords_tools.standin.poses import REPERTOIRES
+    from tfrecords_tools.standin.pw3d import write_pw3d
     from tfrecords_tools.standin.studio import Studio
 
     seed, frame_px = arguments.seed, arguments.frame_px
@@ -172,6 +176,8 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace, style: SceneSty
             write_mpi_inf_3dhp(root, arguments.images_3d, style, frame_px, seed, studio)
         if arguments.test_3d:
             write_test_set(root, arguments.test_3d, style, frame_px, seed, studio)
+        if arguments.smpl:
+            write_pw3d(folder / "3dpw", arguments.smpl, style, seed, studio)
         if arguments.held_out:
             write_held_out(folder / "held_out", arguments.held_out, style, seed, studio)
         if arguments.mocap:

@@ -67,6 +67,13 @@ class Studio:
     def __exit__(self, *error: Any) -> None:
         self._processes.__exit__(*error)
 
+    def rest_pelvis_m(self, beta: np.ndarray) -> np.ndarray:
+        """Where the pelvis (3,) of a shape (10,) lies before `trans` moves the body, metres."""
+        pose = np.zeros((1, 72), np.float32)
+        return np.asarray(self.smpl.keypoints(pose, beta[None].astype(np.float32))["smpl_joints"])[
+            0, 0
+        ]
+
     def render(self, shots: Sequence[Shot], label: str) -> Iterator[GroundTruth]:
         """Renders the shots; yields their ground truth in order and shows a progress bar."""
         waiting: collections.deque[Future[list[GroundTruth]]] = collections.deque()

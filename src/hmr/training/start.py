@@ -30,22 +30,23 @@ _TWO_WAYS = (
 )
 
 
-def set_initial_weights(model: HMR, model_folder: str, encoder_file: str) -> int:
+def set_initial_weights(model: HMR, model_folder: str, encoder_path: str) -> int:
     """Gives a compiled model the weights that its training starts from.
 
     Args:
         model: its weights are set.
         model_folder: weights of encoder, regressor and, where it has them, discriminators; or a
             converted training; "" for none.
-        encoder_file: weights of the encoder alone, where `model_folder` is ""; "" for random ones.
+        encoder_path: where `model_folder` is "": weights of the encoder alone, or a model folder,
+            whose encoder is taken; "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
         UserError: the weights are missing or do not fit.
     """
     if not model_folder:
-        if encoder_file:
-            _load_encoder(model.encoder, encoder_file)
+        if encoder_path:
+            _load_encoder(model.encoder, encoder_path)
         return 0
     load_weights(model, model_folder)
     known = load_discriminators(model, model_folder)
