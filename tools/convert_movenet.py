@@ -12,9 +12,8 @@ half precision:
 | movenet/singlepose/lightning/4 | encoders/movenet_lightning.weights.h5 |
 | movenet/singlepose/thunder/4 | encoders/movenet_thunder.weights.h5 |
 
-The weights are copied bit by bit under the names of `hmr.finding.movenet` and `hmr.network.movenet`,
-whose code stands for the graphs.
-The same package gives the same bytes.
+The weights are copied bit by bit under the names that `hmr.finding.movenet` and
+`hmr.network.movenet` use, whose code stands for the graphs. The same package gives the same bytes.
 
 With --golden PICTURE the published graphs themselves are run, their fused operations taken apart,
 and what they answer is written for the tests of both modules.

@@ -53,6 +53,8 @@ def shade(normals: np.ndarray, lighting: Lighting) -> np.ndarray:
 
 def darken_corners(depth_m: np.ndarray, strength: float) -> np.ndarray:
     """(H, W) factors up to 1: what lies behind its surroundings gets less ambient light."""
+    if depth_m.size == 0:  # everybody is outside the picture
+        return np.ones(depth_m.shape)
     covered = np.isfinite(depth_m)
     weight = covered.astype(np.float32)
     depth = np.where(covered, depth_m, 0.0).astype(np.float32)

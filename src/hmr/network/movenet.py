@@ -25,6 +25,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from hmr.errors import UserError
 from hmr.tensor import Tensor
 
 CELL_PX, NUM_KEYPOINTS = 4, 17
@@ -37,6 +38,8 @@ _LATERAL_CHANNELS = {32: 64, 16: 64, 8: 32, 4: 24}
 _MERGED_CHANNELS = {16: 32, 8: 24, 4: 24}
 _HEADS = {"center": 1, "regression": 34, "heatmap": 17, "offset": 34}
 _HEAD_CHANNELS = 96
+# Fresh heads see nothing anywhere, so that averages over all cells have gradients.
+_FLAT = keras.initializers.RandomNormal(stddev=1e-3)
 # The published graph holds these in half precision.
 _PIXEL_SCALE = float(np.float16(2 / 255)) * 127.5
 _NEAR_CELLS = float(np.float16(1.8))
@@ -56,10 +59,12 @@ def movenet(input_size: int, width: float) -> keras.Model:
         input_size: S, a multiple of 32; the published graphs use 192 (Lightning), 256 (Thunder).
         width: multiple of MobileNetV2's channels: 1 in Lightning, 1.75 in Thunder.
     Raises:
-        ValueError: `input_size` is no multiple of 32.
+        UserError: `input_size` is no multiple of 32.
     """
     if input_size % 32:
-        raise ValueError(f"MoveNet's input_size must be a multiple of 32. Received: {input_size}.")
+        raise UserError(
+            f"model.input_size must be a multiple of 32 for MoveNet. Received: {input_size}."
+        )
     images = keras.Input((input_size, input_size, 3), name="images")
     # The published scale of a byte is 2 / 255 rounded to half precision.
     net = layers.Rescaling(_PIXEL_SCALE, offset=_PIXEL_SCALE - 1.0, name="pixels")(images)
@@ -77,7 +82,9 @@ def movenet(input_size: int, width: float) -> keras.Model:
         net = layers.Add(name=f"sum_{stride}")([net, side])
         net = _separable(net, f"merge_{stride}", _MERGED_CHANNELS[stride])
     heads = {  # (B, S / 4, S / 4, C)
-        name: _convolve(_separable(net, name, _HEAD_CHANNELS), f"{name}_output", channels)
+        name: layers.Conv2D(channels, 1, kernel_initializer=_FLAT, name=f"{name}_output")(
+            _separable(net, name, _HEAD_CHANNELS)
+        )
         for name, channels in _HEADS.items()
     }
     keypoints = SoftKeypoints(name="keypoints", dtype="float32")(heads)  # (B, 17, 3)
@@ -104,7 +111,7 @@ class SoftKeypoints(keras.layers.Layer):
     def call(self, heads: dict[str, Tensor]) -> Tensor:
         """The heads, (B, H, W, C) each, to (B, 17, 3): x, y in [-1, 1], confidence in 0..1."""
         _, rows, columns, _ = heads["center"].shape
-        cells = np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2)  # (N, 2) y, x
+        cells = np.moveaxis(np.mgrid[:rows, :columns], 0, -1).reshape(-1, 2)  # (N, 2) y, x
         cells = cells.astype(self.compute_dtype)
         middle = np.array([rows // 2, columns // 2], self.compute_dtype)
         flat = {  # (B, N, C)
@@ -153,7 +160,7 @@ def _inverted_residual(inputs: Tensor, name: str, channels: int, stride: int) ->
     net = inputs
     if name != "block_0":
         net = _convolve(net, f"{name}_expand", _EXPANSION * inputs.shape[-1], activation="relu6")
-    net = layers.DepthwiseConv2D(3, stride, "same", name=f"{name}_depthwise")(net)
+    net = _depthwise(net, f"{name}_depthwise", stride, use_bias=True)
     net = layers.Activation("relu6", name=f"{name}_depthwise_relu6")(net)
     net = _convolve(net, f"{name}_project", channels)
     if stride > 1 or inputs.shape[-1] != channels:
@@ -162,8 +169,8 @@ def _inverted_residual(inputs: Tensor, name: str, channels: int, stride: int) ->
 
 
 def _separable(inputs: Tensor, name: str, channels: int) -> Tensor:
-    net = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")
-    return _convolve(net(inputs), f"{name}_pointwise", channels, activation="relu")
+    net = _depthwise(inputs, f"{name}_depthwise")
+    return _convolve(net, f"{name}_pointwise", channels, activation="relu")
 
 
 def _convolve(
@@ -174,5 +181,26 @@ def _convolve(
     stride: int = 1,
     activation: str | None = None,
 ) -> Tensor:
-    layer = layers.Conv2D(channels, kernel, stride, "same", activation=activation, name=name)
+    layer = layers.Conv2D(
+        channels,
+        kernel,
+        stride,
+        "same",
+        activation=activation,
+        kernel_initializer="he_normal",
+        name=name,
+    )
+    return layer(inputs)
+
+
+def _depthwise(inputs: Tensor, name: str, stride: int = 1, use_bias: bool = False) -> Tensor:
+    layer = layers.DepthwiseConv2D(
+        3,
+        stride,
+        "same",
+        use_bias=use_bias,
+        # Keras's own initialisers count the inputs of all channels, not of one.
+        depthwise_initializer=keras.initializers.RandomNormal(stddev=math.sqrt(2 / 9)),
+        name=name,
+    )
     return layer(inputs)
