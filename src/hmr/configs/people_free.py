@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.initial_encoder = "models/people_free"
     config.freeze_encoder = True
     config.data.root = "data/people_free"
-    config.data.train = ConfigDict({"3dpw": 1.0})
+    config.data.train = ConfigDict({"3dpw": 1.0, "mpi_inf_3dhp": 1.5})
     config.data.mocap = ConfigDict({"mocap_cmu": 1.0, "mocap_posePrior": 1.0})
     config.data.augmentation = ConfigDict(
         {"shift_px": 20, "scale_min": 0.8, "scale_max": 1.23, "flip_probability": 0.5}
@@ -33,10 +33,10 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 100
     config.train.batch_size = 32
-    config.train.epochs = 16.0
+    config.train.epochs = 12.0
     config.train.checkpoint_every_steps = 500
     config.train.log_every_steps = 20
     config.validation.dataset = "3dpw"
-    config.validation.every_steps = 1000
-    config.validation.limit = 500
+    config.validation.every_steps = 1500
+    config.validation.limit = 300
     return config
