@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
@@ -208,6 +209,49 @@ class Experiment:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
+
+
+# Values that a field may have where few are right; the parts that use them hold the same keys.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": ("float32", "mixed_bfloat16"),
+    "strategy": ("none", "mirrored", "multi_worker"),
+    "optimizer.schedule": ("constant", "cosine"),
+    "train.batch_norm_variance": ("biased", "corrected"),
+}
+# The least value of numbers of which a smaller one means nothing.
+LEAST: dict[str, float] = {
+    "model.input_size": 1,
+    "model.iterations": 1,
+    "data.share_3d": 0,
+    "data.shuffle_buffer": 1,
+    "train.batch_size": 1,
+    "train.epochs": 0,
+    "train.checkpoint_every_steps": 1,
+    "train.checkpoints_kept": 1,
+    "train.log_every_steps": 1,
+}
+
+
+def check_values(experiment: Experiment) -> None:
+    """Refuses values that cannot be meant, without importing what would use them.
+
+    Raises:
+        UserError: naming the field, what it may be and what it is.
+    """
+    for path, allowed in CHOICES.items():
+        value = _field(experiment, path)
+        if value not in allowed:
+            raise UserError(
+                f"config.{path} must be one of {', '.join(allowed)}. Received: {value!r}."
+            )
+    for path, least in LEAST.items():
+        value = _field(experiment, path)
+        if not value >= least:
+            raise UserError(f"config.{path} must be at least {least}. Received: {value!r}.")
+
+
+def _field(experiment: Experiment, path: str) -> Any:
+    return functools.reduce(getattr, path.split("."), experiment)
 
 
 def read_settings(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:

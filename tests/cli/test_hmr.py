@@ -51,7 +51,7 @@ def test_an_unknown_verb_is_an_error_that_lists_the_known_ones(monkeypatch, caps
     assert "error: hmr has no verb 'predikt'" in errors and "  predict " in errors
 
 
-@pytest.mark.parametrize("verb", [verb for verb in hmr_command.VERBS if verb != "train"])
+@pytest.mark.parametrize("verb", hmr_command.VERBS)
 def test_a_verbs_help_says_how_it_was_called(monkeypatch, capsys, verb):
     code, printed, _ = call(monkeypatch, capsys, verb, "--help")
     assert code == 0 and printed.startswith(f"usage: hmr {verb} [-h]")

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from hmr.settings import CHOICES
+
 PYTHON = [sys.executable, "-m", "src.main"]
 
 
@@ -33,7 +35,12 @@ def _run(*arguments):
         (("--config=demo", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
         (("--config=dmeo",), "no experiment is called dmeo. There are ablation_no_prior, "),
+        (("--config=dmeo.py",), "no file at dmeo.py"),
+        (("--config=src/hmr/configs/demoo.py",), "Did you mean src/hmr/configs/demo.py?"),
         (("--config.train.epochs=3",), "config"),
+        (("--config=demo", "--config.train.batch_size=0"), "config.train.batch_size must be at"),
+        (("--config=demo", "--config.optimizer.schedule=x"), "config.optimizer.schedule must be"),
+        (("--config=demo", "--config.data.train.3dwp=0"), "config.data.train has no field 3dwp"),
         (("--config=demo", "--config.data.root=nowhere"), "python -m tfrecords_tools --"),
     ],
 )
@@ -43,6 +50,45 @@ def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_pa
     message = finished.stderr[finished.stderr.rindex("error: ") :]
     assert len(message.strip().splitlines()) == 1 and expected in message
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def get_config(:\n", "own.py, line 1: invalid syntax"),
+        ("def get_config():\n    pass\n\n\nodd\n", "own.py, line 5: NameError: name 'odd'"),
+        ("x = 1\n", "own.py defines no get_config()"),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_said_with_its_line(text, expected, tmp_path):
+    (tmp_path / "own.py").write_text(text)
+    finished = _run("--config", str(tmp_path / "own.py"))
+    assert finished.returncode == 2 and finished.stderr.startswith("error: --config: ")
+    assert expected in finished.stderr and len(finished.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("=0",), ("", "0.5")])
+def test_a_dataset_whose_name_begins_with_a_digit_is_overridden(words, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from hmr.configs.demo import get_config as demo\n\ndef get_config():\n"
+        "    config = demo()\n    config.data.train['3dpw'] = 2.0\n    return config\n"
+    )
+    option, *rest = (f"--config.data.train.3dpw{words[0]}", *words[1:])
+    probe = (
+        "from hmr.cli import train; "
+        "train._run = lambda _: print(train._CONFIG.value.data.train['3dpw']); train.main()"
+    )
+    command = [sys.executable, "-c", probe, f"--config={tmp_path / 'own.py'}", option, *rest]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(printed) == float((rest or [words[0][1:]])[0])
+
+
+def test_the_choices_are_those_of_the_parts_that_use_them():
+    from hmr.training.adam import SCHEDULES
+    from hmr.training.devices import STRATEGIES
+
+    assert tuple(SCHEDULES) == CHOICES["optimizer.schedule"]
+    assert tuple(STRATEGIES) == CHOICES["strategy"]
 
 
 @pytest.mark.slow

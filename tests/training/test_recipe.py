@@ -63,6 +63,26 @@ def test_a_configuration_that_contradicts_its_checkpoint_is_refused(tiny_config,
         run(tiny_config, tmp_path / "run")
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_resumed_training_takes_a_lower_learning_rate(
+    tiny_config, tmp_path, monkeypatch, schedule
+):
+    tiny_config.optimizer.schedule = schedule
+    _stop_after(monkeypatch, steps=3)
+    with pytest.raises(Interrupted):
+        run(tiny_config, tmp_path / "run")
+    tiny_config.optimizer.encoder_learning_rate = 1e-7
+    seen = []
+
+    def train(state, *_):
+        seen.append((int(state.step), float(state.model.encoder_optimizer.learning_rate)))
+
+    monkeypatch.setattr(recipe, "train", train)
+    run(tiny_config, tmp_path / "run")
+    ((step, rate),) = seen
+    assert step == 3 and 0 < rate <= 1.01e-7
+
+
 def test_a_dataset_without_records_is_named(tiny_config, tmp_path):
     tiny_config.data.train = {"coco": 1.0}
     with pytest.raises(UserError, match=r"coco.*python -m tfrecords_tools --coco "):

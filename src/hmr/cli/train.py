@@ -1,17 +1,25 @@
-"""Trains HMR: python -m src.main --config demo
+"""Trains HMR, or resumes a training.
 
 --config takes the name of an experiment of the package (hmr, demo, demo_long, ...) or a file.
 
 Every field of the configuration can be overridden, e.g. --config.train.batch_size=16. The same
 command resumes an interrupted training. Results go to --workdir (runs/<name of the config>).
+
+examples:
+  hmr train --config demo
+  hmr train --config hmr --config.data.train.h36m=0 --workdir runs/without_h36m
+  hmr train --config /path/to/experiment.py
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import functools
+import re
 import runpy
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +27,11 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
+from hmr.body.model_file import MISSING_BODY, STANDIN_BODY
 from hmr.cli import check_keras_settings
+from hmr.data.shards import find_shards
 from hmr.errors import UserError
+from hmr.settings import Experiment, check_values, read_settings
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment: a name, such as hmr or demo, or a file.", lock_config=True
@@ -28,11 +39,11 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, logs and the model; runs/<name of the config>."
 )
-_NEXT_COMMAND = "See python -m src.main --help, and the fields in hmr/settings.py."
+_NEXT_COMMAND = "See hmr train --help, and the fields in hmr/settings.py."
 _CONFIGS = Path(configs.__file__).parent
 
 
-def _parse(arguments: Sequence[str]) -> list[str]:
+def _parse(numbered: Sequence[tuple[str, str]], arguments: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", nargs="?")
     given, (program, *overrides) = parser.parse_known_args(list(arguments))
@@ -49,7 +60,43 @@ def _parse(arguments: Sequence[str]) -> list[str]:
         raise UserError(f"{_in_a_line(error)} {_NEXT_COMMAND}") from error
     if missing:
         raise UserError(f"--config is missing, e.g. --config demo. {_NEXT_COMMAND}")
+    for option, text in numbered:
+        _override(_CONFIG.value, option, text)
     return rest
+
+
+def _without_numbered(overrides: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Takes out overrides such as --config.data.train.3dpw=0.
+
+    A name that begins with a digit is none that ml_collections can read.
+
+    Returns:
+        the other words; option and text of each that was taken out.
+    """
+    others: list[str] = []
+    taken: list[tuple[str, str]] = []
+    words = iter(overrides)
+    for word in words:
+        option, equals, text = word.partition("=")
+        if re.fullmatch(r"--config(\.\w+)*\.\d\w*", option):
+            taken.append((option, text if equals else next(words, "")))
+        else:
+            others.append(word)
+    return others, taken
+
+
+def _override(config: ConfigDict, option: str, text: str) -> None:
+    *groups, name = option.split(".")[1:]
+    group = config
+    for each in groups:
+        group = group.get(each, ConfigDict())
+    fault = _fault(config, option)
+    if fault:
+        raise UserError(f"{fault} {_NEXT_COMMAND}")
+    try:
+        group[name] = type(group[name])(text)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}. {_NEXT_COMMAND}") from error
 
 
 def _file_of(experiment: str) -> str:
@@ -57,13 +104,40 @@ def _file_of(experiment: str) -> str:
     own = _CONFIGS / f"{experiment}.py"
     if own.is_file() and not Path(experiment).is_file():
         return str(own)
+    known = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
     if experiment.isidentifier() and not Path(experiment).is_file():
-        known = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
         raise UserError(
             f"--config: no experiment is called {experiment}. There are {', '.join(known)}; a file "
             "of your own is given by its path."
         )
+    path = Path(experiment.partition(":")[0])  # what follows a colon is handed to get_config
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        close = difflib.get_close_matches(path.name, [p.name for p in folder.glob("*.py")], 1)
+        hint = f" Did you mean {folder / close[0]}?" if close else ""
+        raise UserError(
+            f"--config: no file at {path}.{hint} The package's experiments are {', '.join(known)}."
+        )
+    _check_file(path)
     return experiment
+
+
+def _check_file(path: Path) -> None:
+    """Runs a user's experiment, so that its own mistakes are said with their line.
+
+    Raises:
+        UserError: it cannot be run, or defines no get_config.
+    """
+    try:
+        defined = runpy.run_path(str(path))
+    except SyntaxError as error:
+        raise UserError(f"--config: {path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:  # anything that a user's own file may raise
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{line.filename}, line {line.lineno}"
+        raise UserError(f"--config: {where}: {type(error).__name__}: {error}") from error
+    if not callable(defined.get("get_config")):
+        raise UserError(f"--config: {path} defines no get_config(); see hmr/configs/demo.py")
 
 
 def _in_a_line(error: Exception) -> str:
@@ -95,6 +169,8 @@ def _fault(config: ConfigDict, option: str) -> str | None:
 
 
 def _run(_: Sequence[str]) -> int:
+    _check_what_is_cheap(read_settings(Experiment, _CONFIG.value.to_dict(), "config"))
+
     from hmr.training.recipe import run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
@@ -108,7 +184,31 @@ def _run(_: Sequence[str]) -> int:
     return 0
 
 
+def _check_what_is_cheap(experiment: Experiment) -> None:
+    """Values, records and body, before TensorFlow is imported.
+
+    Raises:
+        UserError: a value cannot be meant, or something is not there.
+    """
+    check_values(experiment)
+    data, body = experiment.data, Path(experiment.model.body)
+    for datasets in (data.train, data.mocap):
+        for name, weight in datasets.items():
+            if weight > 0:
+                find_shards(data.root, name, "train")
+    if body.name != STANDIN_BODY and not body.is_file():
+        raise UserError(MISSING_BODY.format(path=body))
+
+
 def main() -> None:
     """Entry point of the verb."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        usage = (
+            f"usage: {sys.argv[0]} [-h] --config NAME|FILE [--workdir DIR] [--config.X=VALUE ...]"
+        )
+        print(f"{usage}\n\n{__doc__}\nfields: hmr/settings.py; experiments: hmr/configs")
+        return
     check_keras_settings()
-    app.run(_run, argv=sys.argv, flags_parser=_parse)
+    # ml_collections reads overrides in sys.argv itself.
+    sys.argv, numbered = _without_numbered(sys.argv)
+    app.run(_run, argv=sys.argv, flags_parser=functools.partial(_parse, numbered))

@@ -12,9 +12,9 @@ from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import build_encoder
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor, initial_theta
-from hmr.settings import ModelSpec
+from hmr.settings import CHOICES, ModelSpec
 
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = CHOICES["precision"]
 
 
 def build_model(

@@ -17,10 +17,11 @@ from keras import layers, ops
 
 from hmr.errors import UserError
 from hmr.network.movenet import movenet
+from hmr.settings import CHOICES
 from hmr.tensor import Tensor
 
 BATCH_NORM_EPSILON, BATCH_NORM_DECAY = 1e-5, 0.997
-BATCH_VARIANCES = ("biased", "corrected")
+BATCH_VARIANCES = CHOICES["train.batch_norm_variance"]
 # TF-Slim's variance scaling draws from a truncated normal of variance 1.3 * 2 / fan_in;
 # Keras divides by the exact 0.8796 instead of 1 / sqrt(1.3).
 _KERAS_TRUNCATION = 0.87962566103423978

@@ -149,8 +149,8 @@ def check_finite(step: int, logs: Mapping[str, float], batch: Mapping, folder: P
     write_whole(path, lambda file: np.savez(file, **arrays))
     raise UserError(
         f"step {step}: {', '.join(bad)} is not finite. Inputs saved to {path}; weights of the last "
-        "checkpoint are kept. Lower --config.optimizer.encoder_learning_rate, or look at the "
-        "batch's records, and run the same command to resume."
+        "checkpoint are kept. Look at them with hmr doctor --batch; or resume by the same command "
+        "with a lower --config.optimizer.encoder_learning_rate."
     )
 
 

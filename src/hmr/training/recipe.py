@@ -28,6 +28,7 @@ from hmr.settings import (
     Experiment,
     TrainSettings,
     ValidationSettings,
+    check_values,
     read_settings,
 )
 from hmr.training.adam import build_adam
@@ -55,6 +56,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         UserError: something the user can mend; nothing is written before data and body are found.
     """
     experiment = read_settings(Experiment, config.to_dict(), "config")
+    check_values(experiment)
     devices = open_devices(experiment.strategy, experiment.train.batch_size)
     check_precision(experiment.precision)
     keras.utils.set_random_seed(experiment.seed)

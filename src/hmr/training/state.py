@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -38,6 +39,8 @@ _LOCK = ".lock"
 CONFIG_VERSION = 1
 # What may differ between the run that a working directory belongs to and one that resumes it.
 FREE_TO_CHANGE = (
+    "optimizer.encoder_learning_rate",
+    "optimizer.discriminator_learning_rate",
     "train.checkpoint_every_steps",
     "train.checkpoints_kept",
     "train.log_every_steps",
@@ -212,7 +215,8 @@ class TrainingState:
         """Restores a checkpoint, and returns what is damaged in its position; "" if nothing is."""
         try:
             with self._last.open(step) as path:
-                _restore(self._learned, path)
+                with self._rates_kept():
+                    _restore(self._learned, path)
                 if self._keeps_position:
                     self._restore_position(path)
         except tf.errors.DataLossError as error:
@@ -224,6 +228,16 @@ class TrainingState:
                 "made with, or choose another --workdir."
             ) from error
         return ""
+
+    @contextlib.contextmanager
+    def _rates_kept(self) -> Iterator[None]:
+        """Keeps this run's constant learning rates, which a checkpoint holds as variables."""
+        optimizers = (self.model.encoder_optimizer, self.model.discriminator_optimizer)
+        rates = [(each, getattr(each, "learning_rate", None)) for each in optimizers]
+        constant = [(each, float(rate)) for each, rate in rates if isinstance(rate, keras.Variable)]
+        yield
+        for optimizer, rate in constant:
+            optimizer.learning_rate = rate
 
     def _restore_position(self, path: str) -> None:
         """Goes on at the same record, or anew where another version of the pipeline saved it."""
