@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 # Folders of models/ that may be passed on; a user's own files lie beside them and stay there.
-SHIPPED = ("demo_standin", "finder")
+SHIPPED = ("demo_standin", "encoders", "finder", "people_free")
 
 # A public home of the code is a row here: "Source": "https://...".
 URLS = {

@@ -1,13 +1,15 @@
 """Errors that a user can mend are one line and exit code 2, whatever the input holds."""
 
 import pickle
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from hmr.errors import EXIT_INTERRUPTED, UserError, run_verb
+from hmr.errors import EXIT_CODES, EXIT_INTERRUPTED, UserError, run_verb
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,12 @@ def test_a_message_is_one_line_whatever_a_files_name_holds(name, shown, capsys):
 def test_a_message_passes_unchanged_from_process_to_process():
     error = UserError("a\nb\\n")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == r"a\nb\n"
+
+
+def test_the_exit_codes_are_one_table():
+    faq = (Path(__file__).parents[1] / "docs" / "faq.md").read_text()
+    rows = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*) \|$", faq, re.M)}
+    assert rows == EXIT_CODES
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hmr.data import datasets
-from hmr.errors import EXIT_USER_ERROR, UserError, run_verb
+from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError, run_verb
 from tfrecords_tools.common.cli import (
     Converter,
     SummaryRow,
@@ -49,8 +49,9 @@ def _options_of(converter: Converter, args: argparse.Namespace) -> argparse.Name
     return options
 
 
-def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], bool]:
-    rows, failed = [], False
+def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], int]:
+    """The summary's rows, and how many datasets failed."""
+    rows, failed = [], 0
     taken: set[tuple[str, str]] = set()
     with open_workers(args) as workers:
         for converter in CONVERTERS:
@@ -62,12 +63,12 @@ def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], bool]:
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
                 rows.append(SummaryRow(converter.name, "", "FAILED", str(error)))
-                failed = True
+                failed += 1
     return rows, failed
 
 
 def main() -> int:
-    """Converts the datasets that are given; returns exit code 2 if one of them fails."""
+    """Converts the datasets that are given; exit code 1 if one of them fails, 2 if all do."""
     parser = _build_parser()
     args = parser.parse_args()
     if all(getattr(args, converter.name) is None for converter in CONVERTERS):
@@ -76,7 +77,10 @@ def main() -> int:
         raise UserError(f"no dataset is given: name at least one of {flags}.")
     rows, failed = _convert_given(args)
     print_summary(rows, args.output)
-    return EXIT_USER_ERROR if failed else 0
+    if not failed:
+        return 0
+    given = sum(getattr(args, converter.name) is not None for converter in CONVERTERS)
+    return EXIT_PARTLY if failed < given else EXIT_USER_ERROR
 
 
 if __name__ == "__main__":

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_PARTLY, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+# What each exit code means, of every verb.
+EXIT_CODES = {
+    0: "all that was asked for is done; so are --help and --list",
+    EXIT_PARTLY: "done, but for what the lines name: a picture, a person, a dataset, a set-up",
+    EXIT_USER_ERROR: "nothing is done: a flag, a file or a package is missing or wrong",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C, SIGTERM); the same command goes on",
+}
 
 
 _OWN_PACKAGES = ("hmr", "tfrecords_tools")

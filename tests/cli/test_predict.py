@@ -56,6 +56,36 @@ def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, cap
     assert json.loads((out / "prediction_summary.json").read_text())["failed"] == 1
 
 
+def test_a_person_outside_the_picture_is_not_predicted(tmp_path, model_folder, pictures, capsys):
+    """Alone there is nothing done; beside somebody inside, the picture is done in part."""
+    common = ("--input", pictures / "a.png", "--output", tmp_path / "out", "--save", "npz")
+    for _ in range(2):  # the second run finds the first's file
+        assert predict(model_folder, *common, "--boxes", "9000,9000,50,50") == 2
+        printed = capsys.readouterr().out
+        assert "0 predicted, 0 finished before, 1 failed; people 0, 1 left out" in printed
+    assert predict(model_folder, *common, "--boxes", "9000,9000,50,50;10,10,80,90") == 1
+    assert "1 predicted, 0 finished before, 0 failed" in capsys.readouterr().out
+
+
+def test_nothing_done_has_an_exit_code_of_its_own(tmp_path, model_folder, pictures):
+    common = ("--input", pictures / "b.png", "--output", tmp_path / "out")
+    assert predict(model_folder, *common) == 2
+
+
+def test_an_annotation_without_keypoints_is_a_note(tmp_path, model_folder, pictures, capsys):
+    points = np.column_stack([np.linspace((40, 20), (110, 120), 17), np.full(17, 2)])
+    entries = [
+        {"image_id": "a.png", "category_id": 1, "keypoints": each.ravel().tolist()}
+        for each in (points, np.zeros((17, 3)))
+    ]
+    (tmp_path / "people.json").write_text(json.dumps(entries))
+    common = ("--input", pictures / "a.png", "--keypoints", tmp_path / "people.json")
+    assert predict(model_folder, *common, "--save", "npz", "--output", tmp_path / "out") == 0
+    printed = capsys.readouterr()
+    assert "person 1 (entry 1): no keypoint is labelled: skipped" in printed.err
+    assert "people 1, 0 left out" in printed.out
+
+
 def test_a_run_without_faces_ends_before_it_begins(tmp_path, model_folder, bare_body, pictures):
     common = ("--body", bare_body, "--input", pictures / "a.png", "--output", tmp_path / "out")
     with pytest.raises(UserError, match=r"--body models/smpl_neutral\.npz"):

@@ -49,9 +49,14 @@ def test_what_is_broken_fails_and_the_others_go_on(monkeypatch, capsys, lsp, tmp
     arguments = ("--lsp", lsp, "--coco", tmp_path / "nowhere", "--output", tmp_path / "out")
     code = _main(monkeypatch, *arguments, "--workers", 0)
     printed = capsys.readouterr()
-    assert code == 2
+    assert code == 1
     assert "nowhere" in printed.err
     assert "FAILED" in printed.out and (tmp_path / "out" / "lsp" / "train_manifest.json").exists()
+
+
+def test_nothing_converted_has_an_exit_code_of_its_own(monkeypatch, tmp_path):
+    arguments = ("--coco", tmp_path / "nowhere", "--output", tmp_path / "out", "--workers", 0)
+    assert _main(monkeypatch, *arguments) == 2
 
 
 def test_two_sources_of_one_record_set_are_refused(monkeypatch, capsys, tmp_path):
@@ -64,7 +69,7 @@ def test_two_sources_of_one_record_set_are_refused(monkeypatch, capsys, tmp_path
     np.savez(take, poses=np.zeros((24, 156)), betas=np.zeros(16), mocap_framerate=12.0)
     sources = ("--amass", tmp_path / "amass", "--neutrmosh", tmp_path / "mosh", "--overwrite")
     code = _main(monkeypatch, *sources, "--output", tmp_path / "out", "--workers", 0)
-    assert code == 2
+    assert code == 1
     assert "mocap_cmu/train has just been made" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import NoReturn
 
-from hmr.errors import EXIT_USER_ERROR, run_verb
+from hmr.errors import EXIT_CODES, EXIT_USER_ERROR, run_verb
 from hmr.version import VERSION
 
 # Verb: its module in this package, and what it does.
@@ -39,7 +39,8 @@ def main() -> None:
         del sys.argv[1]
         run(verb, f"hmr {verb}")
     known = "\n".join(f"  {name:<19} {what}" for name, (_, what) in VERBS.items())
-    usage = f"usage: hmr VERB [--help] ...\n\n{known}"
+    codes = "\n".join(f"  {code:<5} {meaning}" for code, meaning in EXIT_CODES.items())
+    usage = f"usage: hmr VERB [--help] ...\n\n{known}\n\nexit codes:\n{codes}"
     if verb == "--version":
         print(f"hmr {VERSION}")
         sys.exit(0)

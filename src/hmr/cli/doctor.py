@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hmr.cli import verb_parser
-from hmr.errors import UserError, to_install
+from hmr.errors import EXIT_PARTLY, UserError, to_install
 from hmr.files.shipped import find_shipped
 from hmr.processor import describe as describe_processor
 
@@ -280,4 +280,4 @@ def main(arguments: list[str] | None = None) -> int:
     report.section("Next")
     report.lines.extend(f"  {step}" for step in next_steps(report, has_smpl, num_records))
     print("\n".join(report.lines))
-    return 1 if report.broken else 0
+    return EXIT_PARTLY if report.broken else 0

@@ -49,7 +49,7 @@ results, in --output (npz is always written; a run that was interrupted goes on 
   obj glb  a mesh a person, y up, metres; glb is skinned and posed
   bvh      the motion with root motion, y up, metres (one file a person; give boxes with ids)
 
-exit code: 0, 1 if a picture failed or a person was left out, 2 if nothing could be done.
+exit code: 0; 1 if a picture failed or a person was left out; 2 if no picture could be done.
 """
 
 

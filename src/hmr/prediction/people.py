@@ -23,6 +23,10 @@ SELECTIONS = ("all", "best", "largest")
 _MUCH_OUTSIDE = 0.3
 
 
+class NoKeypointsError(UserError):
+    """An entry labels nobody's keypoints, as many of COCO's do: worth a note, no failure."""
+
+
 @dataclass(frozen=True)
 class Detection:
     """One person whose body is to be estimated.
@@ -109,6 +113,7 @@ def from_keypoints(
         order: names of the keypoints; COCO's for 17 of them if None, else not known.
 
     Raises:
+        NoKeypointsError: none has a confidence above 0.
         UserError: the shape is another, no keypoint counts, they all lie in one point, or go from
             -1 to 1 (keypoint_scale 4).
     """
@@ -123,6 +128,8 @@ def from_keypoints(
     counted = np.isfinite(points).all(axis=1) & (points[:, 2] > min_score)
     if not counted.any():
         best = np.nanmax(points[:, 2], initial=0.0)
+        if not best > 0:
+            raise NoKeypointsError("no keypoint is labelled")
         hint = f"; --min_score {best * 0.7:.2g} would keep them" if best > 0 else ""
         raise UserError(f"no keypoint above score {min_score} (best {best:.2g}){hint}")
     box = box_from_keypoints(points[:, :2], counted)

@@ -28,6 +28,7 @@ from hmr.prediction.people import (
     MIN_SCORE,
     Detection,
     Detections,
+    NoKeypointsError,
     PeopleSource,
     SamePeople,
     from_keypoints,
@@ -73,6 +74,8 @@ def attempt(found: Detections, who: str, make: Callable[[], Detection]) -> None:
     """Adds the person that `make` returns, or the reason why there is none."""
     try:
         found.people.append(make())
+    except NoKeypointsError as error:
+        found.notes.append(f"{who}: {error}: skipped")
     except UserError as error:
         found.problems.append(f"{who}: {error}: skipped")
 
@@ -290,7 +293,7 @@ def _add_person(
     def make() -> Detection:
         if entry.get("iscrowd"):
             raise UserError("marks a crowd, not a person")
-        score = None if entry.get("score") is None else _numbers([entry["score"]], "score")[0]
+        score = None if entry.get("score") is None else _first(entry["score"], "score")
         if field == "bbox":
             person = from_rectangle(_rectangle(entry), 1.0 if score is None else score, label)
         else:
@@ -300,6 +303,14 @@ def _add_person(
         return confident(person, min_score)
 
     attempt(found, f"person {label} (entry {index})", make)
+
+
+def _first(value: object, what: str) -> float:
+    """A number, which may be the first of a list."""
+    numbers = _numbers([value], what)
+    if not len(numbers):
+        raise UserError(f"{what} must be a number, got {value!r:.60}")
+    return float(numbers[0])
 
 
 def _label(entry: dict, position: int) -> str:

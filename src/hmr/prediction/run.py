@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmr.errors import UserError
+from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError
 from hmr.files.images import LazyImage
 from hmr.files.video import Video
 from hmr.files.whole import make_folder, write_text, write_whole
@@ -61,8 +61,13 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 if a picture failed, a person was left out, or a video ended early."""
-        return 1 if self.problems else 0
+        """0, 1 if a picture failed, a person was left out, or a video ended early, 2 if all failed.
+
+        `EXIT_CODES` has the meaning of each.
+        """
+        if not self.problems:
+            return 0
+        return EXIT_PARTLY if self.predicted + self.finished_before else EXIT_USER_ERROR
 
     def line(self) -> str:
         """The final count in one line."""
@@ -321,8 +326,11 @@ class PictureRun:
             summary.failed += 1
             self._report(summary.problems, str(task.failure))
             return
-        summary.finished_before += task.finished_before
-        summary.predicted += not task.finished_before
+        # Where nobody who was named could be estimated, nothing is predicted.
+        done = bool(result.bodies) or not result.problems
+        summary.failed += not done
+        summary.finished_before += done and task.finished_before
+        summary.predicted += done and not task.finished_before
         summary.count(result.bodies)
         summary.without_people += not result.bodies
         summary.left_out += len(result.problems)

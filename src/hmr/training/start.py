@@ -17,6 +17,7 @@ from absl import logging
 
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
+from hmr.files.shipped import find_shipped
 from hmr.files.whole import write_whole
 from hmr.network.checkpoint import load_discriminators, load_model, load_weights
 from hmr.network.hmr import HMR
@@ -60,13 +61,14 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_path: str) -> int
 
 
 def _load_encoder(encoder: keras.Model, path: str) -> None:
-    if not Path(path).exists():
+    found = find_shipped(path)
+    if not found.exists():
         raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
     try:
-        if Path(path).is_dir():
+        if found.is_dir():
             encoder.set_weights(load_model(path).encoder.get_weights())
             return
-        encoder.load_weights(path)
+        encoder.load_weights(found)
     except (ValueError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
