@@ -163,6 +163,16 @@ def test_a_wheel_runs_beside_a_folder_called_src(wheel, tmp_path):
         ("export --format caffe", "--format knows"),
         ("convert-checkpoint --input x --output docs", "docs exists already"),
         ("convert-smpl x.pkl y.txt", "must end in .npz"),
+        ("convert-checkpoint --input no_such --output no_such_too", "no TF1 checkpoint"),
+        ("export --checkpoint no_such", "no model in no_such"),
+        ("web --checkpoint no_such", "no model in no_such"),
+        ("evaluate --checkpoint no_such", "no model in no_such"),
+        ("evaluate --predictions no_such.npz", "--predictions no_such.npz: no such file"),
+        ("predict no_such.jpg", "no such file or folder"),
+        ("predict README.md", "README.md is not a picture"),
+        ("predict README.md --checkpoint no_such", "no model in no_such"),
+        ("predict README.md --body no_such.npz", "No body model found"),
+        ("predict README.md --batch_size 0", "--batch_size must be at least 1"),
     ],
 )
 def test_what_is_cheap_to_check_is_checked_before_tensorflow_is_imported(arguments, message):

@@ -68,8 +68,12 @@ def test_a_person_outside_the_picture_is_not_predicted(tmp_path, model_folder, p
 
 
 def test_nothing_done_has_an_exit_code_of_its_own(tmp_path, model_folder, pictures):
-    common = ("--input", pictures / "b.png", "--output", tmp_path / "out")
-    assert predict(model_folder, *common) == 2
+    """A single picture is read before the network is loaded; of several, all have to fail."""
+    common = ("--output", tmp_path / "out", "--input", pictures / "b.png")
+    with pytest.raises(UserError, match=r"b\.png is not a picture"):
+        predict(model_folder, *common)
+    (pictures / "a.png").write_bytes(b"broken as well")
+    assert predict(model_folder, *common, pictures / "a.png") == 2
 
 
 def test_an_annotation_without_keypoints_is_a_note(tmp_path, model_folder, pictures, capsys):

@@ -13,7 +13,7 @@ import pytest
 from hmr.body.model_file import load_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
-from hmr.network import checkpoint
+from hmr.network import description
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_discriminators, load_model, read_spec, save_model
 from hmr.network.discriminator import Discriminator
@@ -101,7 +101,7 @@ class _LaterSpec(ModelSpec):
 
 
 def test_a_field_added_later_has_its_default_in_older_folders(monkeypatch, body_path):
-    monkeypatch.setattr(checkpoint, "ModelSpec", _LaterSpec)
+    monkeypatch.setattr(description, "ModelSpec", _LaterSpec)
     spec = read_spec(ROOT / "models" / "demo_standin")
     assert isinstance(spec, _LaterSpec) and spec.pooling == "mean" and spec.hidden_units == 512
     assert load_model(ROOT / "models" / "demo_standin", body=str(body_path)).input_size == 96

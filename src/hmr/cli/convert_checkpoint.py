@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import glob
 from pathlib import Path
 
 from hmr.cli import verb_parser
 from hmr.errors import UserError
 from hmr.files.whole import whole_folder
+from hmr.network.description import check_body
 
 EPILOG = """\
 examples:
@@ -50,6 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
+    prefix = Path(options.input)
+    if options.input != "keras" and not any(prefix.parent.glob(f"{glob.escape(prefix.name)}*")):
+        raise UserError(
+            f"no TF1 checkpoint at {prefix}: {prefix}.index is missing. Give the path without "
+            "suffix, such as models/model.ckpt-667589."
+        )
+    if options.body:
+        check_body(options.body)
 
     from hmr.original.convert import convert_checkpoint
 

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 
 from hmr.cli import check_keras_settings, verb_parser
+from hmr.data.shards import find_shards
+from hmr.errors import UserError
 from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
+from hmr.network.description import check_body, check_model
 
 EPILOG = """\
 examples:
@@ -85,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(options.pop("output") or Path("runs/evaluation") / options["protocol"])
     find_protocol(options["protocol"])
     evaluation = Evaluation(**options)
+    _check_what_is_cheap(evaluation)
 
     from hmr.evaluation.run import evaluate
 
@@ -92,3 +96,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(result.table())
     print("\nwrote " + "\n      ".join(map(str, result.save(folder))))
     return 0
+
+
+def _check_what_is_cheap(evaluation: Evaluation) -> None:
+    """Protocol, model, files and records, before TensorFlow is imported."""
+    protocol = find_protocol(evaluation.protocol)
+    if evaluation.checkpoint:
+        check_model(evaluation.checkpoint, evaluation.body)
+    for name in ("predictions", "segmentation", "parts", "joint_regressor"):
+        path = getattr(evaluation, name)
+        if path and not Path(path).exists():
+            raise UserError(f"--{name} {path}: no such file or folder")
+    for body in filter(None, (evaluation.body, evaluation.male, evaluation.female)):
+        check_body(body)
+    find_shards(evaluation.data, protocol.dataset, protocol.split)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
+from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
 from hmr.serving.portable import FORMATS, check_installed, export_portable
 from hmr.serving.report import ExportReport
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     kinds = _kinds(options.format, (SAVED_MODEL, *FORMATS))
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
     check_installed(portable)
+    check_model(options.checkpoint, options.body)
 
     from hmr.network.checkpoint import load_model
     from hmr.serving.saved_model import export_saved_model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.files.shipped import find_shipped
+from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.people import (
     FIND_EVERY,
@@ -92,6 +94,12 @@ def main(arguments: list[str] | None = None) -> int:
     check_keras_settings()
     if not 0 <= options.min_score < 1:
         raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
+    if options.batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {options.batch_size}")
+    if options.focal_px is not None and not 0 < options.focal_px < math.inf:
+        raise UserError(
+            f"the focal length (--focal_px) must be positive pixels, got {options.focal_px}"
+        )
     if bool(options.input) == bool(options.crops):
         raise UserError("give either pictures or --crops; see hmr predict --help")
     if options.fit and (options.crops or options.boxes or options.find == "none"):
@@ -124,6 +132,7 @@ def _predict_crops(options: argparse.Namespace) -> int:
 
     if options.output is None or options.output.suffix != ".npz":
         raise UserError("--crops needs --output FILE.npz")
+    check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     crops = open_crops(options.crops)
 
     # Keras takes seconds to import: what is cheap to check comes first.
@@ -144,12 +153,15 @@ def _predict_crops(options: argparse.Namespace) -> int:
 
 
 def _predict_pictures(options: argparse.Namespace) -> int:
-    from hmr.prediction.inputs import open_inputs
+    from hmr.prediction.inputs import ImageFiles, open_inputs
     from hmr.prediction.people_files import open_people
     from hmr.prediction.picture_names import match_people
 
     kinds = _kinds(options.save)
+    check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     source = open_inputs(options.input, options.max_frames)
+    if isinstance(source, ImageFiles) and len(source) == 1:
+        next(iter(source)).load()  # a single picture that cannot be read is said at once
     _check_one_file_one_picture(options, source)
     people = open_people(options.boxes, options.keypoints, options.min_score, options.find)
     notes = [*source.notes, *match_people(people, source.names)]

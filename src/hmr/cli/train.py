@@ -27,10 +27,10 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
-from hmr.body.model_file import MISSING_BODY, STANDIN_BODY
 from hmr.cli import check_keras_settings
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
+from hmr.network.description import check_body
 from hmr.settings import Experiment, check_values, read_settings
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -191,13 +191,12 @@ def _check_what_is_cheap(experiment: Experiment) -> None:
         UserError: a value cannot be meant, or something is not there.
     """
     check_values(experiment)
-    data, body = experiment.data, Path(experiment.model.body)
+    data = experiment.data
     for datasets in (data.train, data.mocap):
         for name, weight in datasets.items():
             if weight > 0:
                 find_shards(data.root, name, "train")
-    if body.name != STANDIN_BODY and not body.is_file():
-        raise UserError(MISSING_BODY.format(path=body))
+    check_body(experiment.model.body)
 
 
 def main() -> None:

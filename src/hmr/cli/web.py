@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
+from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     check_keras_settings()
     if not 0 < options.port < 65536:
         raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
+    check_model(options.checkpoint, options.body)
 
     with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder:
         # Gradio reads this when the page is built; uploads are then deleted with the folder.

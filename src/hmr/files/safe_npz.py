@@ -14,7 +14,6 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.foreign import MAX_BYTES, reading
-from hmr.files.safe_pickle import safe_loads
 
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -108,6 +107,8 @@ def _read_array(data: bytes, source: str) -> Any:
     shape, is_fortran, dtype = _read_header(stream, source)
     body = data[stream.tell() :]
     if dtype.hasobject:
+        from hmr.files.safe_pickle import safe_loads  # scipy takes a while to import
+
         value = safe_loads(body, source)
         return value[()] if shape == () else value
     _check_size(dtype, shape, len(body), source)

@@ -9,7 +9,6 @@ which the description names: beside the description if it is there, else from th
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,23 +18,16 @@ import h5py
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.foreign import parsing, read_json
+from hmr.files.foreign import parsing
 from hmr.files.safe_npz import load_npz
-from hmr.files.shipped import find_shipped
 from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
+from hmr.network.description import DESCRIPTION_FILE, VERSION, model_folder, read_spec
 from hmr.network.hmr import HMR
-from hmr.settings import ModelSpec, read_settings
+from hmr.settings import ModelSpec
 
-DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
+WEIGHTS_FILE = "model.weights.h5"
 DISCRIMINATORS_FILE = "model.discriminators.npz"
-# Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
-VERSION = 1
-_MAX_DESCRIPTION_BYTES = 1 << 20
-_RANGES = {
-    "input_size": (32, 2048), "iterations": (1, 100), "hidden_units": (1, 1 << 13),
-    "dropout": (0, 1), "discriminator_units": (1, 1 << 13),
-}  # fmt: skip
 
 
 def save_model(model: HMR, spec: ModelSpec, folder: str | os.PathLike, half: bool = False) -> None:
@@ -79,7 +71,7 @@ def load_model(
     Raises:
         UserError: the folder or a file in it is missing, unreadable, or does not fit.
     """
-    folder = _model_folder(Path(folder))
+    folder = model_folder(Path(folder))
     spec = read_spec(folder)
     beside = folder / spec.body
     if body or beside.is_file():
@@ -97,7 +89,7 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
     Raises:
         UserError: they are missing, damaged, or of another structure.
     """
-    weights = _model_folder(Path(folder)) / WEIGHTS_FILE
+    weights = model_folder(Path(folder)) / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
     try:
@@ -117,7 +109,7 @@ def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:
     Raises:
         UserError: they are damaged, or of another structure.
     """
-    path = _model_folder(Path(folder)) / DISCRIMINATORS_FILE
+    path = model_folder(Path(folder)) / DISCRIMINATORS_FILE
     if model.discriminator is None or not path.is_file():
         return False
     arrays = load_npz(path)
@@ -133,47 +125,6 @@ def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:
     for variable in model.discriminator.weights:
         variable.assign(values[variable.path])
     return True
-
-
-def read_spec(folder: str | os.PathLike) -> ModelSpec:
-    """The description in a model folder.
-
-    Raises:
-        UserError: it is missing or damaged, or a version or a field is unknown. A missing field
-            has its default, see `ModelSpec`.
-    """
-    path = Path(folder) / DESCRIPTION_FILE
-    if not path.is_file():
-        raise UserError(
-            f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
-            "(runs/NAME), or the shipped models/demo_standin."
-        )
-    stored = read_json(path, _MAX_DESCRIPTION_BYTES, kind="model description")
-    with parsing(path, "model description"):
-        values = {"version": VERSION, **stored}
-    version = values.pop("version")
-    if version != VERSION:
-        raise UserError(
-            f"{path}: version must be {VERSION}. Received: {version}. Open it with the release "
-            "of this project that wrote it."
-        )
-    spec = read_settings(ModelSpec, values, str(path))
-    for name, default in asdict(ModelSpec()).items():
-        value, (least, largest) = getattr(spec, name), _RANGES.get(name, (0, math.inf))
-        fits = type(value) is type(default) or (type(default), type(value)) == (float, int)
-        if not fits or (name in _RANGES and not least <= value <= largest):
-            raise UserError(
-                f"{path}: {name} must be a {type(default).__name__}"
-                f"{f' from {least} to {largest}' if name in _RANGES else ''}. "
-                f"Received: {value!r:.60}."
-            )
-    return spec
-
-
-def _model_folder(folder: Path) -> Path:
-    folder = find_shipped(folder)
-    inside = folder / "model"
-    return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
 
 
 def halve(path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
 from hmr.body.model_file import BodyModel
@@ -76,6 +75,8 @@ def write_bvh(
     rotations[:, 0] = Y_UP @ rotations[:, 0]
     count = len(rotations)
     matrices = rotations.reshape(-1, 3, 3)  # (N, 24, 3, 3) -> (N * 24, 3, 3)
+    from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
+
     angles = Rotation.from_matrix(matrices).as_euler(_EULER_ORDER, degrees=True)
     # Without jumps of whole turns between frames, so that programs can interpolate.
     angles = np.unwrap(angles.reshape(count, len(SMPL_JOINTS), 3), axis=0, period=360.0)

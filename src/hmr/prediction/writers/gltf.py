@@ -12,7 +12,6 @@ import struct
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.model_file import BodyModel, require_faces
@@ -130,6 +129,8 @@ def _add_mesh(buffer: _Buffer, vertices: np.ndarray, body: BodyModel) -> dict:
 def _joint_nodes(joints: np.ndarray, parents: np.ndarray, rotations: np.ndarray) -> list[dict]:
     local = np.array(rotations, np.float64)
     local[0] = Y_UP @ local[0]
+    from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
+
     quaternions = Rotation.from_matrix(local).as_quat()
     places = joints - joints[np.maximum(parents, 0)]
     places[0] = to_y_up(joints[0])

@@ -1,0 +1,86 @@
+"""What a model folder says about its model, read without importing what builds it."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from hmr.body.model_file import MISSING_BODY, STANDIN_BODY
+from hmr.errors import UserError
+from hmr.files.foreign import parsing, read_json
+from hmr.files.shipped import find_shipped
+from hmr.settings import ModelSpec, read_settings
+
+DESCRIPTION_FILE = "model.json"
+# Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
+VERSION = 1
+_MAX_DESCRIPTION_BYTES = 1 << 20
+_RANGES = {
+    "input_size": (32, 2048), "iterations": (1, 100), "hidden_units": (1, 1 << 13),
+    "dropout": (0, 1), "discriminator_units": (1, 1 << 13),
+}  # fmt: skip
+
+
+def read_spec(folder: str | os.PathLike) -> ModelSpec:
+    """The description in a model folder.
+
+    Raises:
+        UserError: it is missing or damaged, or a version or a field is unknown. A missing field
+            has its default, see `ModelSpec`.
+    """
+    path = Path(folder) / DESCRIPTION_FILE
+    if not path.is_file():
+        raise UserError(
+            f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
+            "(runs/NAME), or the shipped models/demo_standin."
+        )
+    stored = read_json(path, _MAX_DESCRIPTION_BYTES, kind="model description")
+    with parsing(path, "model description"):
+        values = {"version": VERSION, **stored}
+    version = values.pop("version")
+    if version != VERSION:
+        raise UserError(
+            f"{path}: version must be {VERSION}. Received: {version}. Open it with the release "
+            "of this project that wrote it."
+        )
+    spec = read_settings(ModelSpec, values, str(path))
+    for name, default in asdict(ModelSpec()).items():
+        value, (least, largest) = getattr(spec, name), _RANGES.get(name, (0, math.inf))
+        fits = type(value) is type(default) or (type(default), type(value)) == (float, int)
+        if not fits or (name in _RANGES and not least <= value <= largest):
+            raise UserError(
+                f"{path}: {name} must be a {type(default).__name__}"
+                f"{f' from {least} to {largest}' if name in _RANGES else ''}. "
+                f"Received: {value!r:.60}."
+            )
+    return spec
+
+
+def model_folder(folder: str | os.PathLike) -> Path:
+    """Where the description lies: in the folder, in a training's `model`, or in what is shipped."""
+    folder = find_shipped(folder)
+    inside = folder / "model"
+    return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
+
+
+def check_model(folder: str | os.PathLike, body: str | None = None) -> None:
+    """Looks whether a model can be there, before anything slow is imported to load it.
+
+    Raises:
+        UserError: there is no model folder, its description is wrong, or its body is missing.
+    """
+    found = model_folder(folder)
+    spec = read_spec(found)
+    check_body(body or (found / spec.body if (found / spec.body).is_file() else spec.body))
+
+
+def check_body(path: str | os.PathLike) -> None:
+    """Looks whether a body file is there, or is the one that is made where it is missing.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not Path(path).is_file() and Path(path).name != STANDIN_BODY:
+        raise UserError(MISSING_BODY.format(path=path))
