@@ -112,10 +112,10 @@ def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
 
 def _cut(vertices: np.ndarray, faces: np.ndarray, y: float) -> np.ndarray:
     """(N, 2) points x, z where edges of the faces cross the plane at height y."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    below = (vertices[:, 1] < y)[faces]  # (F, 3)
+    sides = ((0, 1), (1, 2), (2, 0))
+    edges = np.concatenate([faces[below[:, a] != below[:, b]][:, [a, b]] for a, b in sides])
     start, end = vertices[edges[:, 0]], vertices[edges[:, 1]]
-    crossing = (start[:, 1] < y) != (end[:, 1] < y)
-    start, end = start[crossing], end[crossing]
     part = (y - start[:, 1]) / (end[:, 1] - start[:, 1])
     return (start + part[:, None] * (end - start))[:, [0, 2]]
 

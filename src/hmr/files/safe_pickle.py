@@ -392,6 +392,13 @@ def safe_loads(data: bytes, source: str) -> Any:
     with parsing(source, "readable pickle"):
         try:
             return _Resolver(budget_bytes).resolve(_Reader(data, source).load())
+        except KeyError as error:
+            if not isinstance(error.args[0], int):
+                raise
+            raise UserError(
+                f"{source} is not a readable pickle: it holds {bytes(error.args)!r}, which is no "
+                "instruction of one."
+            ) from error
         except EOFError as error:
             raise UserError(
                 f"{source} ends too early, after {len(data):,} bytes: download it again."

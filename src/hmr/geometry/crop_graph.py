@@ -78,7 +78,7 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
 
 def touching(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     """Returns the box (4,) unchanged after asserting that part of it lies in the picture."""
-    size_px = tf.cast(tf.shape(image)[1::-1], box.dtype)
+    size_px = tf.cast(tf.reverse(tf.shape(image)[:2], [0]), box.dtype)
     inside_px = tf.minimum(box[:2] + box[2:], size_px) - tf.maximum(box[:2], 0.0)
     message = "a box must touch its picture; box, width and height are"
     # `crop_box` refuses numbers that are not finite.
@@ -100,7 +100,7 @@ def crop_box(image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
     message = "a box is left, top, width, height, finite, with positive width and height; got"
     with tf.control_dependencies([tf.debugging.Assert(usable, [message, box])]):
         center_px, scale = tf.identity(center_px), tf.identity(scale)
-    size_px = tf.cast(tf.shape(image)[1::-1], tf.float64)
+    size_px = tf.cast(tf.reverse(tf.shape(image)[:2], [0]), tf.float64)
     resized_px = tf.maximum(tf.floor(size_px * scale), 1.0)
     factors = resized_px / size_px
     middle_px = tf.round(center_px * factors)

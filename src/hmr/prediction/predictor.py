@@ -2,10 +2,10 @@
 
 from hmr import Predictor
 
-predictor = Predictor.load("models/demo_standin")
-bodies = predictor.predict(image)
-picture = predictor.draw(image, bodies)
-predictor.save("out/person", image, bodies, kinds=("npz", "obj", "glb"))
+predictor = Predictor.load()
+bodies = predictor.predict("photo.jpg")
+picture = predictor.draw("photo.jpg", bodies)
+predictor.save("out/person", "photo.jpg", bodies, kinds=("npz", "obj", "glb"))
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from absl import logging
 
 from hmr.body.joints import COCOPLUS
 from hmr.body.measurements import measure
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
+from hmr.files.as_picture import as_picture
 from hmr.finding.finder import Finder
 from hmr.fitting.fit import Fitter, reprojection_px
 from hmr.geometry.crop import CropBox, crop_image, network_input, to_normalized
@@ -123,7 +125,7 @@ class Predictor:
 
     def predict(
         self,
-        image: np.ndarray,
+        image: np.ndarray | str | os.PathLike,
         boxes: Iterable[Sequence[float]] | None = None,
         keypoints: Iterable[np.ndarray] | None = None,
         min_score: float = MIN_SCORE,
@@ -133,7 +135,8 @@ class Predictor:
         """The bodies of one picture, in the order of the boxes; the surest first if found.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: a path; or (H, W, 3) uint8 RGB; or grey, decimals or RGBA, of which a line in
+                the log says what was made of them, see `hmr.files.as_picture`.
             boxes: per person left, top, width, height in pixels.
             keypoints: instead, per person (K, 3) x, y, confidence in pixels. With neither,
                 everyone in the picture is found.
@@ -144,7 +147,9 @@ class Predictor:
         Raises:
             UserError: the picture or a box is unusable; the message names which.
         """
-        _check_image(image)
+        image, done = as_picture(image)
+        if done:
+            logging.warning("the picture is no (H, W, 3) uint8 RGB: %s", done)
         found = self._people(image, boxes, keypoints, min_score, find)
         if found.problems:
             raise UserError("; ".join(found.problems))
@@ -312,14 +317,14 @@ class Predictor:
         """
         return measure(self.body, body.beta, height_m)
 
-    def draw(self, image: np.ndarray, bodies: list[Body]) -> np.ndarray:
-        """The bodies over the picture: (H, W, 3) uint8 RGB."""
+    def draw(self, image: np.ndarray | str | os.PathLike, bodies: list[Body]) -> np.ndarray:
+        """The bodies over the picture, given as to `predict`: (H, W, 3) uint8 RGB."""
         return draw_overlay(_as_result("", image, bodies), self.body)
 
     def save(
         self,
         base: str | os.PathLike,
-        image: np.ndarray,
+        image: np.ndarray | str | os.PathLike,
         bodies: list[Body],
         kinds: tuple[str, ...] = ("npz", "overlay"),
     ) -> list[Path]:
@@ -327,7 +332,7 @@ class Predictor:
 
         Args:
             base: path without suffix.
-            image: (H, W, 3) uint8 RGB.
+            image: as to `predict`.
             bodies: from `predict`.
             kinds: of `hmr.prediction.writers.save.KINDS`.
 
@@ -355,13 +360,6 @@ def _each(values: Iterable, name: str, expected: str) -> list:
     return rows
 
 
-def _as_result(name: str, image: np.ndarray, bodies: list[Body]) -> Result:
-    _check_image(image)
+def _as_result(name: str, given: np.ndarray | str | os.PathLike, bodies: list[Body]) -> Result:
+    image, _ = as_picture(given)
     return Result(name, image.shape[0], image.shape[1], bodies, image)
-
-
-def _check_image(image: np.ndarray) -> None:
-    usable = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
-    if not usable or image.dtype != np.uint8 or image.size == 0:
-        received = f"{getattr(image, 'shape', type(image))} {getattr(image, 'dtype', '')}"
-        raise UserError(f"a picture must be (H, W, 3) uint8 RGB. Received: {received}.")
