@@ -15,6 +15,7 @@ import json
 import re
 import subprocess
 import sys
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -24,17 +25,20 @@ DISTRIBUTION = "hmr-tf2"
 PIP = [sys.executable, "-m", "pip", "install", "--constraint", str(ROOT / "requirements.lock")]
 
 
-def owner() -> Path:
-    """The checkout that the environment belongs to: the one installed in it, or that it lies in."""
+def owner() -> Path | None:
+    """The checkout that is installed in the environment, or that it lies in; None if neither.
+
+    An environment elsewhere in which no checkout is installed is anybody's who names it.
+    """
     prefix = Path(sys.prefix).resolve()
-    try:
-        origin = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "")
-    except (metadata.PackageNotFoundError, ValueError):
-        return prefix.parent
-    if not origin.get("dir_info", {}).get("editable"):
-        return prefix.parent
-    checkout = Path(unquote(urlparse(origin["url"]).path))
-    return checkout.resolve() if checkout.is_dir() else prefix.parent
+    # Not on PYTHONPATH, where a checkout's own egg-info may lie.
+    installed = metadata.distributions(name=DISTRIBUTION, path=[sysconfig.get_path("purelib")])
+    for distribution in installed:
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        checkout = Path(unquote(urlparse(origin.get("url", "")).path))
+        if origin.get("dir_info", {}).get("editable") and checkout.is_dir():
+            return checkout.resolve()
+    return prefix.parent if (prefix.parent / "setup.py").is_file() else None
 
 
 def requirements(extras: list[str]) -> list[str]:
@@ -65,7 +69,7 @@ def need(extras: list[str]) -> str | None:
         return None
     names = ", ".join(re.match(r"[\w.-]+", line)[0] for line in missing)
     command = "make install" + (f" EXTRAS={','.join(extras)}" if extras else "")
-    if owner() != ROOT:
+    if owner() not in (ROOT, None):
         return f"{sys.prefix} lacks {names}, and belongs to {owner()}. Run there: {command}"
     if not extras:
         return f"{sys.prefix} lacks {names}. Run: {command}"
@@ -79,7 +83,7 @@ def main() -> int:
     what, *rest = sys.argv[1:]
     if what == "need":
         problem = need(rest)
-    elif owner() == ROOT:
+    elif owner() in (ROOT, None):
         problem = None
     else:
         problem = (

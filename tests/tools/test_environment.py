@@ -1,5 +1,6 @@
 """Make does not surprise: what it installs, and into which environment."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -54,6 +55,21 @@ def test_an_environment_of_its_own_may_be_installed_into(checkout, own_python):
     assert (code, printed) == (2, "") and "lacks numpy. Run: make install" in errors
     code, printed, errors = ask(own_python, checkout, "need", "odd")
     assert code == 2 and "installing" in printed and "make install EXTRAS=odd" in errors
+
+
+def test_an_environment_elsewhere_belongs_to_whoever_names_it(checkout, tmp_path):
+    command = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "elsewhere")]
+    subprocess.run(command, check=True, capture_output=True)
+    python = tmp_path / "elsewhere" / "bin" / "python"
+    assert ask(python, checkout, "mine") == (0, "", "")
+    (site,) = (tmp_path / "elsewhere" / "lib").glob("python*/site-packages")
+    record = site / "hmr_tf2-0.2.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: hmr-tf2\nVersion: 0.2.0\n")
+    for place, code in ((checkout, 0), (ROOT, 2)):
+        origin = {"url": place.as_uri(), "dir_info": {"editable": True}}
+        (record / "direct_url.json").write_text(json.dumps(origin))
+        assert ask(python, checkout, "mine")[0] == code
 
 
 @pytest.mark.skipif(not Path(sys.prefix, "bin", "python").exists(), reason="no such Python")
