@@ -218,3 +218,15 @@ def test_a_raw_picture_is_named_instead_of_its_preview(picture):
     tags[0xC612] = b"\1\4\0\0"
     with pytest.raises(UserError, match="DNG"):
         read_image(encoded(Image.fromarray(picture), format="TIFF", tiffinfo=tags))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 5}])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_half_a_jpeg_with_an_end_marker_is_refused(picture, share, options):
+    large = Image.fromarray(np.kron(picture, np.ones((20, 20, 1), np.uint8)))
+    data = encoded(large, format="JPEG", **options)
+    assert read_image(data + b"\0\0appended").shape == (*large.size[::-1], 3)
+    start = data.index(b"\xff\xda") + 14
+    part = data[: start + int(share * (len(data) - 2 - start))].rstrip(b"\xff")
+    with pytest.raises(UserError, match="damaged or cut short"):
+        read_image(part + b"\xff\xd9")

@@ -62,3 +62,14 @@ def test_boxes_without_area_are_refused(box):
 def test_one_box_for_each_picture():
     with pytest.raises(tf.errors.InvalidArgumentError, match="one box for each picture"):
         crop_graph.decode_and_crop(tf.constant([encoded(picture())]), tf.zeros((2, 4)), 96)
+
+
+@pytest.mark.parametrize("options", [{}, {cv2.IMWRITE_JPEG_PROGRESSIVE: 1}])
+@pytest.mark.parametrize("side", [200, 1100])
+def test_half_a_jpeg_with_an_end_marker_is_refused(side, options):
+    flat = [value for pair in options.items() for value in pair]
+    data = cv2.imencode(".jpg", picture(height=side, width=side), flat)[1].tobytes()
+    assert crop_graph.decode(data).shape == (side, side, 3)
+    part = data[: len(data) // 2].rstrip(b"\xff")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="part of its pixels is missing"):
+        crop_graph.decode(part + b"\xff\xd9")

@@ -21,7 +21,13 @@ from PIL import Image
 
 from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
-from hmr.files.images import MAX_PIXELS, exif_orientation, load_pixels, turn_upright
+from hmr.files.images import (
+    MAX_PIXELS,
+    exif_orientation,
+    jpeg_lacks_data,
+    load_pixels,
+    turn_upright,
+)
 from hmr.geometry.crop import crop_rule, scaled_size
 from tfrecords_tools.common.jobs import SampleError
 
@@ -80,9 +86,9 @@ def _is_decodable(data: bytes, whole: bool) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             load_pixels(data, _open_bounded, whole)
+            return not jpeg_lacks_data(data)
     except Exception:  # Pillow raises whatever damage leads to
         return False
-    return True
 
 
 def read_picture(path: Path) -> np.ndarray:

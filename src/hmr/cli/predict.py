@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hmr.cli import check_keras_settings, verb_parser
 from hmr.errors import UserError
+from hmr.files.images import MAX_PREDICTED_PIXELS
 from hmr.files.shipped import find_shipped
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
@@ -81,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "move each body onto its keypoints, found or given, by the paper's losses"
     add("--fit", action="store_true", help=text)
     add("--max_frames", type=int, help="stop a video or camera after so many frames")
+    text = f"larger pictures, which take much memory, are refused ({MAX_PREDICTED_PIXELS})"
+    add("--max_pixels", type=int, metavar="N", default=MAX_PREDICTED_PIXELS, help=text)
     add("--overwrite", action="store_true", help="make finished results again")
     return parser
 
@@ -160,8 +163,10 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     kinds = _kinds(options.save)
     check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     source = open_inputs(options.input, options.max_frames)
-    if isinstance(source, ImageFiles) and len(source) == 1:
-        next(iter(source)).load()  # a single picture that cannot be read is said at once
+    if isinstance(source, ImageFiles):
+        source.max_pixels = options.max_pixels
+        if len(source) == 1:
+            next(iter(source)).load()  # a single picture that cannot be read is said at once
     _check_one_file_one_picture(options, source)
     people = open_people(options.boxes, options.keypoints, options.min_score, options.find)
     notes = [*source.notes, *match_people(people, source.names)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from hmr.files.images import MAX_PIXELS
+from hmr.files.images import JPEG_FILLER, MAX_PIXELS, SMALL_PIXELS
 from hmr.geometry.crop import CROP_SIZE, WEIGHT_ONE, crop_rule, normalize_pixels
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -72,8 +72,31 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     message = f"a picture may have 1 to {MAX_PIXELS} pixels, height and width are"
     with tf.control_dependencies([tf.debugging.Assert(small_enough, [message, height_width])]):
         checked = tf.identity(image_bytes)
+    complete = tf.cond(is_jpeg, lambda: _has_all_data(checked), lambda: tf.constant(True))
+    message = "the JPEG file is damaged: a part of its pixels is missing"
+    with tf.control_dependencies([tf.debugging.Assert(complete, [message])]):
+        checked = tf.identity(checked)
     # `decode_jpeg` decodes PNG as well. INTEGER_ACCURATE gives the bytes of other JPEG readers.
     return tf.io.decode_jpeg(checked, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _has_all_data(jpeg: tf.Tensor) -> tf.Tensor:
+    """Not `hmr.files.images.jpeg_lacks_data`, by the same method, of a file (scalar string)."""
+    codes = tf.io.decode_raw(jpeg, tf.uint8)
+    marks, kinds = codes[:-1] == 0xFF, codes[1:]
+    ends = tf.cast(tf.where(marks & (kinds == 0xD9))[:, 0], tf.int32)
+    end = tf.reduce_max(tf.concat([[0], ends], 0))
+    parts = [tf.strings.substr(jpeg, 0, end), JPEG_FILLER, tf.strings.substr(jpeg, end, -1)]
+    # Without an end marker decoding fails anyway.
+    files = (jpeg, tf.where(end > 0, tf.strings.join(parts), jpeg))
+
+    def same(ratio: int) -> tf.Tensor:
+        first, second = (tf.io.decode_jpeg(file, channels=3, ratio=ratio) for file in files)
+        return tf.reduce_all(first == second)
+
+    is_progressive = tf.reduce_any(marks & (kinds == 0xC2))
+    pixels = tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(jpeg)[:2], tf.int64))
+    return tf.cond(is_progressive | (pixels <= SMALL_PIXELS), lambda: same(1), lambda: same(8))
 
 
 def touching(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.content import content_of_file
-from hmr.files.images import IMAGE_SUFFIXES, LazyImage, read_image
+from hmr.files.images import IMAGE_SUFFIXES, MAX_PREDICTED_PIXELS, LazyImage, read_image
 from hmr.files.safe_npz import load_npy
 from hmr.files.video import VIDEO_SUFFIXES, Video
 from hmr.prediction.result import SUMMARY_FILE
@@ -35,7 +35,12 @@ class ImageFiles:
     Args:
         paths: of the files.
         notes: about files that were given with them and are not read.
+
+    Attributes:
+        max_pixels: larger pictures are not read.
     """
+
+    max_pixels = MAX_PREDICTED_PIXELS
 
     def __init__(self, paths: list[Path], notes: Sequence[str] = ()):
         self.paths, self.notes = paths, notes
@@ -51,7 +56,7 @@ class ImageFiles:
 
     def __iter__(self) -> Iterator[LazyImage]:
         for path, target in zip(self.paths, self.targets, strict=True):
-            yield LazyImage(str(path), target, partial(read_image, path), path)
+            yield LazyImage(str(path), target, partial(read_image, path, self.max_pixels), path)
 
 
 def _targets(paths: list[Path]) -> list[Path]:

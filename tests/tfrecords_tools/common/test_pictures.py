@@ -146,3 +146,11 @@ def test_other_formats_are_stored_as_jpeg(tmp_path):
 def test_grey_pictures_are_read_as_colour(tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), np.full((30, 20), 128, np.uint8))
     assert read_picture(tmp_path / "a.jpg").shape == (30, 20, 3)
+
+
+def test_half_a_jpeg_with_an_end_marker_is_refused(tmp_path):
+    write_picture(tmp_path / "a.jpg", 50, 60)
+    data = (tmp_path / "a.jpg").read_bytes()
+    part = data[: len(data) - 100].rstrip(b"\xff")
+    with pytest.raises(SampleError, match="unreadable picture"):
+        decode(part + b"\xff\xd9", "a.jpg")
