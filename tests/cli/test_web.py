@@ -1,11 +1,14 @@
 """The page in Chromium, from a photo to the downloaded files, without a network."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import cv2
 import numpy as np
@@ -51,17 +54,23 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(checkpoint, tmp_path_factory):
     """The page's address, and the file of what the process printed."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with serving(checkpoint, log) as (address, _):
+        yield address, log
+
+
+@contextlib.contextmanager
+def serving(checkpoint, log, environment=None):
+    """The address and the process of a page's server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [sys.executable, "-c", WATCHED_VERB]
     command += ["--checkpoint", str(checkpoint), "--port", str(port)]
     with log.open("wb") as file:
         # Proxies that do not exist: the page is asked for directly.
         proxies = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **proxies}
-        )
+        variables = {**os.environ, **proxies, **(environment or {})}
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=variables)
     try:
         found = wait_until(
             lambda: re.search(r"(http\S+) \(Ctrl-C", log.read_text()) or process.poll(),
@@ -69,7 +78,7 @@ def server(checkpoint, tmp_path_factory):
             240,
         )
         assert isinstance(found, re.Match), log.read_text()[-2000:]
-        yield found[1], log
+        yield found[1].rstrip("/"), process
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -203,12 +212,47 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(page, tmp_pat
 
 
 @pytest.mark.slow
+def test_two_visitors_get_their_own_results(browser, server, page, tmp_path):
+    with watched_page(browser, (server[0], "data:", "blob:"), width=1280, height=1000) as other:
+        other.add_init_script("delete Navigator.prototype.gpu")
+        other.goto(server[0])
+        other.get_by_text("Begin with a photo").wait_for()
+        for visitor, index in ((page, 0), (other, 1)):
+            visitor.locator("#samples button").nth(index).click()
+            visitor.locator("#person canvas").wait_for()
+        for visitor in (page, other):
+            visitor.get_by_role("button", name="Estimate the body").click()
+        for visitor, name in zip((page, other), SAMPLES, strict=False):
+            visitor.get_by_text("Drag the line in the picture").wait_for()
+            files = downloads(visitor, tmp_path)
+            described = json.loads(files[name.replace(".jpg", ".json")].read_text())
+            box = described["people"][0]["rectangle_px"]
+            np.testing.assert_allclose(box, SAMPLES[name], atol=1)
+
+
+@pytest.mark.slow
 def test_the_server_stays_on_this_machine(page, server):
     """Runs last, when the process has done all of its work."""
     answer = page.request.get(server[0])
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     addresses = set(re.findall(r"^network (\S+)", server[1].read_text(), re.MULTILINE))
     assert addresses and addresses <= LOCAL
+
+
+@pytest.mark.slow
+def test_a_terminated_server_removes_uploads(checkpoint, tmp_path):
+    with serving(checkpoint, tmp_path / "log.txt", {"TMPDIR": str(tmp_path)}) as (address, process):
+        request = urllib.request.Request(
+            f"{address}/gradio_api/upload",
+            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+            b"12345\r\n--x--\r\n",
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+        assert len(list(tmp_path.rglob("a.jpg"))) == 1
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("hmr_web_*"))
 
 
 def test_samples_are_there():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hmr.web.estimator import (
     drawing_of_box,
     open_photo,
 )
+from hmr.web.guard import SECONDS_KEPT, Guard
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 # Gradio reads this when it is imported; it turns off usage statistics and the version check.
@@ -39,33 +39,13 @@ except ImportError as missing:
 TITLE = "A body from a photo"
 STAGE_PX = 480
 BOX_COLOR = (47, 111, 181)
-SECONDS_KEPT = 3600
-# With this policy the browser refuses to send requests to any other address.
-CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
+SECONDS_BETWEEN_CLEANINGS = 60
 _CSS_FILE = Path(__file__).with_name("page.css")
 _READY = "Everyone is found. Or drag a box around the one person whom you mean."
 _MATCH = "Match my picture: move bodies onto the keypoints that are found (not in a drawn box)"
 _START = "Begin with a photo of yours, or with a sample."
 
 Shown = tuple[Any, ...]
-
-
-class OnlyThisServer:
-    """ASGI middleware that adds the content policy to every answer."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]):
-        self._app = app
-
-    async def __call__(
-        self, scope: MutableMapping[str, Any], receive: Callable, send: Callable
-    ) -> None:
-        async def send_with_policy(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                policy = (b"content-security-policy", CONTENT_POLICY.encode())
-                message["headers"] = [*message.get("headers", ()), policy]
-            await send(message)
-
-        await self._app(scope, receive, send_with_policy)
 
 
 def build_app(estimator: Estimator, about: str) -> gr.Blocks:
@@ -76,7 +56,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
         about: a line about the model, shown below the title.
     """
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_KEPT, SECONDS_KEPT)
+        title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_BETWEEN_CLEANINGS, SECONDS_KEPT)
     ) as page:
         photo, result = gr.State(None), gr.State(None, delete_callback=discard)
         gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
@@ -143,7 +123,7 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
             show_error=True, ssr_mode=False, footer_links=[], max_file_size="200mb",
             theme=gr.themes.Default(primary_hue="blue", font=[gr.themes.Font("sans-serif")]),
             css_paths=[_CSS_FILE],
-            app_kwargs={"middleware": [Middleware(OnlyThisServer)]},
+            app_kwargs={"middleware": [Middleware(Guard, host=host, uploads=_uploads())]},
         )  # fmt: skip
     except OSError as error:
         raise UserError(
@@ -151,6 +131,10 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
             f"port: --port {port + 1}"
         ) from error
     return address
+
+
+def _uploads() -> Path:
+    return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
 def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
