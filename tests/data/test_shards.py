@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import struct
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -155,3 +158,17 @@ def test_a_flipped_bit_is_found(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no shard at"):
         list(read_shard(tmp_path / "no.tfrecord"))
+
+
+def test_a_shard_that_was_exchanged_for_one_of_its_size_is_found(tmp_path):
+    path = tmp_path / "lsp" / "train_00000.tfrecord"
+    path.parent.mkdir()
+    _write(path)
+    crc32c = google_crc32c.value(path.read_bytes())
+    size = path.stat().st_size
+    tables = {"sizes_bytes": {path.name: size}, "crc32c": {path.name: crc32c}}
+    write_manifest(tmp_path, dataclasses.replace(_manifest(train_00000=3), **tables))
+    assert count_by_shard(tmp_path, "lsp", "train") == [3]
+    path.write_bytes(struct.pack("<Q", 1 << 40).ljust(size, b"\0"))
+    with pytest.raises(UserError, match="not the shard that was written"):
+        count_by_shard(tmp_path, "lsp", "train")

@@ -180,16 +180,22 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
 def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
     """Number of records in each shard of `find_shards`, from the manifest or by `count_records`.
 
+    A shard that was last written before its manifest is as the conversion left it. The checksum of
+    any other is compared, as those of copies are, unless their times were copied, too.
+
     Raises:
-        UserError: as `find_shards`, or a shard without manifest is truncated.
+        UserError: as `find_shards`, a shard without manifest is truncated, or one has changed.
     """
     paths = find_shards(root, dataset, split)
     manifest = read_manifest(root, dataset, split)
     if manifest is None:
         return [count_records(path) for path in paths]
+    written_ns = manifest_path(root, dataset, split).stat().st_mtime_ns
     for path in paths:
-        if Path(path).name not in manifest.sizes_bytes:
+        if Path(path).name not in manifest.crc32c:
             check_lengths(path)
+        elif Path(path).stat().st_mtime_ns >= written_ns:
+            check_checksum(path)
     return [manifest.shards[Path(path).name] for path in paths]
 
 
