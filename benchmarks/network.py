@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.batches import made_batch
 from benchmarks.timing import Row, compare
 from hmr.network.build import build_model
 from hmr.network.encoders import build_encoder
@@ -22,7 +23,7 @@ def training_rows(spec: ModelSpec, batch_size: int, repeats: int) -> list[Row]:
     """All losses, both networks and both Adams: beside the encoder with one Adam, and beside the
     same in mixed_bfloat16 where the processor has it.
     """
-    batch = made_batch(spec, batch_size)
+    batch = _tensors(made_batch(spec, batch_size))
     whole = model_step(spec, batch, "float32")
     beside_encoder = compare(
         f"training step, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
@@ -42,6 +43,10 @@ def training_rows(spec: ModelSpec, batch_size: int, repeats: int) -> list[Row]:
         repeats,
     )
     return [beside_encoder, beside_float32]
+
+
+def _tensors(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {key: tf.constant(value) for key, value in batch.items()}
 
 
 def model_step(spec: ModelSpec, batch: dict[str, tf.Tensor], precision: str):
@@ -72,7 +77,7 @@ def encoder_step(spec: ModelSpec, images: tf.Tensor):
 def prediction_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
     """Crops to every output but the mesh, beside the encoder's features."""
     model: HMR = build_model(replace(spec, dropout=0.0))
-    images = made_batch(spec, batch_size)["images"]
+    images = tf.constant(made_batch(spec, batch_size)["images"])
     whole, bare = tf.function(model), tf.function(model.encoder)
     return compare(
         f"prediction, {spec.encoder}, {spec.input_size} px, batch {batch_size}",
@@ -81,22 +86,3 @@ def prediction_row(spec: ModelSpec, batch_size: int, repeats: int) -> Row:
         lambda: bare(images).numpy(),
         repeats,
     )
-
-
-def made_batch(spec: ModelSpec, batch_size: int) -> dict[str, tf.Tensor]:
-    """A training batch of noise with every kind of label."""
-    rng = np.random.default_rng(0)
-    bodies = batch_size * spec.iterations
-    shapes = {
-        "images": (batch_size, spec.input_size, spec.input_size, 3),
-        "keypoints2d": (batch_size, 19, 2),
-        "joints3d_lsp_m": (batch_size, 14, 3),
-        "pose": (batch_size, 72),
-        "beta": (batch_size, 10),
-        "real_pose": (bodies, 72),
-        "real_beta": (bodies, 10),
-    }
-    batch = {key: 0.3 * rng.standard_normal(shape) for key, shape in shapes.items()}
-    batch["visibility"] = np.ones((batch_size, 19))
-    batch["has_joints3d"] = batch["has_smpl"] = np.arange(batch_size) % 2
-    return {key: tf.constant(value, tf.float32) for key, value in batch.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.timing import Row, compare
 from hmr.body.model_file import BodyModel
@@ -14,6 +13,8 @@ from hmr.body.smpl import SMPL
 
 def smplx_rows(body: BodyModel, batch_size: int, repeats: int) -> list[Row]:
     """Keypoints forward and backward, and the whole mesh forward."""
+    import tensorflow as tf
+
     rng = np.random.default_rng(0)
     pose = (0.3 * rng.standard_normal((batch_size, 72))).astype(np.float32)
     beta = rng.standard_normal((batch_size, 10)).astype(np.float32)
@@ -53,15 +54,20 @@ class Smplx:
         body: the model's arrays.
         pose: (B, 72).
         beta: (B, 10).
+        device: PyTorch's.
     """
 
-    def __init__(self, body: BodyModel, pose: np.ndarray, beta: np.ndarray) -> None:
+    def __init__(
+        self, body: BodyModel, pose: np.ndarray, beta: np.ndarray, device: str = "cpu"
+    ) -> None:
         import torch
         from smplx.lbs import lbs
 
         self._torch = torch
-        self._pose, self._beta = (torch.tensor(part, requires_grad=True) for part in (pose, beta))
-        self._regressor = torch.tensor(body.cocoplus_regressor)
+        self._pose, self._beta = (
+            torch.tensor(part, requires_grad=True, device=device) for part in (pose, beta)
+        )
+        self._regressor = torch.tensor(body.cocoplus_regressor, device=device)
         fixed = {
             "v_template": torch.tensor(body.v_template[None]),
             "shapedirs": torch.tensor(body.shapedirs),
@@ -70,14 +76,16 @@ class Smplx:
             "parents": torch.tensor(body.parents.astype(np.int64)),
             "lbs_weights": torch.tensor(body.lbs_weights),
         }
+        fixed = {name: value.to(device) for name, value in fixed.items()}
         self._vertices: Callable = lambda: lbs(self._beta, self._pose, **fixed)[0]
 
     def keypoint_gradients(self) -> list:
         """Gradients of the sum of squared keypoints with respect to pose and beta."""
         keypoints = self._torch.einsum("kv,bvc->bkc", self._regressor, self._vertices())
-        return list(self._torch.autograd.grad(keypoints.square().sum(), [self._pose, self._beta]))
+        loss = keypoints.square().sum()
+        return [each.cpu() for each in self._torch.autograd.grad(loss, [self._pose, self._beta])]
 
     def mesh(self) -> np.ndarray:
         """(B, 6890, 3) vertices."""
         with self._torch.no_grad():
-            return self._vertices().numpy()
+            return self._vertices().cpu().numpy()

@@ -79,7 +79,12 @@ def test_every_experiment_that_make_names_exists():
     runs = re.search(r"^RUNS_OF_ABLATION := (.*)$", makefile, re.MULTILINE)[1].split()
     named = {f"ablation_{run}" for run in runs} | {"demo", "demo_long", "hmr"}
     assert named <= experiments
-    assert set(re.findall(r"--config (\S+)", makefile)) == {"$(3)", "ablation_$$run", "$(CONFIG)", "people_free"}
+    assert set(re.findall(r"--config (\S+)", makefile)) == {
+        "$(3)",
+        "ablation_$$run",
+        "$(CONFIG)",
+        "people_free",
+    }
 
 
 def test_all_code_is_packaged():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.network import made_batch
+from benchmarks.batches import made_batch
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
 from hmr.network.encoders import build_encoder, set_batch_variance
@@ -61,7 +61,8 @@ def check_training_step(case: EncoderCase, body: Path, precision: str) -> None:
     model = build_model(spec, with_discriminator=True, precision=precision)
     model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), Criterion())
     before = [np.array(variable) for variable in model.encoder.trainable_variables]
-    logs = model.train_step(made_batch(spec, 4))
+    batch = {name: tf.constant(value) for name, value in made_batch(spec, 4).items()}
+    logs = model.train_step(batch)
     assert np.isfinite(float(logs["loss"]))
     for old, variable in zip(before, model.encoder.trainable_variables, strict=True):
         assert variable.dtype == "float32"
