@@ -86,10 +86,13 @@ def training_step(
         def of_weights(encoder: list, discriminator: list) -> tuple:
             return losses(encoder, discriminator, arrays.other, batch)
 
-        (first, second), gradients_of, (logs, other) = jax.vjp(
+        both: tuple[Tensor, Tensor]
+        aside: tuple[dict[str, Tensor], list[Tensor]]
+        both, gradients_of, aside = jax.vjp(
             of_weights, arrays.encoder, arrays.discriminator, has_aux=True
         )
-        one, zero = jnp.ones_like(first), jnp.zeros_like(second)
+        logs, other = aside
+        one, zero = jnp.ones_like(both[0]), jnp.zeros_like(both[1])
         encoder_gradients, _ = gradients_of((one, zero))
         _, critic_gradients = gradients_of((zero, one))
         encoder, encoder_adam = model.encoder_optimizer.stateless_apply(
