@@ -212,3 +212,11 @@ def test_the_next_version_is_one_more_than_the_largest(tmp_path):
     for name in ("2", "10", "notes"):
         (tmp_path / name).mkdir()
     assert next_version(tmp_path) == 11
+
+
+@pytest.mark.slow
+def test_folders_with_characters_of_patterns_are_exported_to(checkpoint, tmp_path):
+    report = export_saved_model(load_model(checkpoint), tmp_path / "ex [v1]*")
+    assert report.path == str(tmp_path / "ex [v1]*" / "1")
+    assert (Path(report.path) / "saved_model.pb").is_file()
+    assert report.export_max_abs_diff < 1e-4

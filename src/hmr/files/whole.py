@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from typing import IO
 from hmr.errors import UserError
 
 _PARTIAL = ".partial-"
+_PATTERN_CHARACTERS = frozenset("*?[]\\{}")
 # A folder of more files is written to disk by one call for the whole system, which takes less.
 _MOST_SYNCED_ALONE = 64
 
@@ -94,6 +96,18 @@ def scratch_folder(path: str | os.PathLike) -> Iterator[Path]:
     with _partial(Path(path)) as partial:
         partial.mkdir()
         yield partial
+
+
+@contextlib.contextmanager
+def plain_folder(folder: Path) -> Iterator[Path]:
+    """A path to the folder without characters that TensorFlow takes for a pattern."""
+    if not _PATTERN_CHARACTERS & set(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hmr-") as temporary:
+        link = Path(temporary) / "link"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +16,7 @@ from tqdm import tqdm
 
 from hmr.errors import UserError
 from hmr.files.foreign import parsing
+from hmr.files.whole import plain_folder
 from hmr.original import tf1_names
 
 _SUFFIX = re.compile(r"\.(index|data-00000-of-00001|meta)$")
@@ -65,15 +69,22 @@ class Tf1Checkpoint:
                 f"no TF1 checkpoint at {self.path}: {self.path}.index is missing. Give the path "
                 "without suffix, such as models/model.ckpt-667589."
             )
-        if not list(Path(self.path).parent.glob(f"{Path(self.path).name}.data-*-of-*")):
+        if not list(
+            Path(self.path).parent.glob(f"{glob.escape(Path(self.path).name)}.data-*-of-*")
+        ):
             raise UserError(
                 f"{self.path}.index is there, but not the values, {self.path}.data-00000-of-00001. "
                 "Copy both files of the checkpoint into one folder."
             )
-        with parsing(self.path, "TF1 checkpoint"):
-            self._reader = tf.train.load_checkpoint(self.path)
-            shapes = self._reader.get_variable_to_shape_map()
+        with parsing(self.path, "TF1 checkpoint"), self._opened() as reader:
+            shapes = reader.get_variable_to_shape_map()
         self.shapes = {name: tuple(shape) for name, shape in sorted(shapes.items())}
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        path = Path(self.path)
+        with plain_folder(path.parent) as folder:
+            yield tf.train.load_checkpoint(str(folder / path.name))
 
     @property
     def kind(self) -> CheckpointKind:
@@ -121,10 +132,11 @@ class Tf1Checkpoint:
             UserError: a value cannot be read or is not finite.
         """
         tensors = {}
-        for name in tqdm(list(names), desc="reading variables", unit="variable"):
-            where, what = f"{self.path}: {name}", "readable variable, cut short"
-            with parsing(where, what, "Download it again."):
-                tensors[name] = np.asarray(self._reader.get_tensor(name))
-            if not np.isfinite(tensors[name]).all():
-                raise UserError(f"{self.path}: {name} holds values that are not finite.")
+        with self._opened() as reader:
+            for name in tqdm(list(names), desc="reading variables", unit="variable"):
+                where, what = f"{self.path}: {name}", "readable variable, cut short"
+                with parsing(where, what, "Download it again."):
+                    tensors[name] = np.asarray(reader.get_tensor(name))
+                if not np.isfinite(tensors[name]).all():
+                    raise UserError(f"{self.path}: {name} holds values that are not finite.")
         return tensors

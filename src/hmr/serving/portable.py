@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmr.errors import UserError, to_install
-from hmr.files.whole import scratch_folder, take_name
+from hmr.files.whole import plain_folder, scratch_folder, take_name
 from hmr.serving.report import FROM_CROPS, MAX_ABS_DIFF, ExportReport, check_export, write_report
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def export_portable(
     expected = answers(model, requests)
     described = signatures(model.input_size)[FROM_CROPS]
     reports = {}
-    with scratch_folder(folder / name) as scratch:
+    with scratch_folder(folder / name) as partial, plain_folder(partial) as scratch:
         _write_with_fixed_size(model, scratch / "saved_model")
         for kind in kinds:
             wanted = FORMATS[kind]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from hmr.errors import to_install
-from hmr.files.whole import scratch_folder, take_name
+from hmr.files.whole import plain_folder, scratch_folder, take_name
 from hmr.network.hmr import HMR
 from hmr.serving.report import (
     FROM_CROPS,
@@ -55,14 +55,14 @@ def export_saved_model(
         UserError: an output differs by more; then no file is left behind.
     """
     folder = Path(folder)
-    with scratch_folder(folder / "export") as partial:
-        _write(model, partial)
+    with scratch_folder(folder / "export") as partial, plain_folder(partial) as plain:
+        _write(model, plain)
         requests = example_requests(model.input_size)
-        report = check_export(partial, requests, answers(model, requests), max_abs_diff)
+        report = check_export(plain, requests, answers(model, requests), max_abs_diff)
         report = replace(
             report,
             path=str(folder / str(next_version(folder))),
-            warmup_requests=write_warmup_requests(partial / EXTRA_FOLDER, requests),
+            warmup_requests=write_warmup_requests(plain / EXTRA_FOLDER, requests),
             source=source,
             signatures=signatures(model.input_size),
         )

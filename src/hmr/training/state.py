@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ from absl import logging
 from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
 from hmr.files.lock import only_one
-from hmr.files.whole import remove, scratch_folder, take_name, write_text
+from hmr.files.whole import plain_folder, remove, scratch_folder, take_name, write_text
 from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
 from hmr.settings import Experiment, ModelSpec, read_settings
@@ -47,7 +46,6 @@ FREE_TO_CHANGE = (
     "validation.pictures",
 )
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
-_PATTERN_CHARACTERS = set("*?[]\\")
 _VERSION_KEY = "position_version/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -284,7 +282,7 @@ class CheckpointFolder:
         """
         try:
             with scratch_folder(self.folder / f"ckpt-{step}") as partial:
-                with _plain(partial) as plain:
+                with plain_folder(partial) as plain:
                     objects.write(str(plain / f"ckpt-{step}"))
                 for path in sorted(partial.iterdir()):  # .data-... before .index
                     take_name(path, self.folder / path.name)
@@ -315,21 +313,9 @@ class CheckpointFolder:
     @contextlib.contextmanager
     def open(self, step: int) -> Iterator[str]:
         """The path of a checkpoint as TensorFlow reads it."""
-        with _plain(self.folder) as plain:
+        with plain_folder(self.folder) as plain:
             yield str(plain / f"ckpt-{step}")
 
 
 def _listed(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-@contextlib.contextmanager
-def _plain(folder: Path) -> Iterator[Path]:
-    """A path to the folder without characters that TensorFlow takes for a pattern."""
-    if not _PATTERN_CHARACTERS & set(str(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="hmr-") as temporary:
-        link = Path(temporary) / "link"
-        link.symlink_to(folder.absolute(), target_is_directory=True)
-        yield link
