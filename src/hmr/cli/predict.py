@@ -36,7 +36,7 @@ network is asked), unless one of these says where they are.
   --boxes      x,y,w,h (several joined by ;), a csv with the header image,x,y,width,height[,id]
                [,score] (frame instead of image for videos), or json: COCO, AlphaPose, MMPose
   --keypoints  json of COCO, PoseTrack, AlphaPose, MMPose or OpenPose, or a folder of
-               <image>_keypoints.json
+               <image>_keypoints.json, or of YOLO pose's <image>.txt
 A file's pictures are found by the end of their path or their number; what does not fit is said.
 With --fit each body is then moved onto its person's keypoints by the paper's own losses.
 In a video people are looked for in every N-th frame (--find_every; 1 where it has cuts).

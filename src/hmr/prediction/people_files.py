@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from hmr.errors import UserError
@@ -31,6 +32,7 @@ from hmr.prediction.people_json import (
     read_json,
     read_text,
 )
+from hmr.prediction.people_yolo import yolo_people
 from hmr.prediction.picture_names import PeopleTable
 
 _INLINE = re.compile(r"[-+0-9.,;\seEnaif]+")
@@ -79,10 +81,21 @@ def _open_boxes(text: str, min_score: float) -> PeopleSource:
 
 def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
     if path.is_dir():
-        return keypoints_folder(path, min_score)
+        has_json = any(path.glob("*.json"))
+        return keypoints_folder(path, min_score) if has_json else _yolo_folder(path, min_score)
     if not path.is_file():
         raise UserError(f"--keypoints {path}: no such file or folder")
     return people_from_json(path, "keypoints", min_score)
+
+
+def _yolo_folder(folder: Path, min_score: float) -> PeopleTable:
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
+        raise UserError(f"--keypoints {folder}: the folder holds no .json, and no .txt of YOLO")
+    table = PeopleTable(str(folder), nobody="holds no {}.txt")
+    for path in paths:
+        table.add_reader(path.stem, partial(yolo_people, path, min_score))
+    return table
 
 
 def parse_boxes(text: str) -> Detections:
