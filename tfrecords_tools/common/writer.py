@@ -296,10 +296,10 @@ def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:
     for index in sorted(results):
         dropped.merge(results[index].dropped)
     shards = {shard_name(job.split, i): results[i].examples for i in sorted(results)}
-    _check_not_empty(job, dropped, sum(shards.values()))
     for name in [name for name, examples in shards.items() if not examples]:
         (root / job.dataset / name).unlink()
         del shards[name]
+    _check_not_empty(root, job, dropped, sum(shards.values()))
     written = {shard_name(job.split, index): result for index, result in results.items()}
     manifest = Manifest(
         dataset=job.dataset,
@@ -318,8 +318,10 @@ def _finish(job: Job, root: Path, results: dict[int, ShardResult]) -> Manifest:
     return manifest
 
 
-def _check_not_empty(job: Job, dropped: DropLog, examples: int) -> None:
+def _check_not_empty(root: Path, job: Job, dropped: DropLog, examples: int) -> None:
     if not examples:
+        # Nothing is there to go on from: the mended source is converted without --overwrite.
+        shutil.rmtree(progress_dir(root, job.dataset, job.split))
         reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.counts.items())
         raise UserError(
             f"{job.dataset}/{job.split}: of {job.samples + job.dropped.total} samples none is left "

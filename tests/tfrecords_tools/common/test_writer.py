@@ -275,6 +275,9 @@ def test_nothing_left_is_an_error_that_says_why(tmp_path):
     job = Job("mocap_test", "train", [[7, 14]], ItemByItem(convert_number), samples=2)
     with pytest.raises(UserError, match=r"of 2 samples none is left \(divisible by seven: 2\)"):
         _write(tmp_path, job=job)
+    assert not list(tmp_path.rglob("*.tfrecord"))
+    mended = Job("mocap_test", "train", [[1, 2, 3]], ItemByItem(convert_number), samples=3)
+    assert _write(tmp_path, job=mended).examples == 3
 
 
 def test_defects_keep_their_traceback(tmp_path):
