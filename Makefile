@@ -194,8 +194,8 @@ test-quick: ready-tests  ## the tests that take seconds
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(FLAGS) $(TESTS)
 
 .PHONY: fuzz
-fuzz: ready-tests  ## damage a file of every kind in many ways and read it: [COUNT=2000]
-	COUNT=$(or $(COUNT),2000) $(PY) -m pytest tests/test_damaged_inputs.py $(FLAGS)
+fuzz: ready-tests  ## damage files of every kind in many ways and read them: [MINUTES=5] [SEED=]
+	$(PY) -m tests.helpers.fuzz $(or $(MINUTES),5) $(SEED)
 
 .PHONY: lint
 lint: ready-tests  ## formatting, likely mistakes, types

@@ -1,6 +1,7 @@
 """Every reader of foreign files ends damaged ones in a good read or in one error that names them.
 
-`make fuzz COUNT=2000` tries more of them.
+`tests/corpus/READER/` holds inputs that once ended otherwise. `make fuzz MINUTES=5` tries more, by
+`tests.helpers.fuzz`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +23,23 @@ from scipy.io import savemat
 
 from hmr.body.joints import MPI_INF_3DHP28
 from hmr.body.mean_params import read_mean_params
+from hmr.body.model_file import load_body, save_body
 from hmr.data.records import check_shard
 from hmr.data.schema import mocap_to_example
 from hmr.data.shards import find_shards
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
+from hmr.evaluation.parts import read_vertex_colors
 from hmr.files.images import read_image
 from hmr.files.safe_npz import load_npy, load_npz
 from hmr.files.safe_pickle import safe_load
 from hmr.network.checkpoint import read_spec
+from hmr.original.smpl_file import read_official
 from hmr.prediction.people_files import open_people
 from hmr.prediction.writers.numbers import load_result
 from tests.helpers.mutations import mutations
+from tests.helpers.shapes import round_body
+from tests.helpers.smpl_files import smpl_dict, write_pickle
 from tests.tfrecords_tools import test_h36m, test_mpi_inf_3dhp, test_mpii, test_pw3d
 from tfrecords_tools import (
     amass,
@@ -49,8 +56,8 @@ from tfrecords_tools.common import cdf
 from tfrecords_tools.common.jobs import SampleError
 from tfrecords_tools.common.pictures import read_picture
 
-COUNT = int(os.environ.get("COUNT", "60"))
-SECONDS = 10
+COUNT, SECONDS = 60, 10
+CORPUS = Path(__file__).parent / "corpus"
 RNG = np.random.default_rng(3)
 
 
@@ -151,6 +158,17 @@ def _sequence(path: Path) -> None:
     next(root.rglob("*.pkl")).replace(path)
 
 
+def _ply(path: Path) -> None:
+    header = "ply\nformat ascii 1.0\nelement vertex 2\n"
+    columns = [f"property float {axis}\n" for axis in "xyz"]
+    columns += [f"property uchar {color}\n" for color in ("red", "green", "blue")]
+    path.write_text(header + "".join(columns) + "end_header\n0 0 0 1 2 3\n1 1 1 4 5 6\n")
+
+
+def _official(path: Path) -> None:
+    write_pickle(path, smpl_dict())
+
+
 def _text(text: str) -> Callable[[Path], None]:
     return lambda path: path.write_text(text) and None
 
@@ -203,6 +221,14 @@ READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], Any]]] = 
     "model": ("model.json", _text(_SPEC), lambda path: read_spec(path.parent)),
     "keypoints": ("x.json", _text(_OPENPOSE), lambda path: open_people(keypoints=str(path))),
     "boxes": ("x.csv", _text(_CSV), lambda path: open_people(boxes=str(path))),
+    "OpenPose folder": (
+        "a_keypoints.json",
+        _text(_OPENPOSE),
+        lambda path: open_people(keypoints=str(path.parent)),
+    ),
+    "body": ("x.npz", lambda path: save_body(path, round_body()), load_body),
+    "official body": ("x.pkl", _official, read_official),
+    "part colours": ("x.ply", _ply, read_vertex_colors),
     "result": ("x.npz", _take, load_result),
 }
 
@@ -212,24 +238,44 @@ def _processor_time() -> float:
     return sum(os.times()[:4])
 
 
-@pytest.mark.parametrize("reader", READERS)
-def test_damage_ends_in_a_good_read_or_in_one_error(tmp_path, reader):
+def corpus_folder(reader: str) -> Path:
+    """Where the inputs of a reader lie."""
+    return CORPUS / re.sub(r"\W+", "_", reader)
+
+
+def prepare(reader: str, folder: Path) -> tuple[Path, list[bytes]]:
+    """Writes a good file, reads it, and returns its path and all seeds: it, and the corpus."""
     name, write, read = READERS[reader]
-    path = tmp_path / name
+    path = folder / name
     path.parent.mkdir(exist_ok=True)
     write(path)
     read(path)
-    seed = path.read_bytes()
-    for number, data in enumerate(mutations(seed, COUNT)):
+    return path, [path.read_bytes(), *(p.read_bytes() for p in corpus_folder(reader).glob("*"))]
+
+
+def read_damaged(reader: str, path: Path) -> float:
+    """Reads a damaged file, and returns the processor time that it took.
+
+    Raises:
+        Exception: whatever is not the one error, in one line, that damage should end in.
+    """
+    started = _processor_time()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            READERS[reader][2](path)
+    except (UserError, SampleError) as error:
+        assert "\n" not in str(error) and len(str(error)) < 2000
+    return _processor_time() - started
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_damage_ends_in_a_good_read_or_in_one_error(tmp_path, reader):
+    path, (seed, *found) = prepare(reader, tmp_path)
+    for number, data in enumerate([*found, *mutations(seed, COUNT)]):
         path.write_bytes(data)
-        started = _processor_time()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                read(path)
-        except (UserError, SampleError) as error:
-            assert "\n" not in str(error) and len(str(error)) < 2000
+            assert read_damaged(reader, path) < SECONDS
         except BaseException as error:
-            error.add_note(f"mutation {number} of {reader}")
+            error.add_note(f"input {number} of {reader}")
             raise
-        assert _processor_time() - started < SECONDS, f"mutation {number} of {reader}"

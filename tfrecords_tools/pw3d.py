@@ -92,6 +92,8 @@ def read_sequence(path: Path) -> LabelledSequence:
         actors = [_read_actor(content, path.stem, i, len(extrinsics)) for i in range(count)]
         if any((np.linalg.det(extrinsics[actor.valid, :3, :3]) <= 0).any() for actor in actors):
             raise ValueError("a camera that turns nothing, though it counts as valid")
+        for actor in actors:
+            to_camera(actor.poses, _known_or_identity(actor, extrinsics))  # raises on no rotations
     return LabelledSequence(path.stem, extrinsics, intrinsics_px, actors)
 
 
@@ -107,6 +109,10 @@ def _read_actor(content: dict[str, Any], sequence: str, index: int, frames: int)
         .transpose(0, 2, 1),  # (N, 18, 3)
         valid=np.asarray(content["campose_valid"][index]).reshape(frames) > 0,
     )
+
+
+def _known_or_identity(actor: Actor, extrinsics: np.ndarray) -> np.ndarray:
+    return np.where(actor.valid[:, None, None], extrinsics, np.eye(4))  # (N, 4, 4)
 
 
 def to_camera(poses: np.ndarray, extrinsics: np.ndarray) -> np.ndarray:
@@ -149,7 +155,7 @@ def select_people(
 ) -> Iterator[tuple[int, Labels | SampleError]]:
     """Yields the frame and the labels of each person in each frame, or why they are left out."""
     for actor in sequence.actors:
-        extrinsics = np.where(actor.valid[:, None, None], sequence.extrinsics, np.eye(4))
+        extrinsics = _known_or_identity(actor, sequence.extrinsics)
         poses = to_camera(actor.poses, extrinsics)
         joints3d_lsp_m = joints.of(actor, extrinsics) if joints else None
         for frame in range(len(poses)):

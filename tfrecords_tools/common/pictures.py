@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,11 @@ from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
 from hmr.files.images import (
     MAX_PIXELS,
+    claims_too_much,
     exif_orientation,
     jpeg_lacks_data,
     load_pixels,
+    png_ends_early,
     turn_upright,
 )
 from hmr.geometry.crop import crop_rule, scaled_size
@@ -69,8 +72,10 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
 
 def _open_bounded(file: IO[bytes]) -> Image.Image:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     image = Image.open(file)
-    if math.prod(image.size) > MAX_PIXELS:
+    if math.prod(image.size) > MAX_PIXELS or claims_too_much(image, size):
         raise ValueError(f"a picture of {image.size} pixels")
     return image
 
@@ -86,7 +91,7 @@ def _is_decodable(data: bytes, whole: bool) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             load_pixels(data, _open_bounded, whole)
-            return not jpeg_lacks_data(data)
+            return not jpeg_lacks_data(data) and not png_ends_early(data)
     except Exception:  # Pillow raises whatever damage leads to
         return False
 

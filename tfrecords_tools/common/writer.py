@@ -33,7 +33,7 @@ from hmr.data.shards import (
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
 from hmr.files.lock import only_one
-from hmr.files.whole import take_name
+from hmr.files.whole import make_lasting_folder, take_name, to_disk
 from tfrecords_tools.common.jobs import DropLog, Job, SampleError
 from tfrecords_tools.common.processes import DeadWorkerError, process_pool
 
@@ -258,7 +258,8 @@ def _prepare(job: Job, root: Path, existing: Manifest | None, overwrite: bool) -
     shutil.rmtree(progress, ignore_errors=True)
     for path in (root / job.dataset).glob(f"{job.split}_[0-9]*.tfrecord"):
         path.unlink()
-    progress.mkdir(parents=True, exist_ok=True)
+    make_lasting_folder(progress)
+    to_disk(root / job.dataset, content=False)
     _write_json(begun, identity)
 
 

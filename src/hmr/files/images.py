@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import struct
 import warnings
@@ -33,6 +34,8 @@ IMAGE_SUFFIXES = (
 # What a server and the converters take, and what prediction takes unless it is told otherwise: a
 # picture of 65 million pixels needs about 600 MB, and some seconds for its overlay.
 MAX_PIXELS, MAX_PREDICTED_PIXELS = 120_000_000, 65_000_000
+# By deflate, a byte becomes at most so many.
+_MOST_INFLATED = 1032
 _PNG_START, _PNG_CHUNK = b"\x89PNG\r\n\x1a\n", struct.Struct(">I4s")
 # Chunks of a PNG that hold text and colour profiles; a CRC of 4 bytes follows each chunk.
 _PNG_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -112,6 +115,22 @@ def read_image(
         raise
     except Exception as error:  # Pillow's decoders raise whatever damage leads to
         raise UserError(f"{name} is damaged or cut short: {brief(error)}") from error
+
+
+def claims_too_much(picture: Image.Image, size_bytes: int) -> bool:
+    """Whether a PNG of so many bytes cannot hold as many pixels as its header says."""
+    bands = len(picture.getbands())
+    least = math.prod(picture.size) * (bands if bands > 1 else 1 / 8)
+    return picture.format == "PNG" and least > _MOST_INFLATED * size_bytes
+
+
+def png_ends_early(data: bytes) -> bool:
+    """Whether a PNG's chunk claims more bytes than follow; OpenCV reserves them unseen."""
+    at, name = len(_PNG_START), b""
+    while data.startswith(_PNG_START) and at + _PNG_CHUNK.size <= len(data) and name != b"IEND":
+        length, name = _PNG_CHUNK.unpack_from(data, at)
+        at += _PNG_CHUNK.size + length + 4
+    return data.startswith(_PNG_START) and at - 4 > len(data)
 
 
 def load_pixels(
@@ -244,6 +263,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     def open_image(file: IO[bytes]) -> Image.Image:
         picture = Image.open(file, formats=known)
         _check_size(picture, name, max_pixels)
+        if claims_too_much(picture, len(data)):
+            raise UserError(f"{name} is damaged or cut short: it is too small for its pixels")
         return picture
 
     with warnings.catch_warnings():

@@ -37,12 +37,13 @@ def take_name(partial: Path, path: Path) -> None:
     After a power cut the name stands for all of the content or is not there: the bytes are on disk
     before it is given, and it is on disk when this returns.
     """
-    _to_disk(partial)
+    to_disk(partial)
     os.replace(partial, path)
-    _to_disk(path.parent, content=False)
+    to_disk(path.parent, content=False)
 
 
-def _to_disk(path: Path, content: bool = True) -> None:
+def to_disk(path: Path, content: bool = True) -> None:
+    """Waits until a file is on disk, or a folder's names and, with `content`, all that is in it."""
     inside = list(path.rglob("*")) if content and path.is_dir() else []
     if len(inside) > _MOST_SYNCED_ALONE:
         os.sync()
@@ -132,9 +133,17 @@ def make_folder(path: Path) -> None:
         UserError: the place cannot be written to, or a file is there.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_lasting_folder(path)
     except OSError as error:
         raise UserError(f"{path} cannot be made: {error.strerror or error}") from error
+
+
+def make_lasting_folder(path: Path) -> None:
+    """Makes a folder and those above it; when this returns, their names outlast a power cut."""
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(new):
+        to_disk(folder.parent, content=False)
 
 
 @contextlib.contextmanager
@@ -145,7 +154,7 @@ def _partial(path: Path) -> Iterator[Path]:
     """
     partial = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_lasting_folder(path.parent)
         _remove_abandoned(path.parent)
         remove(partial)
         yield partial
