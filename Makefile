@@ -166,7 +166,7 @@ train: ready  ## train: [CONFIG=hmr, a name or a file] [OUT=runs/name] [FLAGS="-
 
 .PHONY: evaluate
 evaluate: ready  ## errors of a model: [CHECKPOINT=] [DATA=data/tfrecords] [PROTOCOL=stand_in] [OUT=]
-	$(PY) -m src.evaluate --checkpoint "$(or $(CHECKPOINT),models/demo_standin)" --data "$(DATA)" --protocol $(PROTOCOL) \
+	$(PY) -m src.evaluate --checkpoint "$(or $(CHECKPOINT),models/people_free)" --data "$(DATA)" --protocol $(PROTOCOL) \
 		$(call flag,output,$(OUT)) $(FLAGS)
 
 .PHONY: predict

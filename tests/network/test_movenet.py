@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
+from hmr.network.checkpoint import load_model
 from hmr.network.encoders import build_encoder
 from hmr.network.movenet import SoftKeypoints, movenet
 
@@ -24,13 +25,19 @@ def lightning():
     return encoder
 
 
+@pytest.fixture(scope="module")
+def thunder(body_path):
+    """The encoder of the shipped weights for photographs, which their training left as it was."""
+    return load_model(ROOT / "models" / "people_free", body=str(body_path)).encoder
+
+
 def published(name):
     """Picture (1, S, S, 3) in [-1, 1], pooled features (1280,), keypoints (17, 3) y, x, score."""
     golden = load_npz(ROOT / "tests" / "golden" / f"movenet_{name}.npz")
     return golden["image"][None] / np.float32(127.5) - 1, golden["pooled"], golden["output"]
 
 
-@pytest.mark.parametrize("name", ["lightning"])
+@pytest.mark.parametrize("name", ["lightning", "thunder"])
 def test_published_graph_is_matched(name, request):
     encoder = request.getfixturevalue(name)
     image, pooled, keypoints = published(name)

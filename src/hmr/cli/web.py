@@ -100,7 +100,7 @@ def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
 def _about(checkpoint: str) -> str:
     if Path(checkpoint) == Path(DEFAULT_MODEL):
         return (
-            "These weights know stand-in people only: on photographs they show that the steps "
-            "work, not what HMR can do."
+            "These weights were trained on made people; their encoder, Google's MoveNet, has seen "
+            "photographs. Poses are often right, hidden limbs and depth less so."
         )
     return f"Model: {checkpoint}"

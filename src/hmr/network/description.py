@@ -34,7 +34,7 @@ def read_spec(folder: str | os.PathLike) -> ModelSpec:
     if not path.is_file():
         raise UserError(
             f"no model in {folder}: {DESCRIPTION_FILE} is missing. Pass the folder of a training "
-            "(runs/NAME), or the shipped models/demo_standin."
+            "(runs/NAME), or the shipped models/people_free."
         )
     stored = read_json(path, _MAX_DESCRIPTION_BYTES, kind="model description")
     with parsing(path, "model description"):
