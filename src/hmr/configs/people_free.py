@@ -1,6 +1,10 @@
 """The paper's training on made people, with an encoder that has seen photographs.
 
 Command:  make demo-real (makes the data first), or python -m src.main --config people_free
+Needs:    data/people_free, made people with SMPL labels (3dpw) and with 3D joints (mpi_inf_3dhp),
+          and models/people_free, from which the encoder is taken.
+Cost:     8,694 steps of 32 pictures, 67 minutes on two cores that other work shared.
+Measured: on 12 people in photographs 12.7 px in a crop of 224 px; docs/results.md has the rest.
 """
 
 from ml_collections import ConfigDict
