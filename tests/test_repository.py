@@ -17,7 +17,7 @@ VERBS = (
     "install", "demo", "tfrecords", "train", "evaluate", "predict", "export", "test", "lint",
     "bench", "doctor", "clean", "web",
 )  # fmt: skip
-MAX_FILE_BYTES, MAX_WEIGHTS_BYTES = 5 << 20, 10_000_000
+MAX_FILE_BYTES, MAX_WEIGHTS_BYTES = 5 << 20, 16_000_000
 # SMPL's files, mocap and datasets may not be passed on.
 LICENSED = re.compile(
     r"(?i)(.*(basicmodel|smpl_?(neutral|male|female|h_|x_)|with_cocoplus).*|.*\.(pkl|cdf)"
