@@ -204,8 +204,8 @@ lint: ready-tests  ## formatting, likely mistakes, types
 	$(PY) -m mypy
 
 .PHONY: bench
-bench: ready  ## speed of body, network, input and drawing on this machine
-	$(PY) -m benchmarks $(FLAGS)
+bench: ready  ## speed of body, network, input and drawing on this machine [BACKEND=jax: the network by JAX]
+	$(PY) -m benchmarks$(if $(filter jax,$(BACKEND)),.jax_backend) $(FLAGS)
 
 # The old packages need Python 3.10, or 3.11 as the next best. PYTHON310 names one.
 LEGACY_VENV := .venv-legacy
