@@ -19,6 +19,7 @@ from tests.helpers.converting import write_picture
 ROOT = Path(__file__).parents[1]
 COPIED = (
     *("src", "tfrecords_tools", "tests", "benchmarks", "docs", "models"),
+    "tools",
     *("Makefile", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml", "setup.py"),
     "requirements.lock",
 )

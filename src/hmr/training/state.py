@@ -232,7 +232,11 @@ class TrainingState:
         """Keeps this run's constant learning rates, which a checkpoint holds as variables."""
         optimizers = (self.model.encoder_optimizer, self.model.discriminator_optimizer)
         rates = [(each, getattr(each, "learning_rate", None)) for each in optimizers]
-        constant = [(each, float(rate)) for each, rate in rates if isinstance(rate, keras.Variable)]
+        constant = [
+            (each, float(keras.ops.convert_to_numpy(rate)))
+            for each, rate in rates
+            if isinstance(rate, keras.Variable)
+        ]
         yield
         for optimizer, rate in constant:
             optimizer.learning_rate = rate
