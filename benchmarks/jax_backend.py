@@ -15,7 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,12 +91,11 @@ def network_rows(
     return rows
 
 
-class Compiled:
+class Compiled(NamedTuple):
     """A compiled function that waits for its results, and how many operations XLA counts in it."""
 
-    def __init__(self, call: Callable[[], Any], operations: float) -> None:
-        self.call = call
-        self.operations = operations
+    call: Callable[[], Any]
+    operations: float
 
 
 def _operations(compiled: Any) -> float:

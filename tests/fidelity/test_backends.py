@@ -1,27 +1,19 @@
 """Body and network give the same numbers under every backend of Keras that is installed."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.helpers.processes import run_with_backend
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-5
 
 
 def _run(backend, folder):
-    """A process of its own: Keras chooses its backend when it is first imported."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    file = folder / f"{backend}.npz"
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "tests.helpers.backend_run", str(file)]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    with np.load(file) as arrays:
-        return dict(arrays)
+    return run_with_backend("tests.helpers.backend_run", backend, folder)
 
 
 @pytest.fixture(scope="module")

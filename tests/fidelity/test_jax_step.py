@@ -1,12 +1,11 @@
 """A training step under Keras's JAX backend changes every variable as TensorFlow's step does."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.helpers.processes import run_with_backend
 
 pytestmark = [
     pytest.mark.slow,
@@ -14,21 +13,11 @@ pytestmark = [
 ]
 
 
-def _run(backend, folder):
-    """A process of its own: Keras chooses its backend when it is first imported."""
-    file = folder / f"{backend}.npz"
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "tests.helpers.training_run", str(file)]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    with np.load(file) as arrays:
-        return dict(arrays)
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
-    return _run("tensorflow", folder), _run("jax", folder)
+    module = "tests.helpers.training_run"
+    return tuple(run_with_backend(module, each, folder) for each in ("tensorflow", "jax"))
 
 
 def test_three_steps_are_the_same(runs):

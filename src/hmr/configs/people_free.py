@@ -9,37 +9,24 @@ Measured: on 12 people in photographs 12.7 px in a crop of 224 px; docs/results.
 
 from ml_collections import ConfigDict
 
-from hmr.configs.hmr import get_config as paper_config
+from hmr.configs.demo import get_config as demo_config
 
 
 def get_config() -> ConfigDict:
-    """The paper's fields with MoveNet Thunder as it is, and SMPL labels, which made people have."""
-    config = paper_config()
+    """The demo's fields with MoveNet Thunder as it is, and SMPL labels, which made people have."""
+    config = demo_config()
     config.model.encoder = "movenet_thunder"
     config.model.input_size = 256
-    config.model.hidden_units = 512
-    config.model.dropout = 0.0
-    config.model.discriminator_units = 256
-    config.model.body = "models/standin_body.npz"
-    config.mean_params = "mocap"
     config.initial_encoder = "models/people_free"
     config.freeze_encoder = True
     config.data.root = "data/people_free"
     config.data.train = ConfigDict({"3dpw": 1.0, "mpi_inf_3dhp": 1.5})
-    config.data.mocap = ConfigDict({"mocap_cmu": 1.0, "mocap_posePrior": 1.0})
     config.data.augmentation = ConfigDict(
         {"shift_px": 20, "scale_min": 0.8, "scale_max": 1.23, "flip_probability": 0.5}
     )
-    config.loss.joints3d = 300.0
-    config.loss.adversarial = 0.05
     config.optimizer.encoder_learning_rate = 1e-3
-    config.optimizer.discriminator_learning_rate = 1e-4
-    config.optimizer.schedule = "cosine"
-    config.optimizer.warmup_steps = 100
-    config.train.batch_size = 32
     config.train.epochs = 12.0
     config.train.checkpoint_every_steps = 500
-    config.train.log_every_steps = 20
     config.validation.dataset = "3dpw"
     config.validation.every_steps = 1500
     config.validation.limit = 300

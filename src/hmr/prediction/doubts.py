@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmr.geometry.crop import PERSON_DIAGONAL_PX
 from hmr.prediction.people import Detection
 
 # The crop enlarges a person's diagonal to 150 px: at a third of that it holds a ninth of the pixels
@@ -36,7 +37,7 @@ def doubts(
         scale: pixels of a 224 px crop for each picture pixel.
     """
     found = {
-        SMALL: 150 / scale < SMALL_PX,
+        SMALL: PERSON_DIAGONAL_PX / scale < SMALL_PX,
         CUT_OFF: _is_cut_off(person.rectangle_px, height, width),
         FEW_KEYPOINTS: _has_few(person),
         FAR_OFF: error_px > LARGE_ERROR_PX,

@@ -67,8 +67,8 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
     try:
         if found.is_dir():
             encoder.set_weights(load_model(path).encoder.get_weights())
-            return
-        encoder.load_weights(found)
+        else:
+            encoder.load_weights(found)
     except (ValueError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
