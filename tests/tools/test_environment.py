@@ -11,6 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ABSENT = "no-such-package-of-anybody"
+# Of the make that runs this test and of the place that it imports from, nothing is passed on.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+}
 
 
 @pytest.fixture
@@ -35,8 +41,7 @@ def own_python(checkout):
 
 def ask(python, checkout, *words):
     command = [str(python), str(checkout / "tools" / "environment.py"), *words]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -75,7 +80,7 @@ def test_an_environment_elsewhere_belongs_to_whoever_names_it(checkout, tmp_path
 @pytest.mark.skipif(not Path(sys.prefix, "bin", "python").exists(), reason="no such Python")
 def test_make_does_not_install_into_another_checkouts_environment(checkout):
     command = ["make", "install", f"VENV={sys.prefix}"]
-    ended = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=checkout, env=ENVIRONMENT, capture_output=True, text=True)
     assert ended.returncode == 2 and "belongs to" in ended.stderr and "pip" not in ended.stdout
 
 
@@ -86,12 +91,11 @@ def test_a_lock_that_is_newer_is_said_and_nothing_is_installed(checkout, own_pyt
         (ROOT / "Makefile").read_text() + "\nprobe: ready\n\t@true\n"
     )
     command = ["make", "probe"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for installed_from, note in (("other", "note: requirements.lock"), (None, "")):
         text = installed_from or (ROOT / "requirements.lock").read_text()
         (checkout / ".venv" / ".installed.lock").write_text(text)
         ended = subprocess.run(
-            command, cwd=checkout, env=environment, capture_output=True, text=True
+            command, cwd=checkout, env=ENVIRONMENT, capture_output=True, text=True
         )
         assert ended.returncode == 0 and ended.stdout == ""
         assert ended.stderr.startswith(note) and bool(ended.stderr) == bool(note)
