@@ -1,4 +1,4 @@
-"""Your own pictures and labels, as a COCO-style json or as an npz of arrays.
+"""Your own pictures and labels, as a COCO-style json or as an npz of arrays; or pictures alone.
 
 json: `images` (id, file_name) and `annotations` (image_id, keypoints as x, y, v) of 17 COCO, 14
 LSP or 19 cocoplus points; no masks are needed. npz, N people, one row each:
@@ -9,7 +9,8 @@ and where known
   pose, shape     (N, 72) rad and (N, 10), SMPL, root rotation in the camera frame
   camera          (N, 3) focal length, cx, cy in px
 NaN stands for what a row lacks. People are scaled and cut like COCO's; those with fewer than
---min_visible labelled points are left out.
+--min_visible labelled points are left out. --labels find takes every picture of --images and
+labels everyone in it by MoveNet MultiPose, as prediction does: 17 COCO points, the sure ones.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
 from hmr.files.coco_json import Id, comparable_id
 from hmr.files.foreign import parsing
+from hmr.files.images import IMAGE_SUFFIXES, read_image
 from hmr.files.safe_npz import load_npz
+from hmr.finding.finder import Finder, weights_file
 from tfrecords_tools.coco import is_person, people_of, read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import Plan, SampleError
@@ -48,6 +52,10 @@ from tfrecords_tools.common.pictures import (
 NAME = "from_labels"
 WINDOW = WindowRule(margin_px=200)
 MIN_VISIBLE = 6
+FIND = Path("find")
+"""In the place of a file of labels: they are found."""
+# Where a keypoint of MoveNet is found but not sure, its place misleads a training.
+SURE_KEYPOINT = 0.3
 POINT_SETS = {len(names): names for names in (LSP14, COCO17, COCOPLUS)}
 # Array of the npz -> shape of one row, and the field of `Person` that it fills.
 EXTRAS = {
@@ -160,6 +168,34 @@ def _annotated(
     return _labels(picture[0], points, row, {})
 
 
+def find_people(folder: Path) -> Iterator[Found]:
+    """Yields everyone whom the finder sees in the pictures of a folder, in upright pixels.
+
+    Raises:
+        UserError: the folder holds no picture.
+    """
+    finder = Finder()
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise UserError(
+            f"{NAME}: no picture in {folder}. Expected files ending in "
+            f"{', '.join(IMAGE_SUFFIXES)}. Another folder in --input: --images NAME."
+        )
+    for path in tqdm(paths, desc="find", unit="picture"):
+        picture = str(path.relative_to(folder)), SIZE_UNKNOWN
+        try:
+            people = finder.find(read_image(path))
+        except UserError as error:
+            yield picture, SampleError("unreadable picture", str(error))
+            continue
+        if not people:
+            yield picture, SampleError("nobody found", picture[0])
+        for number, person in enumerate(people):
+            points = person.keypoints_px.copy()
+            points[:, 2] = points[:, 2] > SURE_KEYPOINT
+            yield picture, _labels(picture[0], with_visibility(points[None])[0], f"{number}", {})
+
+
 def _enough_labels(found: Iterable[Found], least: int) -> Iterator[Found]:
     """The same people; those with fewer than `least` labelled keypoints are left out."""
     for picture, person in found:
@@ -172,9 +208,12 @@ def plan(args: argparse.Namespace) -> Plan:
     """One job for the one file of labels."""
     if not _DATASET_NAME.fullmatch(args.name):
         raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
-    labels = need_file(args.input / args.labels, NAME)
     images, turned = args.input / args.images, args.labels_on == "turned"
-    found = (read_npz if labels.suffix == ".npz" else read_json)(labels)
+    if args.labels == FIND:
+        found, labels, turned = find_people(images), weights_file(), True
+    else:
+        labels = need_file(args.input / args.labels, NAME)
+        found = (read_npz if labels.suffix == ".npz" else read_json)(labels)
     people, dropped = group_by_picture(_enough_labels(found, args.min_visible))
     pictures = [
         PicturePeople(
@@ -191,7 +230,10 @@ def plan(args: argparse.Namespace) -> Plan:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds options: which files to read, and the name of the record set."""
     parser.add_argument(
-        "--labels", type=Path, default=Path("labels.npz"), help="in --input (default: %(default)s)"
+        "--labels",
+        type=Path,
+        default=Path("labels.npz"),
+        help="file in --input, or find: labels are made (default: %(default)s)",
     )
     parser.add_argument(
         "--images", type=Path, default=Path("images"), help="in --input (default: %(default)s)"
@@ -212,7 +254,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 CONVERTER = Converter(
     name=NAME,
     about=f"""{__doc__}
-Layout: labels.npz (or any json), images/...
+Layout: labels.npz (or any json; none for --labels find), images/...
 Train on them: name the set in data.train of a config (hmr.configs).""",
     plan=plan,
     splits=("train",),

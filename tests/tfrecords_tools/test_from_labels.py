@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14, joint_map
+from hmr.body.standin.build import build_standin_body
 from hmr.errors import UserError
 from tests.helpers.converting import (
     brightness_at,
@@ -17,6 +18,7 @@ from tests.helpers.converting import (
     run,
     write_picture,
 )
+from tests.helpers.crowds import render_crowd
 from tfrecords_tools.from_labels import CONVERTER
 
 PLACES = np.random.default_rng(4).uniform((40, 40), (160, 260), (19, 2)).round()
@@ -85,6 +87,30 @@ def test_json_without_masks(tmp_path):
     manifest = manifest_of(tmp_path / "out", "mine", "test")
     assert manifest.examples == 1
     assert manifest.dropped == {"unknown picture or number of keypoints": 2}
+
+
+def test_pictures_alone_are_labelled_by_the_finder(tmp_path):
+    """Made people in a picture that is stored on its side, beside one without any and a damaged."""
+    crowd = render_crowd(build_standin_body(), tmp_path, 2, (250, 350), (700, 500), 5)
+    images = tmp_path / "mine" / "images"
+    (images / "beach").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees to be looked at
+    on_its_side = Image.fromarray(np.rot90(crowd.image).copy())
+    on_its_side.save(images / "beach" / "two.jpg", exif=exif, quality=95)
+    Image.fromarray(np.full((300, 200, 3), 90, np.uint8)).save(images / "empty.png")
+    (images / "damaged.jpg").write_bytes((images / "beach" / "two.jpg").read_bytes()[:900])
+    run(CONVERTER, tmp_path / "mine", tmp_path / "out", "--labels", "find")
+    people = read_people(tmp_path / "out", "mine", "train")
+    assert [person["filename"] for person in people] == [b"two.jpg"] * 2
+    dropped = manifest_of(tmp_path / "out", "mine", "train").dropped
+    assert dropped == {"nobody found": 1, "unreadable picture": 1}
+    truth = crowd.keypoints_px[:, [COCO17.index(f"{side}_hip") for side in ("left", "right")], :2]
+    for person in people:
+        # Where the hips lie in the upright picture, from where they lie in the stored window.
+        hips = person["keypoints2d_px"][[COCOPLUS.index(f"{s}_hip") for s in ("left", "right")]]
+        upright = (hips + person["crop_origin_px"]) / person["scale_factors"][::-1]
+        assert np.abs(truth - upright).max(axis=(1, 2)).min() < 15
 
 
 @pytest.mark.parametrize(
