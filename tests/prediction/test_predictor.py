@@ -130,7 +130,7 @@ def test_drawing_and_saving(tmp_path, predictor, image):
     bodies = predictor.predict(image, boxes=BOXES)
     assert (predictor.draw(image, bodies) != image).any()
     files = predictor.save(tmp_path / "person", image, bodies, kinds=KINDS)
-    assert all(path.is_file() for path in files) and len(files) == 6 + 2 * 3
+    assert all(path.is_file() for path in files) and len(files) == 8 + 2 * 3
     loaded = load_result(tmp_path / "person.npz")
     for name in ARRAY_FIELDS:
         np.testing.assert_array_equal(

@@ -49,7 +49,8 @@ results, in --output (npz is always written; a run that was interrupted goes on 
   overlay  the bodies over the picture (mp4 for videos)       side  from the side
   crop     a row per person: crop, keypoints, body, three more sides
   page     one html file: the photograph, and the mesh to turn; opens without a network
-  obj glb  a mesh a person, y up, metres; glb is skinned and posed
+  obj glb  a mesh a person, y up, metres; glb is skinned, posed and placed
+  scene    one glb of everyone, placed, with the picture's camera     backdrop  and its picture
   bvh      the motion with root motion, y up, metres (one file a person; give boxes with ids)
 
 exit code: 0; 1 if a picture failed or a person was left out; 2 if no picture could be done.

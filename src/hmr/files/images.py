@@ -337,8 +337,13 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     write_whole(path, lambda file: Image.fromarray(image).save(file, kind, **options))
 
 
-def jpeg_url(image: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 RGB as a data URL, for html pages that need no other file."""
+def jpeg_bytes(image: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 RGB as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=_PAGE_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def jpeg_url(image: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 RGB as a data URL, for html pages that need no other file."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(image)).decode()

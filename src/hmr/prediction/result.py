@@ -32,11 +32,12 @@ QUANTITIES = {
     "smpl_joints_m": "(24, 3) SMPL's joints; metres, camera axes, body origin",
     "vertices_m": "(6890, 3) the mesh; metres, camera axes, body origin",
     "translation_full_m": "(3,) body origin in front of the picture's camera; metres, camera axes: "
-    "pixel = focal_px * (X + tx, Y + ty) / (Z + tz) + principal_point_px",
-    "focal_px": "focal length of that camera; pixels of the picture",
+    "keypoints2d_px = focal_px * (X + tx, Y + ty) / tz + principal_point_px",
+    "focal_px": "focal length of that camera, the given one if there is one; pixels of the picture",
     "principal_point_px": "(2,) x, y; pixels of the picture",
-    "translation_room_m": "(3,) the same for an ordinary lens: focal length = the picture's "
-    "diagonal, or the given one; for root motion and several people in one scene",
+    "translation_room_m": "(3,) the same for an ordinary lens, focal_room_px; for root motion and "
+    "several people in one scene: bvh and glb files stand there",
+    "focal_room_px": "focal length of that lens: given, else the picture's diagonal; pixels of it",
     "source_keypoints_px": "(19, 3) x, y, confidence of the keypoints that were found or given; "
     "pixels of the picture; zero where none counts",
     "reprojection_px": "(2,) mean distance of the body from these keypoints, before and after "
@@ -46,9 +47,12 @@ QUANTITIES = {
     "src/hmr/prediction/doubts.py",
 }
 FRAMES = (
-    "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's, near the "
-    "chest. Pixel centres lie at whole numbers, the first at (0, 0). The default focal length is "
-    "so long that this camera agrees with the crop's to 0.5 px for the whole mesh."
+    "Camera axes: x right, y down, z away from the viewer. The body origin is SMPL's: in every "
+    "pose it lies straight below the pelvis joint, by 0.22 m (stand-in body, mean shape). Pixel "
+    "centres lie at whole numbers, the first at (0, 0). keypoints2d_px and the overlay show all of "
+    "a body at the distance tz of its origin. A perspective camera, which divides by Z + tz, moves "
+    "a point by -Z / (Z + tz) of its distance from the principal point: by less than 0.5 px with "
+    "the default focal_px, which is that long; by more with a given or an ordinary lens."
 )
 
 
@@ -74,6 +78,7 @@ class Body:
     focal_px: float
     principal_point_px: np.ndarray
     translation_room_m: np.ndarray
+    focal_room_px: float
     source_keypoints_px: np.ndarray
     reprojection_px: np.ndarray
     doubts: tuple[str, ...] = ()
@@ -176,6 +181,7 @@ def body_from_outputs(
         focal_px=placed.focal_px,
         principal_point_px=placed.principal_point_px,
         translation_room_m=room.translation_m,
+        focal_room_px=room.focal_px,
         source_keypoints_px=np.zeros((len(COCOPLUS), 3)) if known is None else known,
         reprojection_px=errors_px,
         doubts=doubts(person, error_px, height, width, box.scale),

@@ -62,17 +62,26 @@ def _bodies(arrays: Mapping[str, np.ndarray]) -> list[Body]:
         "source_keypoints_px": np.zeros((count, len(COCOPLUS), 3)),
         "reprojection_px": np.full((count, 2), np.nan),
         "doubts": np.full(count, ""),
+        "focal_room_px": _focal_room_px(arrays),
     }
     arrays = {**later, **arrays}
     columns = {name: arrays[name] for name in (*ARRAY_FIELDS, "label", "score", "doubts")}
     bodies = []
     for index in range(len(columns["label"])):
         row = {name: column[index] for name, column in columns.items()}
-        for scalar in ("box_scale", "focal_px", "score"):
+        for scalar in ("box_scale", "focal_px", "focal_room_px", "score"):
             row[scalar] = float(row[scalar])
         row["doubts"] = tuple(filter(None, str(row["doubts"]).split(_BETWEEN_DOUBTS)))
         bodies.append(Body(**{**row, "label": str(row["label"])}))
     return bodies
+
+
+def _focal_room_px(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N,) from both translations, which lie on one ray: depth is proportional to the lens."""
+    if not len(arrays["label"]):
+        return np.zeros(0)
+    depths = arrays["translation_room_m"][:, 2], arrays["translation_full_m"][:, 2]
+    return arrays["focal_px"] * depths[0] / depths[1]
 
 
 def write_json(path: Path, result: Result, body: BodyModel) -> None:

@@ -19,7 +19,7 @@ from hmr.files.images import write_image
 from hmr.prediction.result import Body, Result
 from hmr.prediction.stopwatch import Stopwatch
 from hmr.prediction.writers.bvh import MotionFrame, write_motion
-from hmr.prediction.writers.gltf import write_glb
+from hmr.prediction.writers.gltf import place, write_glb, write_scene
 from hmr.prediction.writers.numbers import write_json, write_npz
 from hmr.prediction.writers.obj import write_obj
 from hmr.prediction.writers.page import write_page
@@ -62,7 +62,16 @@ def _obj(path: Path, person: Body, body: BodyModel) -> None:
 
 
 def _glb(path: Path, person: Body, body: BodyModel) -> None:
-    write_glb(path, body, person.rotations, person.beta)
+    write_glb(path, body, MotionFrame.of(person), place(person))
+
+
+def _scene(path: Path, result: Result, body: BodyModel) -> None:
+    write_scene(path, result.bodies, body, (result.height, result.width))
+
+
+def _backdrop(path: Path, result: Result, body: BodyModel) -> None:
+    image = given_image(result)
+    write_scene(path, result.bodies, body, (result.height, result.width), image)
 
 
 def _bvh(path: Path, person: Body, body: BodyModel) -> None:
@@ -78,6 +87,8 @@ KINDS = {
     "page": Kind(".html", _page),
     "obj": Kind("_{}.obj", _obj),
     "glb": Kind("_{}.glb", _glb),
+    "scene": Kind("_scene.glb", _scene, needs_people=True),
+    "backdrop": Kind("_backdrop.glb", _backdrop, needs_people=True),
     "bvh": Kind("_{}.bvh", _bvh, needs_faces=False),
 }
 
