@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hmr.loading import prepare
 from hmr.processor import choose_switches
-from hmr.quiet import quieten_tensorflow
 
 # Before TensorFlow is imported, which reads both at its start.
 choose_switches()
-quieten_tensorflow()
+prepare()
 
 __all__ = ["Predictor"]
 

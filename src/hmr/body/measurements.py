@@ -7,7 +7,6 @@ far away and a short one nearby look alike. If the height is known, all of them 
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 
 from hmr.body.joints import SMPL_JOINT_KINDS, SMPL_JOINTS
 from hmr.body.model_file import BodyModel
@@ -103,6 +102,8 @@ def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
     points = _cut(np.asarray(vertices, np.float64), faces, y)
     if len(points) < 3:
         return float("nan")
+    from scipy.spatial import ConvexHull, QhullError  # takes a quarter of a second to import
+
     try:
         # In two dimensions, Qhull's "area" is the perimeter.
         return float(ConvexHull(points).area)

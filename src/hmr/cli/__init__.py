@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hmr.errors import UserError
+from hmr.loading import leave_out
 
 
 def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
@@ -19,6 +20,8 @@ def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
 
 def check_keras_settings() -> None:
     """Checks what the user has set for all of Keras; call it before Keras is imported.
+
+    Of the packages that Keras and TensorFlow can do without, a command needs none.
 
     Raises:
         UserError: the backend is not installed, or pictures are to have their channels first.
@@ -43,3 +46,4 @@ def check_keras_settings() -> None:
             f'{file} sets "image_data_format" to {settings["image_data_format"]}; expected '
             "channels_last: change it there, or set KERAS_HOME to another folder for this command"
         )
+    leave_out({"jax", "pandas"} - {str(backend)})

@@ -47,9 +47,22 @@ from hmr.prediction.result import Body, Result, body_from_outputs
 from hmr.prediction.stopwatch import Stopwatch
 from hmr.prediction.writers.pictures import draw_overlay
 from hmr.prediction.writers.save import save_result
+from hmr.tensor import Tensor
 
 _WHOLE = int | np.integer
 _NUMBER = _WHOLE | float | np.floating
+
+
+class _WithVertices(keras.Model):
+    """The network with the mesh among its outputs."""
+
+    def __init__(self, model: HMR):
+        super().__init__(name="bodies")
+        self._model = model
+        self.built = True
+
+    def call(self, images: Tensor) -> dict[str, Tensor]:
+        return self._model(images, training=False, vertices=True)
 
 
 class Predictor:
@@ -83,9 +96,8 @@ class Predictor:
         self.focal_px = focal_px
         self.fit = fit
         self.watch = Stopwatch()
-        images = keras.Input((model.input_size, model.input_size, 3))
         # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
-        self._with_vertices = keras.Model(images, model(images, training=False, vertices=True))
+        self._with_vertices = _WithVertices(model)
 
     @classmethod
     def load(

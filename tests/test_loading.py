@@ -1,4 +1,4 @@
-"""What TensorFlow writes while it is loaded."""
+"""How TensorFlow and Keras are loaded: what they write, and what they find."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def test_a_failure_to_load_is_told(tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise ImportError('no such library')")
     ended = _loaded("3", f"sys.path.insert(0, {str(tmp_path)!r}); import tensorflow")
     assert ended.returncode == 1 and "no such library" in ended.stderr
+
+
+def test_what_a_command_leaves_out_can_be_imported_afterwards(tmp_path):
+    (tmp_path / "keras.py").write_text(
+        "import gc\ncollected = gc.isenabled()\n"
+        "try:\n    import rival\nexcept ImportError:\n    rival = None"
+    )
+    (tmp_path / "rival.py").write_text("")
+    script = (
+        f"sys.path.insert(0, {str(tmp_path)!r}); from hmr.loading import leave_out; import gc;"
+        "leave_out(['rival']); import keras, rival;"
+        "print(keras.rival, keras.collected, rival.__name__, gc.isenabled())"
+    )
+    assert _loaded("3", script).stdout.split() == ["None", "False", "rival", "True"]
