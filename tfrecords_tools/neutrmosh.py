@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hmr.errors import UserError, run_verb
 from hmr.files.safe_pickle import safe_load
@@ -74,6 +73,8 @@ def read_fits(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise SampleError(_UNREADABLE_FITS, f"{path}: beta of {beta.size} numbers, or NaN")
     if not len(poses):
         raise SampleError(_UNREADABLE_FITS, f"{path}: no poses")
+    from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
+
     with reading_sample(_UNREADABLE_FITS, path):
         upright = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([np.pi, 0, 0])
         poses[:, :3] = upright.as_rotvec()

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import LSP14, OPENPOSE18
 from hmr.errors import UserError, run_verb
@@ -117,6 +116,8 @@ def _known_or_identity(actor: Actor, extrinsics: np.ndarray) -> np.ndarray:
 
 def to_camera(poses: np.ndarray, extrinsics: np.ndarray) -> np.ndarray:
     """Poses (N, 72) with the root turned from the world into the camera frame, (N, 4, 4)."""
+    from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
+
     turned = poses.copy()
     roots = Rotation.from_matrix(extrinsics[:, :3, :3]) * Rotation.from_rotvec(poses[:, :3])
     turned[:, :3] = roots.as_rotvec()

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
-from scipy.io import loadmat
-from scipy.io.matlab import matfile_version
+import scipy
 
 from hmr.errors import UserError
 from hmr.files.foreign import reading
@@ -44,9 +42,9 @@ def read_mat(path: Path, variables: tuple[str, ...], **options: Any) -> dict[str
 
 def _load(path: Path, variables: tuple[str, ...], options: dict[str, Any]) -> dict | None:
     """The variables that are there; None for a file of version 7.3."""
-    if matfile_version(path)[0] == _VERSION_7_3:
+    if scipy.io.matlab.matfile_version(path)[0] == _VERSION_7_3:
         return None
-    return loadmat(path, variable_names=list(variables), **options)
+    return scipy.io.loadmat(path, variable_names=list(variables), **options)
 
 
 TEXT_BYTES = 116

@@ -6,13 +6,16 @@ Camera frame: x right, y down, z forwards, metres. World frame: y up. Pixel cent
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tfrecords_tools.standin.backgrounds import background_colour, draw_shape
 from tfrecords_tools.standin.textures import draw_thing
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 BODY_HEIGHT_M = 1.7
 BYTE_PAIR_SIGMA = 256 / np.sqrt(6)
@@ -20,7 +23,6 @@ FOCAL_LIMITS = (0.5, 4.0)
 """Focal lengths of any camera, relative to the longer side of the frame."""
 ANY_PITCH_DEG, MOST_ROLL_DEG = (-30.0, 75.0), 15.0
 CAMERAS = ("level", "any")
-WORLD_TO_CAMERA_AXES = Rotation.from_rotvec([np.pi, 0.0, 0.0])
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,18 @@ class View:
 
     def rotation(self) -> Rotation:
         """Rotation from the world to the camera frame."""
+        from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
+
         tilt = Rotation.from_euler("ZX", [self.roll_deg, self.pitch_deg], degrees=True)
         turn = Rotation.from_euler("Y", -self.azimuth_deg, degrees=True)
-        return tilt * WORLD_TO_CAMERA_AXES * turn
+        to_camera_axes = Rotation.from_rotvec([np.pi, 0.0, 0.0])
+        return tilt * to_camera_axes * turn
 
 
 def face_camera(pose: np.ndarray, yaw_deg: float, view: View) -> np.ndarray:
     """Turns a pose (72,) from the world into the camera frame; at yaw 0 it faces the camera."""
+    from scipy.spatial.transform import Rotation
+
     heading = Rotation.from_euler("Y", view.azimuth_deg + yaw_deg, degrees=True)
     turned = view.rotation() * heading
     return np.concatenate([(turned * Rotation.from_rotvec(pose[:3])).as_rotvec(), pose[3:]])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from hmr.body.joints import COCOPLUS, FACE5, SMPL_JOINTS, joint_map
 from hmr.body.model_file import NUM_BETAS, SHAPES, BodyModel, body_from_arrays

@@ -12,18 +12,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hmr.data.shards import find_shards
 from hmr.errors import run_verb
 from hmr.evaluation.protocols import PROTOCOLS
-from hmr.evaluation.samples import Prediction, Truth, moved_onto_keypoints, predict_split
-from hmr.evaluation.scoring import score
-from hmr.fitting.fit import FitSettings
 from hmr.geometry.crop import CROP_SIZE
-from hmr.network.checkpoint import load_model
+
+if TYPE_CHECKING:
+    from hmr.evaluation.samples import Prediction, Truth
+    from hmr.fitting.fit import FitSettings
 
 NOISE_PX, MISSING = 5.0, 0.2
 # Around the weights that are set, each of these is changed alone; the root's follows the joints'.
@@ -47,6 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--default", action="store_true", help="only the weights that are set")
     parser.add_argument("--only", choices=_TRIED, help="the one weight that is changed")
     options = parser.parse_args(arguments)
+
+    # Keras takes seconds to import: what the flags get wrong comes first.
+    from hmr.evaluation.samples import moved_onto_keypoints, predict_split
+    from hmr.fitting.fit import FitSettings
+    from hmr.network.checkpoint import load_model
+
     protocol = PROTOCOLS[options.protocol]
     model = load_model(options.checkpoint, with_discriminator=True)
     paths = find_shards(options.data, protocol.dataset, protocol.split)
@@ -55,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     columns = [*_TRIED, "MPJPE mm", "PA-MPJPE mm", "noisy", "noisy PA"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     print(f"| network alone | | | | | | {_errors(network, truth)} | {_errors(network, truth)} |")
-    for weights in [FitSettings()] if options.default else _candidates(options.only):
+    for weights in [FitSettings()] if options.default else _candidates(FitSettings(), options.only):
         fits = (
             moved_onto_keypoints(model.smpl, network, to, weights, model.discriminator)
             for to in (truth, noisy)
@@ -66,11 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _candidates(only: str | None) -> Iterator[FitSettings]:
-    yield FitSettings()
+def _candidates(start: FitSettings, only: str | None) -> Iterator[FitSettings]:
+    yield start
     for name in [only] if only else _TRIED:
         for value in _TRIED[name]:
-            tried = replace(FitSettings(), **{name: value})
+            tried = replace(start, **{name: value})
             yield replace(tried, root=_ROOT_PER_POSE * value) if name == "pose" else tried
 
 
@@ -82,6 +88,8 @@ def _disturbed(truth: Truth, rng: np.random.Generator) -> Truth:
 
 
 def _errors(prediction: Prediction, truth: Truth) -> str:
+    from hmr.evaluation.scoring import score
+
     numbers = score(PROTOCOLS["stand_in"], prediction, truth).summary()
     return f"{numbers['mpjpe_mm']:.1f} | {numbers['pa_mpjpe_mm']:.1f}"
 
