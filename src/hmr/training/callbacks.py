@@ -17,6 +17,8 @@ from hmr.files.whole import write_text
 TABLE_FILE, EVENTS_FOLDER = "metrics.jsonl", "logs"
 # Seconds of a step that the loop adds to its scalars: waiting for a batch, and altogether.
 WAITED, TOOK = "seconds/waited", "seconds/step"
+# And which step they are of.
+STEP = "step"
 _SHOWN = {
     "loss": "loss",
     "loss/keypoints2d": "2D",
@@ -121,13 +123,20 @@ class ScalarLog(keras.callbacks.Callback):
         self._count = 0
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        for name, value in (logs or {}).items():
+        if not logs:
+            return
+        step = int(logs.get(STEP, batch + 1))
+        for name, value in logs.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
-        if (batch + 1) % self._every == 0:
-            self._flush(batch + 1)
+        if step % self._every == 0:
+            self._flush(step)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.on_train_batch_end(-1, logs)
 
     def _flush(self, step: int) -> None:
+        self._sums.pop(STEP, None)
         means = {name: total / self._count for name, total in self._sums.items()}
         means |= self._speed(means.pop(WAITED, 0.0), means.pop(TOOK, 0.0))
         means = {name: mean for name, mean in means.items() if not _unsupervised(name, means)}

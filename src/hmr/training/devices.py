@@ -17,7 +17,9 @@ from hmr.network.hmr import HMR
 from hmr.processor import emulates_bfloat16
 from hmr.tensor import Tensor
 
-Step = Callable[[Mapping[str, Tensor]], dict[str, float]]
+Scalars = dict[str, float]
+# Starts a training step of a batch, and returns what waits for its scalars.
+Step = Callable[[Mapping[str, Tensor]], Callable[[], Scalars]]
 # None stands for one device, without any strategy's cost.
 STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy] | None] = {
     "none": None,
@@ -44,6 +46,7 @@ class Devices:
         self.workers = max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
         self.worker = _position(resolver) if self.workers > 1 else 0
         self._ask = tf.function(self._count_ones)
+        self._has_gpu = bool(tf.config.list_logical_devices("GPU"))
 
     @property
     def is_first(self) -> bool:
@@ -61,9 +64,9 @@ class Devices:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
     def step_function(self, model: HMR) -> Step:
-        """A compiled training step: this process's part of a batch to the global batch's scalars.
+        """A compiled training step of this process's part of a batch.
 
-        The scalars leave the device together, as one vector.
+        The scalars are those of the global batch, and leave the device together, as one vector.
         """
         names: list[str] = []
 
@@ -73,7 +76,12 @@ class Devices:
             return self.total(tf.stack(list(logs.values())))
 
         run = tf.function(self._on_every_replica(step), jit_compile=model.jit_compile)
-        return lambda batch: dict(zip(names, run(self._split(batch)).numpy().tolist()))
+
+        def start(batch: Mapping[str, Tensor]) -> Callable[[], Scalars]:
+            scalars = run(batch)
+            return lambda: dict(zip(names, scalars.numpy().tolist()))
+
+        return start
 
     def agree(self, flag: bool) -> bool:
         """Whether any process says yes. A barrier: all of them must ask before one goes on."""
@@ -94,8 +102,12 @@ class Devices:
 
         return run
 
-    def _split(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def place(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A batch on its way to the device, or each replica's part to its own."""
         local = self.replicas // self.workers
+        if not self._strategy and self._has_gpu:
+            with tf.device("GPU:0"):
+                return {key: tf.identity(value) for key, value in batch.items()}
         if not self._strategy or local == 1:
             return batch
 

@@ -1,7 +1,8 @@
 """The training loop: batches in, checkpoints and logs out, and what ends it early.
 
-A signal ends it cleanly between two steps; a loss that is not finite, or too many unreadable
-records, with an error.
+The device never waits for the loop: while a step runs, the next batch is fetched and the scalars of
+the step before are checked and logged. A signal ends the loop cleanly between two steps; a loss
+that is not finite, or too many unreadable records, with an error.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -26,8 +28,8 @@ from hmr.errors import UserError
 from hmr.files.whole import write_whole
 from hmr.settings import TrainSettings
 from hmr.tensor import Tensor
-from hmr.training.callbacks import TOOK, WAITED
-from hmr.training.devices import Devices
+from hmr.training.callbacks import STEP, TOOK, WAITED
+from hmr.training.devices import Devices, Scalars
 from hmr.training.state import TrainingState
 
 UNREADABLE_FILE = "unreadable_records.txt"
@@ -57,29 +59,30 @@ def train(
         total_steps: of the whole training, counted from its very beginning.
         settings: how often to save.
         devices: what the steps run on.
-        callbacks: Keras callbacks; batch numbers count from the very beginning.
+        callbacks: Keras callbacks; batch numbers count from the very beginning. The end of a batch
+            comes when its step has been started, with the scalars of the step before, whose number
+            is among them; who reads the model calls `state.settle` first.
         bad_records: counts the records that could not be read.
     Raises:
         UserError: a loss is not finite, a shard is damaged or too many records cannot be read.
         Interrupted: Ctrl-C or SIGTERM; everything so far is saved.
     """
-    take_step = devices.step_function(state.model)
+    steps = StepAhead(state, devices)
     hooks = keras.callbacks.CallbackList(list(callbacks), model=state.model)
     hooks.on_train_begin()
     try:
-        with StopSignal() as stop:
+        with StopSignal() as stop, steps:
             for step in range(int(state.step), total_steps):
-                started = time.monotonic()
+                asked = time.monotonic()
                 batch = _next(batches, bad_records)
-                waited = time.monotonic() - started
+                waited = time.monotonic() - asked
                 hooks.on_train_batch_begin(step)
-                logs = take_step(batch)
-                check_finite(step + 1, logs, batch, state.workdir)
-                took = time.monotonic() - started
+                extra = {WAITED: waited, "input/unreadable_records": len(bad_records)}
+                known = steps.start(step + 1, batch, extra)
                 state.step.assign(step + 1)
-                state.seconds.assign_add(took)
-                logs |= {WAITED: waited, TOOK: took, "input/unreadable_records": len(bad_records)}
-                hooks.on_train_batch_end(step, logs)
+                hooks.on_train_batch_end(step, known)
+                if devices.workers > 1:
+                    state.settle()  # the barrier below must not overtake the step's all-reduce
                 stopping = devices.agree(bool(stop.received))
                 if (step + 1) % settings.checkpoint_every_steps == 0 or stopping:
                     state.save()
@@ -87,9 +90,9 @@ def train(
                     raise Interrupted(
                         f"stopped after step {step + 1}; run the same command to resume."
                     )
-        state.save()
+            state.save()
     finally:
-        hooks.on_train_end()
+        hooks.on_train_end(steps.news())
 
 
 def _next(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
@@ -99,6 +102,79 @@ def _next(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
         raise explain_input_error(bad_records.paths, error) from error
     bad_records.note(batch)
     return batch
+
+
+class _Running(NamedTuple):
+    step: int
+    batch: Mapping[str, Tensor]
+    extra: Scalars
+    started: Future
+
+
+class StepAhead:
+    """Runs a step in another thread while the loop looks at the one before.
+
+    TensorFlow returns to the caller before a GPU is done with a step, but not before a CPU is. Use
+    as a context manager.
+
+    Args:
+        state: its model is trained; nothing else may read or change the model before `settle`,
+            which becomes the state's own.
+        devices: what the steps run on.
+    """
+
+    def __init__(self, state: TrainingState, devices: Devices) -> None:
+        self._state, self._devices = state, devices
+        self._take_step = devices.step_function(state.model)
+        self._thread = ThreadPoolExecutor(1, "step")
+        self._running: _Running | None = None
+        self._news: Scalars = {}
+        self._since = time.monotonic()
+
+    def __enter__(self) -> StepAhead:
+        self._state.settle = self.settle
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def start(self, step: int, batch: Mapping[str, Tensor], extra: Scalars) -> Scalars:
+        """Starts a step.
+
+        Args:
+            step: its number, from 1.
+            batch: its inputs.
+            extra: more scalars of it.
+        Returns:
+            the scalars of the step before; empty before the first.
+        Raises:
+            UserError: a loss of the step before is not finite.
+        """
+        started = self._thread.submit(self._take_step, self._devices.place(batch))
+        self.settle()
+        self._running = _Running(step, batch, extra, started)
+        return self.news()
+
+    def settle(self) -> None:
+        """Waits for the step that runs, and checks it.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        if not self._running:
+            return
+        step, batch, extra, started = self._running
+        self._running = None
+        scalars = started.result()()
+        check_finite(step, scalars, batch, self._state.workdir)
+        took, self._since = time.monotonic() - self._since, time.monotonic()
+        self._state.seconds.assign_add(took)
+        self._news = {**scalars, **extra, STEP: step, TOOK: took}
+
+    def news(self) -> Scalars:
+        """The scalars of the last step that was waited for, once."""
+        news, self._news = self._news, {}
+        return news
 
 
 class StopSignal:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,8 @@ class TrainingState:
         first_step: int = 0,
     ) -> None:
         self.workdir, self.model, self.devices, self._spec = workdir, model, devices, spec
+        # Waits until nothing changes the model; what trains it in another thread replaces this.
+        self.settle: Callable[[], object] = lambda: None
         self.step = tf.Variable(first_step, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.best_score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
@@ -169,6 +171,7 @@ class TrainingState:
         Raises:
             UserError: the place cannot be written to, or is full.
         """
+        self.settle()
         self._last.save(self._all, int(self.step))
 
     def save_if_best(self, score: float) -> None:

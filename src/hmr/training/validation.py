@@ -83,6 +83,7 @@ class Validation(keras.callbacks.Callback):
         step = batch + 1
         if step % self._settings.every_steps and step != self._total_steps:
             return
+        self._state.settle()
         scores = self.scores()
         self._journal.scalars(step, {f"validation/{name}": v for name, v in scores.items()})
         picture = self._gallery.draw(self.model)
