@@ -38,7 +38,7 @@ LAYERS = (
     "hmr.body",
     "hmr.files hmr.configs",
     "hmr.settings",
-    "hmr.errors hmr.tensor hmr.compiled hmr.processor hmr.loading hmr.version",
+    "hmr.errors hmr.tensor hmr.compiled hmr.processor hmr.loading hmr.progress hmr.version",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
 # Who may be given a whole configuration; every other part is given its own settings.

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
@@ -31,6 +30,7 @@ from hmr.files.foreign import parsing
 from hmr.files.images import IMAGE_SUFFIXES, read_image
 from hmr.files.safe_npz import load_npz
 from hmr.finding.finder import Finder, weights_file
+from hmr.progress import progress_bar
 from tfrecords_tools.coco import is_person, people_of, read_annotations
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import Plan, SampleError
@@ -181,7 +181,7 @@ def find_people(folder: Path) -> Iterator[Found]:
             f"{NAME}: no picture in {folder}. Expected files ending in "
             f"{', '.join(IMAGE_SUFFIXES)}. Another folder in --input: --images NAME."
         )
-    for path in tqdm(paths, desc="find", unit="picture"):
+    for path in progress_bar(paths, desc="find", unit="picture"):
         picture = str(path.relative_to(folder)), SIZE_UNKNOWN
         try:
             people = finder.find(read_image(path))

@@ -11,13 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from hmr.body.joints import COCOPLUS, LSP14
 from hmr.data.schema import schema_table
 from hmr.data.shards import count_records, find_shards, is_mocap_path, read_manifest
 from hmr.errors import UserError, run_verb
 from hmr.files.images import read_image, write_image
+from hmr.progress import progress_bar
 from hmr.rendering.draw import draw_skeleton, turned_view
 from hmr.rendering.shade import render_mesh
 
@@ -245,7 +245,7 @@ def _check(shards: list[Path]) -> None:
     for folder in dict.fromkeys(shard.parent for shard in shards):
         for path in folder.glob("*_manifest.json"):
             find_shards(folder.parent, folder.name, path.name.removesuffix("_manifest.json"))
-    for shard in tqdm(shards, desc="checking", unit=" shards"):
+    for shard in progress_bar(shards, desc="checking", unit=" shards"):
         check_shard(shard)
     print(f"every record of {len(shards)} shards follows the schema")
 

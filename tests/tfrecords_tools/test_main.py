@@ -92,6 +92,16 @@ def test_every_converter_explains_itself(converter):
     assert "Layout:" in shown.stdout
 
 
+@pytest.mark.parametrize("module", ["__main__", "standin.__main__"])
+def test_help_waits_for_nothing_that_only_the_work_needs(module):
+    slow = ("tensorflow", "scipy.spatial", "scipy.sparse", "numba")
+    code = f"import sys, tfrecords_tools.{module}; print(*sys.modules.keys() & set({slow}))"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert shown.stdout.split() == []
+
+
 @pytest.mark.parametrize("module", ["__main__", "standin.studio"])
 def test_help_and_rendering_need_no_tensorflow(module):
     code = f"import sys, tfrecords_tools.{module}; sys.exit('tensorflow' in sys.modules)"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from hmr.data.schema import mocap_to_example
 from hmr.data.shards import MOCAP_PREFIX
 from hmr.errors import UserError
+from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import (
     BODIES_PER_SHARD,
     DropLog,
@@ -129,7 +129,7 @@ def bodies_job(
     """
     takes = Takes()
     found = _read_all(paths, read_take, workers)
-    for take in tqdm(found, total=len(paths), desc=f"reading {name}", unit=" takes"):
+    for take in progress_bar(found, total=len(paths), desc=f"reading {name}", unit=" takes"):
         if isinstance(take, SampleError):
             dropped.add(take.reason, take.name)
         else:

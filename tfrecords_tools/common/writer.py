@@ -34,6 +34,7 @@ from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
 from hmr.files.lock import only_one
 from hmr.files.whole import make_lasting_folder, take_name, to_disk
+from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import DropLog, Job, SampleError
 from tfrecords_tools.common.processes import DeadWorkerError, process_pool
 
@@ -223,7 +224,7 @@ def _convert(job: Job, root: Path, workers: UnitWriter) -> Manifest:
     missing = [index for index in range(len(job.units)) if index not in results]
     done = sum(result.examples + result.dropped.total for result in results.values())
     label = f"{job.dataset}/{job.split}"
-    with tqdm(total=job.samples, initial=done, desc=label, unit=" samples") as bar:
+    with progress_bar(total=job.samples, initial=done, desc=label, unit=" samples") as bar:
         workers.write(job, missing, folder, bar)
     return _finish(job, root, _finished(folder, progress, job))
 

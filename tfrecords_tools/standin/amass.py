@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from tqdm import tqdm
 
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.smpl import SMPL
+from hmr.progress import progress_bar
 from tfrecords_tools.standin.characters import NUM_BETAS, sample_betas
 from tfrecords_tools.standin.poses import USUAL, Repertoire, dofs_to_pose, sample_sequence
 
@@ -41,7 +41,7 @@ def write_amass(
     root: Path, count: int, seed: int, smpl: SMPL, repertoire: Repertoire = USUAL
 ) -> None:
     """Writes at least `count` frames of motion, built on the key poses of training only."""
-    with tqdm(total=count, desc="amass", unit="frame") as bar:
+    with progress_bar(total=count, desc="amass", unit="frame") as bar:
         for number, motions in enumerate(SETS):
             rng = np.random.default_rng([seed, DATASET_SEED, number])
             for frames in _write_set(rng, root / motions.name, motions, count, smpl, repertoire):

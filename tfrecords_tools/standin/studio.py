@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hmr.body.model_file import load_body
+from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import chunks
 from tfrecords_tools.common.processes import process_pool
 from tfrecords_tools.standin.picture import (
@@ -77,7 +78,7 @@ class Studio:
     def render(self, shots: Sequence[Shot], label: str) -> Iterator[GroundTruth]:
         """Renders the shots; yields their ground truth in order and shows a progress bar."""
         waiting: collections.deque[Future[list[GroundTruth]]] = collections.deque()
-        with tqdm(total=len(shots), desc=label, unit="picture") as bar:
+        with progress_bar(total=len(shots), desc=label, unit="picture") as bar:
             for task in self._tasks(shots):
                 waiting.append(self._pool.submit(render_pictures, task))
                 if len(waiting) >= self._in_flight:

@@ -140,16 +140,15 @@ def _predict_crops(options: argparse.Namespace) -> int:
     crops = open_crops(options.crops)
 
     # Keras takes seconds to import: what is cheap to check comes first.
-    from tqdm import tqdm
-
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.run import predict_crops_file
+    from hmr.progress import progress_bar
 
     predictor = Predictor.load(
         options.checkpoint or DEFAULT_MODEL, options.body, options.batch_size
     )
     outputs = predict_crops_file(
-        predictor, crops, options.output, lambda starts: tqdm(starts, unit="batch")
+        predictor, crops, options.output, lambda starts: progress_bar(starts, unit="batch")
     )
     print("\n".join(f"{key:<12} {value.shape}" for key, value in outputs.items()))
     print(f"wrote {options.output}")
@@ -177,6 +176,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
 
     from hmr.prediction.predictor import Predictor
     from hmr.prediction.run import PictureRun, RunOptions
+    from hmr.progress import progress_bar
 
     folder = find_shipped(options.checkpoint or DEFAULT_MODEL)
     predictor = Predictor.load(
@@ -190,7 +190,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
     for note in notes:
         run.note(note)
-    with tqdm(total=len(source) or None, unit="picture") as bar:
+    with progress_bar(total=len(source) or None, unit="picture") as bar:
         summary = run.run(source, bar.update)
     print(_timing(predictor.watch.seconds, summary.pictures))
     print(f"{summary.line()}\nresults in {output}")

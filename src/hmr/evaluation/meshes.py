@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from tqdm import tqdm
 
 from hmr.body.model_file import NUM_VERTICES
 from hmr.body.smpl import SMPL
+from hmr.progress import progress_bar
 
 _BATCH = 64
 
@@ -95,7 +95,7 @@ def posed(smpl: SMPL, pose: np.ndarray, beta: np.ndarray) -> PosedBodies:
 def in_batches(meshes: Meshes, what: str) -> Iterator[tuple[slice, np.ndarray]]:
     """Ranges of samples and their vertices (n, 6890, 3), with a progress bar named `what`."""
     starts = range(0, len(meshes), _BATCH)
-    for start in tqdm(starts, desc=what, unit="batch"):
+    for start in progress_bar(starts, desc=what, unit="batch"):
         chosen = slice(start, min(start + _BATCH, len(meshes)))
         yield chosen, meshes.vertices_m(chosen)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from hmr.body.joints import COCOPLUS, LSP14
 from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES
@@ -23,6 +22,7 @@ from hmr.fitting.fit import FitSettings, Fitter
 from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
 from hmr.network.regressor import BETA, CAMERA, POSE
+from hmr.progress import progress_bar
 
 # Where only labels are wanted the crops are made this small, which reads fastest: the JPEGs are
 # then decoded at an eighth of their size.
@@ -124,7 +124,7 @@ def read_truth(paths: Sequence[str], limit: int | None = None) -> Truth:
         UserError: there is no record.
     """
     batches = _numbered(evaluation_batches(paths, _LABELS_ONLY_PX, 64, limit))
-    return _truth(tqdm(batches, desc="reading labels", unit="batch"), paths)
+    return _truth(progress_bar(batches, desc="reading labels", unit="batch"), paths)
 
 
 def predict_split(
@@ -151,7 +151,7 @@ def predict_split(
     batches = _numbered(evaluation_batches(paths, model.input_size, batch_size, limit))
     outputs, labels = [], []
     chosen = _selected(batches, selection)
-    for batch in tqdm(chosen, desc="predicting", unit="batch", disable=quiet):
+    for batch in progress_bar(chosen, desc="predicting", unit="batch", disable=quiet):
         predicted = model.predict_on_batch(batch.pop("images"))
         outputs.append({key: predicted[key] for key in _MODEL_KEYS})
         labels.append(batch)
@@ -191,7 +191,7 @@ def moved_onto_keypoints(
     assert isinstance(prediction.meshes, PosedBodies) and prediction.camera is not None
     bodies, fitter, parts = prediction.meshes, Fitter(smpl, settings, discriminator), []
     theta = np.concatenate([prediction.camera, bodies.pose, bodies.beta], axis=1)  # (N, 85)
-    for start in tqdm(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
+    for start in progress_bar(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
         chosen = slice(start, start + _FITTED_AT_ONCE)
         given = truth.keypoints2d[chosen], truth.visibility[chosen]
         fitted = fitter.fit(theta[chosen], *given)

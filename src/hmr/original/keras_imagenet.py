@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import keras
@@ -62,6 +63,8 @@ def load_applications(source: str) -> keras.Model:
     weights = "imagenet" if source == DOWNLOAD else source
     if source != DOWNLOAD and not Path(source).is_file():
         raise UserError(f"no file at {source}. --input keras downloads it.")
+    if not sys.stdout.isatty():
+        keras.config.disable_interactive_logging()  # the download's bar, twenty lines a second
     try:
         return keras.applications.ResNet50V2(
             include_top=False, weights=weights, input_shape=(224, 224, 3)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from hmr.errors import UserError
 from hmr.files.foreign import parsing
 from hmr.files.whole import plain_folder
 from hmr.original import tf1_names
+from hmr.progress import progress_bar
 
 _SUFFIX = re.compile(r"\.(index|data-00000-of-00001|meta)$")
 _SHOWN = 5
@@ -133,7 +133,7 @@ class Tf1Checkpoint:
         """
         tensors = {}
         with self._opened() as reader:
-            for name in tqdm(list(names), desc="reading variables", unit="variable"):
+            for name in progress_bar(list(names), desc="reading variables", unit="variable"):
                 where, what = f"{self.path}: {name}", "readable variable, cut short"
                 with parsing(where, what, "Download it again."):
                     tensors[name] = np.asarray(reader.get_tensor(name))

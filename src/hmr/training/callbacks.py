@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from hmr.files.whole import write_text
+from hmr.progress import progress_bar
 
 TABLE_FILE, EVENTS_FOLDER = "metrics.jsonl", "logs"
 # Seconds of a step that the loop adds to its scalars: waiting for a batch, and altogether.
@@ -91,7 +91,7 @@ class ProgressLine(keras.callbacks.Callback):
 
     def __init__(self, total_steps: int, first_step: int = 0) -> None:
         super().__init__()
-        self._bar = tqdm(total=total_steps, initial=first_step, desc="train", unit="step")
+        self._bar = progress_bar(total=total_steps, initial=first_step, desc="train", unit="step")
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._bar.update()
