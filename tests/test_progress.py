@@ -8,22 +8,21 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from hmr import progress
 from hmr.progress import progress_bar
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def log(monkeypatch):
+def _log(monkeypatch, terminal=False):
     file = io.StringIO()
+    file.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", file)
     return file
 
 
-def test_a_log_gets_the_first_and_the_last_state_of_a_short_job(log):
+def test_a_log_gets_the_first_and_the_last_state_of_a_short_job(monkeypatch):
+    log = _log(monkeypatch)
     for _ in progress_bar(range(10_000), desc="train", unit="step", disable=False):
         pass
     first, last = log.getvalue().splitlines()
@@ -31,7 +30,8 @@ def test_a_log_gets_the_first_and_the_last_state_of_a_short_job(log):
     assert "\r" not in log.getvalue()
 
 
-def test_a_log_gets_a_line_every_so_many_seconds(log, monkeypatch):
+def test_a_log_gets_a_line_every_so_many_seconds(monkeypatch):
+    log = _log(monkeypatch)
     monkeypatch.setattr(progress, "LOG_EVERY_S", 0.1)
     with progress_bar(total=100, disable=False) as bar:
         for _ in range(100):
@@ -42,8 +42,8 @@ def test_a_log_gets_a_line_every_so_many_seconds(log, monkeypatch):
     assert "100/100" in lines[-1]
 
 
-def test_a_terminal_gets_a_line_that_is_redrawn(log, monkeypatch):
-    monkeypatch.setattr(log, "isatty", lambda: True, raising=False)
+def test_a_terminal_gets_a_line_that_is_redrawn(monkeypatch):
+    log = _log(monkeypatch, terminal=True)
     for _ in progress_bar(range(3), disable=False):
         pass
     assert log.getvalue().count("\r") >= 2
