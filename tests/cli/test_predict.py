@@ -216,7 +216,7 @@ def test_video_gives_videos_motion_and_one_npz_a_frame(tmp_path, model_folder, i
     motion = (out / "walk_7.bvh").read_text()
     assert "Frames: 7\nFrame Time: 0.10000000" in motion
     rows = motion.splitlines()[-7:]
-    assert rows[3] == rows[2] != rows[4]
+    assert len({*rows}) == 7  # the frame without a person is interpolated
     # An interrupted run goes on from the frames that are there.
     (out / "walk" / "walk_000000000006.npz").unlink()
     assert predict(model_folder, *common, "--save", "bvh") == 0

@@ -48,6 +48,7 @@ COUNTS = {
     "smpl": (0, "3DPW pictures, whose labels are SMPL bodies"),
     "held_out": (24, "pictures to try prediction on"),
     "mocap": (40000, "AMASS frames"),
+    "videos": (0, "videos of 8 s, of 2 to 6 people, with their true motion"),
 }
 RANGES = {
     "views": (0, 180, " degrees"),
@@ -164,6 +165,7 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace, style: SceneSty
     from tfrecords_tools.standin.poses import REPERTOIRES
     from tfrecords_tools.standin.pw3d import write_pw3d
     from tfrecords_tools.standin.studio import Studio
+    from tfrecords_tools.standin.videos import write_videos
 
     seed, frame_px = arguments.seed, arguments.frame_px
     with Studio(arguments.body, arguments.workers) as studio:
@@ -184,6 +186,8 @@ def _write_datasets(folder: Path, arguments: argparse.Namespace, style: SceneSty
             write_amass(
                 folder / "amass", arguments.mocap, seed, studio.smpl, REPERTOIRES[style.poses]
             )
+        if arguments.videos:
+            write_videos(folder / "videos", arguments.videos, style, seed, studio)
 
 
 if __name__ == "__main__":

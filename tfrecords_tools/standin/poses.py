@@ -134,7 +134,7 @@ def _draw_dofs(
     _set_arms(rng, dofs, left_arm, repertoire)
     _set_head(rng, dofs)
     calm = repertoire.most_calm * rng.random(count)[:, None]
-    dofs += calm * (_calm_row(repertoire) - dofs)
+    dofs += calm * (calm_dofs(repertoire) - dofs)
     mirrored = rng.random(count) < 0.5
     dofs[mirrored] = mirror_dofs(dofs[mirrored])
     dofs += _correlated_noise(rng, count, repertoire)
@@ -249,7 +249,7 @@ def _dof_row(named: Mapping[str, float]) -> np.ndarray:
     return row
 
 
-def _calm_row(repertoire: Repertoire) -> np.ndarray:
+def calm_dofs(repertoire: Repertoire = USUAL) -> np.ndarray:
     """DOFs (30,) of standing at ease; each pose is moved towards it by a random share."""
     row = _leg_table(repertoire)[list(repertoire.legs).index(CALM_LEGS)]
     for side in SIDES:

@@ -176,3 +176,17 @@ def _make_standin_body(path: Path) -> BodyModel:
     with contextlib.suppress(UserError):  # where nothing can be kept it is made each time
         save_body(path, body)
     return body
+
+
+def rest_body(body: BodyModel, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The shaped body before posing (SMPL equations 8 and 10).
+
+    Args:
+        body: the arrays of the body model.
+        beta: (10,) shape.
+
+    Returns:
+        vertices (6890, 3) and joints (24, 3), metres, SMPL's axes.
+    """
+    vertices = body.v_template + body.shapedirs @ np.asarray(beta, np.float64)
+    return vertices, body.joint_regressor @ vertices

@@ -13,7 +13,7 @@ from hmr.errors import UserError
 from hmr.files.images import MAX_PREDICTED_PIXELS
 from hmr.files.shipped import find_shipped
 from hmr.network.description import check_model
-from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
+from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL, SMOOTHING
 from hmr.prediction.people import (
     FIND_EVERY,
     FINDERS,
@@ -51,7 +51,8 @@ results, in --output (npz is always written; a run that was interrupted goes on 
   page     one html file: the photograph, and the mesh to turn; opens without a network
   obj glb  a mesh a person, y up, metres; glb is skinned, posed and placed
   scene    one glb of everyone, placed, with the picture's camera     backdrop  and its picture
-  bvh      the motion with root motion, y up, metres (one file a person; give boxes with ids)
+  bvh      the smooth motion of each person of a video, with root motion, y up, metres
+  motion   bvh, an animated skinned glb and an AMASS npz a person, and one table of the video
 
 exit code: 0; 1 if a picture failed or a person was left out; 2 if no picture could be done.
 """
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder (runs/predictions); with --crops the npz file")
     text = f"people per pass through the network ({DEFAULT_BATCH})"
     add("--batch_size", type=int, default=DEFAULT_BATCH, help=text)
+    text = f"strength of the smoothing of a video's motion, 0 (none) to 1 ({SMOOTHING})"
+    add("--smooth", type=float, metavar="S", default=SMOOTHING, help=text)
     add("--focal_px", type=float, help="focal length of the lens in pixels, if known")
     text = "move each body onto its keypoints, found or given, by the paper's losses"
     add("--fit", action="store_true", help=text)
@@ -100,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
     if options.batch_size < 1:
         raise UserError(f"--batch_size must be at least 1, got {options.batch_size}")
+    if not 0 <= options.smooth <= 1:
+        raise UserError(f"--smooth must be from 0 to 1, got {options.smooth}")
     if options.focal_px is not None and not 0 < options.focal_px < math.inf:
         raise UserError(
             f"the focal length (--focal_px) must be positive pixels, got {options.focal_px}"
@@ -184,8 +189,9 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     )
     output = options.output or Path("runs/predictions")
     settings = _settings(options, folder)
+    find_every, smooth = _find_every(options), options.smooth
     asked = RunOptions(
-        output, kinds, options.person, settings, options.overwrite, _find_every(options)
+        output, kinds, options.person, settings, options.overwrite, find_every, smooth
     )
     run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
     for note in notes:
@@ -198,12 +204,13 @@ def _predict_pictures(options: argparse.Namespace) -> int:
 
 
 def _kinds(text: str) -> tuple[str, ...]:
-    from hmr.prediction.writers.save import KINDS
+    from hmr.prediction.writers.save import KINDS, VIDEO_KINDS
 
     kinds = tuple(part.strip() for part in text.split(",") if part.strip())
-    unknown = sorted(set(kinds) - set(KINDS))
+    known = (*KINDS, *VIDEO_KINDS)
+    unknown = sorted(set(kinds) - set(known))
     if unknown:
-        raise UserError(f"--save knows {', '.join(KINDS)}; received {', '.join(unknown)}")
+        raise UserError(f"--save knows {', '.join(known)}; received {', '.join(unknown)}")
     return kinds
 
 

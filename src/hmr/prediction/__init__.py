@@ -2,3 +2,5 @@
 
 DEFAULT_MODEL = "models/people_free"
 DEFAULT_BATCH = 16
+# Strength of the smoothing of a video's motion, see `hmr.motion.smooth`.
+SMOOTHING = 0.5

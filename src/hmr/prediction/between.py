@@ -1,55 +1,64 @@
-"""The people of a video's frames between two in which they were looked for."""
+"""The people of a video: their ids, and where they are between two frames that were looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from hmr.geometry.crop import CropBox
+from hmr.motion.track import Tracker, clothes_colour
 from hmr.prediction.people import Detection, Detections
+from hmr.prediction.result import Body
 
-# How far somebody may have moved between two looks, relative to their diagonal.
-_FARTHEST = 0.5
+
+def with_ids(tracker: Tracker, found: Detections, image: np.ndarray, seconds: float) -> Detections:
+    """The people with the labels that they have in the whole video; given ids are kept."""
+    people = found.people
+    given = [person.label if person.identified else None for person in people]
+    labels = tracker.assign(
+        seconds,
+        [person.rectangle_px for person in people],
+        [person.keypoints2d_px for person in people],
+        given,
+        [clothes_colour(image, person.keypoints2d_px) for person in people],
+    )
+    named = [
+        replace(person, label=label, identified=True)
+        for person, label in zip(people, labels, strict=True)
+    ]
+    return replace(found, people=named)
+
+
+def remember(tracker: Tracker, bodies: Iterable[Body], image: np.ndarray, seconds: float) -> None:
+    """Tells the tracker of people whom an earlier run has named."""
+    bodies = list(bodies)
+    tracker.assign(
+        seconds,
+        [body.rectangle_px for body in bodies],
+        [body.source_keypoints_px for body in bodies],
+        [body.label for body in bodies],
+        [clothes_colour(image, body.source_keypoints_px) for body in bodies],
+    )
 
 
 def between(before: Detections, after: Detections, share: float) -> Detections:
     """Boxes and keypoints of a frame at `share` (0 to 1) of the way between two others.
 
-    Those of one person in both are interpolated linearly. Who is in one of them only is carried
-    over to the nearer half. Labels and scores are those of the earlier frame.
+    Those of one person (by label) in both are interpolated linearly. Who is in one of them only is
+    carried over to the nearer half. Scores are those of the earlier frame.
     """
-    pairs = same_people(before.people, after.people)
-    partners = dict(pairs)
-    met = set(partners.values())
+    others = {person.label: person for person in after.people}
     people = []
-    for index, person in enumerate(before.people):
-        if index in partners:
-            people.append(_interpolated(person, after.people[partners[index]], share))
+    for person in before.people:
+        if (partner := others.pop(person.label, None)) is not None:
+            people.append(_interpolated(person, partner, share))
         elif share < 0.5:
             people.append(person)
     if share >= 0.5:
-        people += [person for index, person in enumerate(after.people) if index not in met]
-    return Detections(_numbered(people))
-
-
-def same_people(before: list[Detection], after: list[Detection]) -> list[tuple[int, int]]:
-    """Pairs of indices, the nearest ones first; nobody twice, nobody who has moved far."""
-    if not before or not after:
-        return []
-    middles, others = _middles(before), _middles(after)
-    sizes = np.array([np.linalg.norm(person.rectangle_px[2:]) for person in before])
-    apart = np.linalg.norm(middles[:, None] - others, axis=2) / np.maximum(sizes, 1)[:, None]
-    pairs = []
-    while apart.min() < _FARTHEST:
-        row, column = map(int, np.unravel_index(apart.argmin(), apart.shape))
-        pairs.append((row, column))
-        apart[row], apart[:, column] = np.inf, np.inf
-    return pairs
-
-
-def _middles(people: list[Detection]) -> np.ndarray:
-    return np.array([person.rectangle_px[:2] + person.rectangle_px[2:] / 2 for person in people])
+        people += others.values()
+    return Detections(people)
 
 
 def _interpolated(first: Detection, second: Detection, share: float) -> Detection:
@@ -64,15 +73,3 @@ def _interpolated(first: Detection, second: Detection, share: float) -> Detectio
         points = np.where(counted, mixed(points, ends), 0)
     rectangle = mixed(first.rectangle_px, second.rectangle_px)
     return replace(first, box=box, rectangle_px=rectangle, keypoints2d_px=points)
-
-
-def _numbered(people: list[Detection]) -> list[Detection]:
-    """The people with labels of their own, as far as two have the same."""
-    used: set[str] = set()
-    for index, person in enumerate(people):
-        label = person.label
-        while label in used:
-            label = str(int(label) + 1) if label.isdecimal() else f"{label}_"
-        used.add(label)
-        people[index] = replace(person, label=label)
-    return people

@@ -36,6 +36,7 @@ class Detection:
         rectangle_px: (4,) left, top, width, height of the person (or their keypoints).
         score: the source's confidence, 1 where it has none.
         label: the person's id in the source, or their number in the picture.
+        identified: whether the label is an id, the same in every frame of a video.
         shares: (K, 3) keypoints with x, y from 0 to 1 across the picture, if the source has them
             so. `check_against_picture` makes pixels of them; until then `box` is none.
         keypoints2d_px: (19, 3) cocoplus x, y, confidence, 0 where it does not count; None where the
@@ -48,6 +49,7 @@ class Detection:
     label: str = "0"
     shares: np.ndarray | None = None
     keypoints2d_px: np.ndarray | None = None
+    identified: bool = False
 
 
 @dataclass
@@ -191,7 +193,8 @@ def _in_pixels(person: Detection, height: int, width: int) -> Detection:
     named = person.keypoints2d_px
     placed = from_keypoints(pixels, -np.inf, person.label, person.score)
     named = None if named is None else named * (width, height, 1)
-    return replace(placed, shares=None, keypoints2d_px=named)
+    known = person.identified
+    return replace(placed, shares=None, keypoints2d_px=named, identified=known)
 
 
 def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
@@ -211,7 +214,8 @@ class WholePicture:
         """The picture's own rectangle."""
         height, width = image.shape[:2]
         rectangle = np.array([0, 0, width, height], np.float64)
-        return Detections([Detection(box_from_image(height, width), rectangle)])
+        box = box_from_image(height, width)
+        return Detections([Detection(box, rectangle, identified=True)])
 
 
 class FoundPeople:
@@ -264,7 +268,8 @@ def detections_from_boxes(boxes: Iterable[Sequence[float]]) -> Detections:
     found = Detections()
     for index, box in enumerate(boxes):
         try:
-            found.people.append(from_rectangle(box, label=str(index)))
+            person = from_rectangle(box, label=str(index))
+            found.people.append(replace(person, identified=True))
         except UserError as error:
             found.problems.append(f"person {index}: {error}")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -174,12 +175,14 @@ def _csv_entry(table: PeopleTable, record: dict, everywhere: Detections, where: 
 
 
 def _add_csv_row(found: Detections, record: dict, line: int, min_score: float) -> None:
-    label = record.get("id", "").strip() or str(len(found.people))
+    given = record.get("id", "").strip()
+    label = given or str(len(found.people))
 
     def make() -> Detection:
         sides = ("x", "y", "width", "height")
         rectangle = [number(record.get(side), side) for side in sides]
         score = number(record["score"], "score") if record.get("score", "").strip() else 1.0
-        return confident(from_rectangle(rectangle, score, label), min_score)
+        person = confident(from_rectangle(rectangle, score, label), min_score)
+        return replace(person, identified=bool(given))
 
     attempt(found, f"line {line}", make)

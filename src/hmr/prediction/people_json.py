@@ -14,7 +14,7 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +287,8 @@ def _add_person(
     min_score: float,
     order: tuple[str, ...] | None,
 ) -> None:
-    label = _label(entry, len(found.people))
+    given = _given_id(entry)
+    label = str(len(found.people)) if given is None else given
     entry = _normal(entry)
 
     def make() -> Detection:
@@ -300,7 +301,7 @@ def _add_person(
             points = _points(entry.get("keypoints"), _COUNTED, entry.get("keypoint_scores"))
             named = order[: len(points)] if order and len(order) >= len(points) else None
             person = from_keypoints(points, min_score, label, score, named)
-        return confident(person, min_score)
+        return replace(confident(person, min_score), identified=given is not None)
 
     attempt(found, f"person {label} (entry {index})", make)
 
@@ -313,14 +314,14 @@ def _first(value: object, what: str) -> float:
     return float(numbers[0])
 
 
-def _label(entry: dict, position: int) -> str:
-    """Who it is: the tracker's or the annotator's number, else the position in the picture."""
+def _given_id(entry: dict) -> str | None:
+    """Who it is: the tracker's or the annotator's number, if there is one."""
     attributes = _dict(entry.get("attributes"))
     for value in (entry.get("track_id"), attributes.get("track_id"), entry.get("idx")):
         first = value[0] if isinstance(value, list) and value else value
         if (key := comparable_id(first)) is not None:
             return str(key)
-    return str(position)
+    return None
 
 
 def _rectangle(entry: dict) -> list[float]:
@@ -386,18 +387,21 @@ def _openpose_maker(record: dict, index: int, min_score: float) -> Callable[[], 
             raise UserError(f"holds none of {', '.join(_OPENPOSE_KEYS)}")
         points = _points(values, _OPENPOSE_COUNTED)
         order = _OPENPOSE_ORDERS[len(points)]
-        return from_keypoints(points, min_score, _openpose_label(record, index), order=order)
+        given = _openpose_id(record)
+        label = str(index) if given is None else given
+        person = from_keypoints(points, min_score, label, order=order)
+        return replace(person, identified=given is not None)
 
     return make
 
 
-def _openpose_label(record: dict, index: int) -> str:
+def _openpose_id(record: dict) -> str | None:
     """OpenPose's own `person_id` where it tracks (it writes [-1] where it does not)."""
     ids = record.get("person_id")
     first = ids[0] if isinstance(ids, list) and ids else None
     if isinstance(first, int | float) and 0 <= first < 1 << 53:
         return str(int(first))
-    return str(index)
+    return None
 
 
 def keypoints_folder(folder: Path, min_score: float) -> PeopleTable:

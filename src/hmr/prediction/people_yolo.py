@@ -7,6 +7,7 @@ Ultralytics wrote the file, perhaps the person's confidence and the tracker's nu
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,10 @@ def _maker(words: list[str], position: int, min_score: float) -> Callable[[], De
         numbers = np.array([number(word, "a value") for word in words])
         points, behind = _points_and_rest(numbers)
         score = next((value for value in behind if not value.is_integer()), None)
-        label = str(int(behind[-1])) if behind and behind[-1].is_integer() else str(position)
-        return confident(from_keypoints(points, min_score, label, score), min_score)
+        given = bool(behind) and behind[-1].is_integer()
+        label = str(int(behind[-1])) if given else str(position)
+        person = confident(from_keypoints(points, min_score, label, score), min_score)
+        return replace(person, identified=given)
 
     return make
 

@@ -21,7 +21,9 @@ from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError
 from hmr.files.images import LazyImage
 from hmr.files.video import Video
 from hmr.files.whole import make_folder, write_text, write_whole
-from hmr.prediction.between import between
+from hmr.motion.track import Tracker
+from hmr.prediction import SMOOTHING
+from hmr.prediction.between import between, remember, with_ids
 from hmr.prediction.inputs import PictureSource
 from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
@@ -150,6 +152,7 @@ class RunOptions:
         overwrite: compute everything again.
         find_every: in a video people are looked for in the first of so many frames, and
             interpolated in the others, see `hmr.prediction.between`.
+        smooth: strength with which a video's motion is smoothed, 0 to 1.
     """
 
     output: Path
@@ -158,6 +161,7 @@ class RunOptions:
     settings: str = ""
     overwrite: bool = False
     find_every: int = 1
+    smooth: float = SMOOTHING
 
     def fingerprint(self, origin: Path | None) -> str:
         """Hash of the settings and the input file; empty for a camera, which never repeats."""
@@ -190,7 +194,7 @@ class PictureRun:
         options: RunOptions,
         say: Callable[[str], None] = print,
     ):
-        check_kinds(options.kinds, predictor.body)
+        check_kinds(options.kinds, predictor.body, of_video=True)
         self.predictor = predictor
         self.people = people
         self.options = options
@@ -216,6 +220,7 @@ class PictureRun:
         Raises:
             UserError: the output folder cannot be made or written to.
         """
+        check_kinds(self.options.kinds, self.predictor.body, isinstance(source, Video))
         make_folder(self.options.output)
         if isinstance(source, Video):
             self._run_video(source, advance)
@@ -230,7 +235,9 @@ class PictureRun:
         streamed = tuple(kind for kind in self._kinds if kind in STREAM_KINDS)
         per_frame = tuple(kind for kind in self._kinds if kind not in STREAM_KINDS)
         base = self.options.output / video.stem
-        streams = VideoStreams(base, streamed, self.predictor.body, video.rate, self._watch)
+        streams = VideoStreams(
+            base, streamed, self.predictor.body, video.rate, self._watch, self.options.smooth
+        )
         try:
             for index, task in enumerate(self._pictures(self._prepare_frames(video))):
                 self._save(task, per_frame)
@@ -267,13 +274,22 @@ class PictureRun:
         frames = map(self._open, self._watch.each("read", video))
         first = next(frames, None)
         before = None  # who was found in `first`, if that was asked already
+        tracker, frame = Tracker(), 0
+
+        def look(task: PictureTask, frame: int) -> Detections:
+            image = task.source.load() if task.image is None else task.image
+            return with_ids(tracker, self._find(task), image, frame / video.rate)
+
         while first is not None:
             held = [first, *islice(frames, self.options.find_every - 1)]
             following, after = next(frames, None), None
+            if first.result is not None:
+                image = first.source.load()
+                remember(tracker, first.result.bodies, image, frame / video.rate)
             if any(task.image is not None for task in held):
-                before = before or self._find(first)
+                before = before or look(first, frame)
                 if following is not None and len(held) > 1:
-                    after = self._find(following)
+                    after = look(following, frame + len(held))
             for index, task in enumerate(held):
                 if task.image is not None:
                     assert before is not None
@@ -281,7 +297,7 @@ class PictureRun:
                     share = index / self.options.find_every
                     self._place(task, between(before, last, share) if index else before)
                 yield task
-            first, before = following, after
+            first, before, frame = following, after, frame + len(held)
 
     def _find(self, task: PictureTask) -> Detections:
         """The people in a picture, also in one whose result an earlier run made."""

@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hmr.body.joints import SMPL_JOINTS
+from hmr.body.model_file import rest_body
 from hmr.body.standin.rig import JOINTS_M
 from hmr.files.images import read_image
 from hmr.geometry.crop import CropBox
@@ -15,7 +16,7 @@ from hmr.prediction.people import Detection
 from hmr.prediction.result import Result, body_from_outputs
 from hmr.prediction.writers.bvh import MotionFrame, write_bvh
 from hmr.prediction.writers.gltf import strongest_weights, write_glb
-from hmr.prediction.writers.obj import pose_correction, rest_body, to_y_up, write_obj
+from hmr.prediction.writers.obj import pose_correction, to_y_up, write_obj
 from hmr.prediction.writers.save import save_result
 from hmr.rendering.draw import person_color
 

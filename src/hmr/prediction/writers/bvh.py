@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from hmr.body.model_file import BodyModel
 from hmr.files.whole import write_text
 from hmr.prediction.result import Body
-from hmr.prediction.writers.obj import Y_UP, rest_body, to_y_up
+from hmr.prediction.writers.obj import Y_UP, to_y_up
 
 # R = Rz Rx Ry, the order that most programs write.
 _EULER_ORDER = "ZXY"
@@ -21,7 +20,7 @@ _ROOT_CHANNELS = "Xposition Yposition Zposition " + _ROTATION_CHANNELS
 
 
 class MotionFrame(NamedTuple):
-    """The part of a body that a motion needs, a kilobyte per frame.
+    """The part of a body that files of joints need.
 
     rotations (24, 3, 3), local; beta (10,); translation_m (3,), of the body's origin.
     """
@@ -34,25 +33,6 @@ class MotionFrame(NamedTuple):
     def of(cls, person: Body) -> MotionFrame:
         """The pose of a body, placed at the distance that an ordinary lens gives."""
         return cls(person.rotations, person.beta, person.translation_room_m)
-
-
-def write_motion(
-    path: str | os.PathLike,
-    motion: Sequence[MotionFrame],
-    body: BodyModel,
-    frames_per_second: float,
-) -> None:
-    """One person's motion as bvh, with the bones of their mean shape.
-
-    Args:
-        path: of the file, written atomically.
-        motion: the person in every frame.
-        body: the arrays of the body model.
-        frames_per_second: of the motion.
-    """
-    _, rest = rest_body(body, np.mean([frame.beta for frame in motion], axis=0))
-    roots = np.array([rest[0] + frame.translation_m for frame in motion])
-    write_bvh(path, np.array([frame.rotations for frame in motion]), roots, rest, frames_per_second)
 
 
 def write_bvh(

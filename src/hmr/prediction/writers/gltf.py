@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from hmr.body.joints import SMPL_JOINTS
-from hmr.body.model_file import BodyModel, require_faces
+from hmr.body.model_file import BodyModel, require_faces, rest_body
 from hmr.files.images import jpeg_bytes
 from hmr.files.whole import write_whole
 from hmr.prediction.result import FRAMES, Body
 from hmr.prediction.writers.bvh import MotionFrame
-from hmr.prediction.writers.obj import Y_UP, pose_correction, rest_body, to_y_up
+from hmr.prediction.writers.obj import Y_UP, pose_correction, to_y_up
 from hmr.rendering.draw import person_color, shrink_to_fit
 from hmr.rendering.rasterise import vertex_normals
 from hmr.rendering.shade import SKIN_BLUE
@@ -127,6 +127,7 @@ class GltfDocument:
         name: str = "body",
         color: tuple[int, int, int] = SKIN_BLUE,
         extras: dict | None = None,
+        moves: bool = False,
     ) -> list[int]:
         """Adds a posed, skinned body.
 
@@ -138,12 +139,14 @@ class GltfDocument:
             name: of the mesh.
             color: RGB, 0 to 255.
             extras: kept with the skeleton's node.
+            moves: leave the pose blend shapes out: a skin cannot carry those of every pose.
 
         Returns:
             the nodes of the 24 joints; the first holds the place of the pelvis.
         """
         vertices, joints = rest_body(self._body, frame.beta)
-        vertices = vertices + pose_correction(self._body, frame.rotations)
+        if not moves:
+            vertices = vertices + pose_correction(self._body, frame.rotations)
         nodes = self._add_joints(joints, frame)
         # A parent of each person's own: programs make a skeleton of each.
         skeleton = {"name": f"{name} skeleton", "children": nodes[:1]}
@@ -163,11 +166,7 @@ class GltfDocument:
         return nodes
 
     def _add_joints(self, joints: np.ndarray, frame: MotionFrame) -> list[int]:
-        rotations, parents = np.array(frame.rotations, np.float64), self._body.parents
-        rotations[0] = Y_UP @ rotations[0]
-        from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
-
-        quaternions = Rotation.from_matrix(rotations).as_quat()
+        parents, quaternions = self._body.parents, _quaternions(frame.rotations[None])[0]
         places = joints - joints[np.maximum(parents, 0)]
         places[0] = to_y_up(joints[0] + frame.translation_m)
         first = len(self._parts.get("nodes", []))
@@ -180,6 +179,30 @@ class GltfDocument:
             children = (first + np.flatnonzero(parents == index)).tolist()
             self._add("nodes", {**node, "children": children} if children else node)
         return list(range(first, first + len(SMPL_JOINTS)))
+
+    def add_motion(
+        self, nodes: list[int], rotations: np.ndarray, pelvis_m: np.ndarray, seconds: np.ndarray
+    ) -> None:
+        """Lets a person move: the joints turn and the pelvis goes its way, linear between frames.
+
+        Args:
+            nodes: of `add_person`.
+            rotations: (N, 24, 3, 3) local rotations, the root's in the camera's axes (y down).
+            pelvis_m: (N, 3) the pelvis joint, the same axes.
+            seconds: (N,) when each frame is shown, ascending.
+        """
+        clock = self.add_array(np.asarray(seconds, "<f4")[:, None], "SCALAR", bounds=True)
+        places = self.add_array(to_y_up(pelvis_m).astype("<f4"), "VEC3")
+        turns = _quaternions(rotations).astype("<f4")  # (N, 24, 4)
+        outputs = [(nodes[0], "translation", places)]
+        for joint, node in enumerate(nodes):
+            outputs.append((node, "rotation", self.add_array(turns[:, joint], "VEC4")))
+        channels = [
+            {"sampler": index, "target": {"node": node, "path": what}}
+            for index, (node, what, _) in enumerate(outputs)
+        ]
+        samplers = [{"input": clock, "output": output} for _, _, output in outputs]
+        self._add("animations", {"name": "motion", "channels": channels, "samplers": samplers})
 
     def _surface(self, vertices: np.ndarray, color: tuple[int, int, int]) -> dict:
         if not self._shared:
@@ -276,6 +299,34 @@ def write_glb(
     document.write(path)
 
 
+def write_animated_glb(
+    path: str | os.PathLike,
+    body: BodyModel,
+    rotations: np.ndarray,
+    translation_m: np.ndarray,
+    beta: np.ndarray,
+    seconds: np.ndarray,
+) -> None:
+    """Writes a skinned body that moves; it deforms by skinning alone.
+
+    Args:
+        path: of the file, written atomically.
+        body: the arrays of the body model.
+        rotations: (N, 24, 3, 3) local rotations, the root's in the camera's axes (y down).
+        translation_m: (N, 3) of the body's origin, the same axes.
+        beta: (10,) shape.
+        seconds: (N,) when each frame is shown, ascending.
+
+    Raises:
+        UserError: the body has no faces.
+    """
+    document = GltfDocument(body)
+    nodes = document.add_person(MotionFrame(rotations[0], beta, translation_m[0]), moves=True)
+    pelvis_m = rest_body(body, beta)[1][0] + translation_m
+    document.add_motion(nodes, rotations, pelvis_m, seconds)
+    document.write(path)
+
+
 def write_scene(
     path: str | os.PathLike,
     bodies: Sequence[Body],
@@ -312,6 +363,19 @@ def place(person: Body) -> dict[str, Any]:
     """Where a body stands and through which lens, for the extras of its skeleton's node."""
     values = ((name, getattr(person, name)) for name in _PLACE_FIELDS)
     return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values}
+
+
+def _quaternions(rotations: np.ndarray) -> np.ndarray:
+    """(N, 24, 3, 3) local rotations -> (N, 24, 4) x, y, z, w with y up, without jumps of sign."""
+    # They take a quarter of a second to import.
+    from scipy.spatial.transform import Rotation
+
+    from hmr.motion.smooth import continuous
+
+    local = np.array(rotations, np.float64)
+    local[:, 0] = Y_UP @ local[:, 0]
+    flat = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_quat()
+    return continuous(flat.reshape(*local.shape[:2], 4))
 
 
 def _pack(document: dict, binary: bytes) -> bytes:

@@ -23,20 +23,6 @@ def to_y_up(points_m: np.ndarray) -> np.ndarray:
     return np.asarray(points_m, np.float64) @ Y_UP
 
 
-def rest_body(body: BodyModel, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The shaped body before posing (SMPL equations 8 and 10).
-
-    Args:
-        body: the arrays of the body model.
-        beta: (10,) shape.
-
-    Returns:
-        vertices (6890, 3) and joints (24, 3), metres, SMPL's axes.
-    """
-    vertices = body.v_template + body.shapedirs @ np.asarray(beta, np.float64)
-    return vertices, body.joint_regressor @ vertices
-
-
 def pose_correction(body: BodyModel, rotations: np.ndarray) -> np.ndarray:
     """Pose blend shapes (SMPL equation 9): (24, 3, 3) rotations -> (6890, 3) metres, rest pose."""
     feature = (np.asarray(rotations, np.float64)[1:] - np.eye(3)).reshape(-1)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from hmr.body.model_file import BodyModel, require_faces
+from hmr.body.model_file import BodyModel, require_faces, rest_body
 from hmr.errors import UserError
 from hmr.files.images import write_image
 from hmr.prediction.result import Body, Result
 from hmr.prediction.stopwatch import Stopwatch
-from hmr.prediction.writers.bvh import MotionFrame, write_motion
+from hmr.prediction.writers.bvh import MotionFrame, write_bvh
 from hmr.prediction.writers.gltf import place, write_glb, write_scene
 from hmr.prediction.writers.numbers import write_json, write_npz
 from hmr.prediction.writers.obj import write_obj
@@ -75,7 +75,9 @@ def _backdrop(path: Path, result: Result, body: BodyModel) -> None:
 
 
 def _bvh(path: Path, person: Body, body: BodyModel) -> None:
-    write_motion(path, [MotionFrame.of(person)], body, frames_per_second=1.0)
+    _, rest = rest_body(body, person.beta)
+    place_m = rest[0] + person.translation_room_m
+    write_bvh(path, person.rotations[None], place_m[None], rest, frames_per_second=1.0)
 
 
 KINDS = {
@@ -93,18 +95,25 @@ KINDS = {
 }
 
 
-def check_kinds(kinds: Collection[str], body: BodyModel) -> None:
+VIDEO_KINDS = ("motion",)
+"""Kinds of a whole video only, see `hmr.prediction.writers.motion`."""
+
+
+def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False) -> None:
     """Checks that the body has all that the kinds need; call it before anything is written.
 
     Raises:
         UserError: a kind is unknown, or needs the body's faces, and it has none.
     """
-    unknown = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind not in KINDS]
+    known = (*KINDS, *VIDEO_KINDS) if of_video else tuple(KINDS)
+    unknown = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind not in known]
     if unknown:
+        alone = " (motion is of videos only)" if unknown == ["motion"] else ""
         raise UserError(
-            f"kinds must be a list of {', '.join(KINDS)}. Received: {', '.join(map(str, unknown))}"
+            f"kinds must be a list of {', '.join(known)}. Received: "
+            f"{', '.join(map(str, unknown))}{alone}"
         )
-    if any(KINDS[kind].needs_faces for kind in kinds):
+    if any(kind in VIDEO_KINDS or KINDS[kind].needs_faces for kind in kinds):
         require_faces(body)
 
 

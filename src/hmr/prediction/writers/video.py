@@ -1,19 +1,19 @@
-"""The files of a whole video: its drawn copies, and one motion file per person."""
+"""The files of a whole video: its drawn copies, and the motion of its people."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 from hmr.body.model_file import BodyModel
 from hmr.files.video import VideoWriter
-from hmr.prediction.result import Body, Result
+from hmr.prediction.result import Result
 from hmr.prediction.stopwatch import Stopwatch
-from hmr.prediction.writers.bvh import MotionFrame, write_motion
+from hmr.prediction.writers.motion import MotionWriter
 from hmr.prediction.writers.pictures import draw_overlay, draw_side
 
 DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
-STREAM_KINDS = (*DRAWINGS, "bvh")
+MOTION_KINDS = ("bvh", "motion")
+STREAM_KINDS = (*DRAWINGS, *MOTION_KINDS)
 
 
 class VideoStreams:
@@ -24,21 +24,27 @@ class VideoStreams:
         kinds: among `STREAM_KINDS`.
         body: the arrays of the body model.
         rate: frames per second.
-        watch: adds up the time of each drawing, as `save <kind>`.
+        watch: adds up the time of each kind, as `save <kind>`.
+        strength: of the motion's smoothing, 0 to 1.
     """
 
     def __init__(
-        self, base: Path, kinds: tuple[str, ...], body: BodyModel, rate: float, watch: Stopwatch
+        self,
+        base: Path,
+        kinds: tuple[str, ...],
+        body: BodyModel,
+        rate: float,
+        watch: Stopwatch,
+        strength: float,
     ):
-        self._base, self._body, self._rate, self._watch = base, body, rate, watch
+        self._body, self._watch = body, watch
         self._writers = {
             kind: VideoWriter(base.with_name(f"{base.name}_{kind}.mp4"), rate)
             for kind in kinds
             if kind in DRAWINGS
         }
-        self._keeps_motion = "bvh" in kinds
-        self._motions: dict[str, list[MotionFrame]] = defaultdict(list)
-        self._last_frame: dict[str, int] = {}
+        moving = tuple(kind for kind in kinds if kind in MOTION_KINDS)
+        self._motion = MotionWriter(base, moving, body, rate, strength) if moving else None
 
     @property
     def draws(self) -> bool:
@@ -50,30 +56,20 @@ class VideoStreams:
         for kind, writer in self._writers.items():
             with self._watch(f"save {kind}"):
                 writer.add(DRAWINGS[kind](result, self._body))
-        if self._keeps_motion:
-            for person in result.bodies:
-                self._extend_motion(person, frame)
-
-    def _extend_motion(self, person: Body, frame: int) -> None:
-        """Appends a person's frame; missing frames repeat the last one, so that timing is kept."""
-        motion = self._motions[person.label]
-        missing = frame - self._last_frame.get(person.label, frame - 1) - 1
-        if motion:
-            motion.extend([motion[-1]] * missing)
-        motion.append(MotionFrame.of(person))
-        self._last_frame[person.label] = frame
+        if self._motion:
+            self._motion.add(result, frame)
 
     def close(self) -> list[Path]:
         """Finishes the files and returns their paths."""
         done = [writer.path for writer in self._writers.values() if writer.close()]
-        for label, motion in self._motions.items():
-            name = "".join(c if c.isalnum() or c in "-." else "_" for c in label)
-            path = self._base.with_name(f"{self._base.name}_{name}.bvh")
-            write_motion(path, motion, self._body, self._rate)
-            done.append(path)
+        if self._motion:
+            with self._watch("save motion"):
+                done += self._motion.close()
         return done
 
     def abandon(self) -> None:
         """Removes unfinished files."""
         for writer in self._writers.values():
             writer.abandon()
+        if self._motion:
+            self._motion.abandon()

@@ -1,0 +1,1 @@
+"""Bodies over time: who is who, smooth motion, feet that stand, and its files."""

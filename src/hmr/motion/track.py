@@ -1,0 +1,238 @@
+"""Who is who in a video: each look's people are matched with those of the last second.
+
+The matching is the best one as a whole (Hungarian method) over the similarity of keypoints (OKS)
+and of boxes (IoU), after every known person has been moved on at the pace that they had, and over
+the colours of their clothes. These alone tell who comes back after more than a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hmr.body.joints import COCO17, COCOPLUS, take_joints
+from hmr.geometry.oks import oks
+
+LONGEST_GAP_S = 1.0
+"""Who is not seen for longer is told by clothes alone, or is somebody new."""
+_LEAST_SIMILAR = 0.02
+_SPREAD_PER_S = 4.0
+"""How much less exactly a person's place is known after a second, relative to what OKS allows."""
+_AREA_OF_DIAGONAL = 0.25
+_SHARE_OF_NEW_PACE = 0.5
+_SHARE_OF_NEW_COLOUR = 0.3
+_COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.25
+_LEAST_CLOTHES = 0.1
+_PARTS = tuple(
+    tuple(tuple(COCOPLUS.index(f"{side}_{name}") for side in ("left", "right")) for name in ends)
+    for ends in (("shoulder", "hip"), ("hip", "knee"))
+)
+_ALONG, _ACROSS = (np.linspace(0.15, 0.85, 5), np.linspace(0.15, 0.75, 4)), np.linspace(0.2, 0.8, 4)
+
+
+@dataclass
+class _Track:
+    label: str
+    seconds: float
+    rectangle_px: np.ndarray
+    keypoints_px: np.ndarray
+    colour: np.ndarray
+    pace_px_per_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def moved_px(self, seconds: float) -> np.ndarray:
+        """How far (2,) the person has gone since they were last seen, if they kept their pace."""
+        return self.pace_px_per_s * (seconds - self.seconds)
+
+
+@dataclass
+class _People:
+    """N people of a look: boxes (N, 4), keypoints (N, 17, 3), colours (N, 6)."""
+
+    rectangles_px: np.ndarray
+    keypoints_px: np.ndarray
+    colours: np.ndarray
+
+
+class Tracker:
+    """Gives every person of a video an id that stays, look by look; ids are "0", "1", ..."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[str, _Track] = {}
+        self._used: set[str] = set()
+        self._next = 0
+
+    def assign(
+        self,
+        seconds: float,
+        rectangles: Sequence[np.ndarray],
+        keypoints: Sequence[np.ndarray | None],
+        given: Sequence[str | None] = (),
+        colour: Sequence[np.ndarray] = (),
+    ) -> list[str]:
+        """The ids of a look's N people.
+
+        Args:
+            seconds: of the look; not before that of the last one.
+            rectangles: N of (4,) left, top, width, height, pixels.
+            keypoints: N of (19, 3) cocoplus x, y, confidence, zero where unknown; or None.
+            given: ids that the source of the people knows, or None; these are kept.
+            colour: N of (6,) what they wear, see `clothes_colour`; unknown if there are none.
+        """
+        rectangles_px = np.reshape(rectangles, (-1, 4)).astype(np.float64)
+        keypoints_px = np.array([_as_coco(points) for points in keypoints]).reshape(-1, 17, 3)
+        colours = (
+            np.reshape(colour, (-1, 6)) if len(colour) else np.full((len(rectangles), 6), np.nan)
+        )
+        colours[_covered(rectangles_px)] = np.nan  # it may be somebody else's
+        labels: list[str | None] = list(given) or [None] * len(rectangles)
+        self._used.update(label for label in labels if label is not None)
+        known = self._tracks
+        waiting = [track for label, track in known.items() if label not in labels]
+        lately = [seconds - track.seconds <= LONGEST_GAP_S + 1e-6 for track in waiting]
+        for soon, alike in ((True, _similar), (False, _dressed_alike)):
+            free = [index for index, label in enumerate(labels) if label is None]
+            lost = [track for track, near in zip(waiting, lately, strict=True) if near is soon]
+            people = _People(rectangles_px[free], keypoints_px[free], colours[free])
+            for row, column in _pairs(seconds, lost, people, alike):
+                labels[free[column]] = lost[row].label
+        told = [self._new_label() if label is None else label for label in labels]
+        rows = zip(told, rectangles_px, keypoints_px, colours, strict=True)
+        for label, *person in rows:
+            known[label] = _seen(known.get(label), _Track(label, seconds, *person))
+        return told
+
+    def _new_label(self) -> str:
+        while str(self._next) in self._used:
+            self._next += 1
+        self._used.add(str(self._next))
+        return str(self._next)
+
+
+def _pairs(
+    seconds: float,
+    tracks: list[_Track],
+    people: _People,
+    alike: Callable[[_Track, float, _People], np.ndarray],
+) -> list[tuple[int, int]]:
+    """Pairs of a track and a person, the best as a whole; nobody twice."""
+    if not tracks or not len(people.rectangles_px):
+        return []
+    similar = np.array([alike(track, seconds, people) for track in tracks])
+    rows, columns = linear_sum_assignment(-similar)
+    chosen = similar[rows, columns] > _LEAST_SIMILAR
+    return list(zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True))
+
+
+def _covered(rectangles_px: np.ndarray) -> np.ndarray:
+    """Whether much of a box lies in another one, (N,)."""
+    low, high = rectangles_px[:, :2], rectangles_px[:, :2] + rectangles_px[:, 2:]
+    common = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)  # (N, N, 2)
+    shares = np.maximum(common, 0).prod(axis=-1) / np.maximum((high - low).prod(axis=-1), 1e-12)
+    np.fill_diagonal(shares, 0)
+    return (shares > _MUCH_COVERED).any(axis=0)
+
+
+def _seen(before: _Track | None, track: _Track) -> _Track:
+    """The track as it was seen now, with the pace and the colours of what went before."""
+    if before is None:
+        return track
+    track.colour = _mixed(before.colour, track.colour, _SHARE_OF_NEW_COLOUR)
+    track.pace_px_per_s = before.pace_px_per_s
+    if track.seconds <= before.seconds:
+        return track
+    both = (before.keypoints_px[:, 2] > 0) & (track.keypoints_px[:, 2] > 0)
+    if both.any():
+        moved = np.median((track.keypoints_px - before.keypoints_px)[both, :2], axis=0)
+    else:
+        moved = (track.rectangle_px - before.rectangle_px) @ _TO_MIDDLE
+    pace = moved / (track.seconds - before.seconds)
+    share = _SHARE_OF_NEW_PACE if before.pace_px_per_s.any() else 1.0
+    track.pace_px_per_s = _mixed(before.pace_px_per_s, pace, share)
+    return track
+
+
+def _mixed(before: np.ndarray, now: np.ndarray, share: float) -> np.ndarray:
+    mixed = before + share * (now - before)
+    return np.where(np.isnan(before), now, np.where(np.isnan(now), before, mixed))
+
+
+def _as_coco(points: np.ndarray | None) -> np.ndarray:
+    points = np.zeros((len(COCOPLUS), 3)) if points is None else points
+    return take_joints(points, COCOPLUS, COCO17)
+
+
+_TO_MIDDLE = np.array([[1, 0], [0, 1], [0.5, 0], [0, 0.5]])
+
+
+def _similar(track: _Track, seconds: float, people: _People) -> np.ndarray:
+    """How like a track each of N people is, (N,) from 0 to 1.
+
+    The mean of OKS and IoU, or IoU alone for who has no keypoints in common with the track; where
+    both wear something known, their colours count as much as their places.
+    """
+    moved = track.moved_px(seconds)
+    spread = 1 + _SPREAD_PER_S * (seconds - track.seconds)
+    area = _AREA_OF_DIAGONAL * (track.rectangle_px[2:] ** 2).sum() * spread**2
+    counted = (track.keypoints_px[:, 2] > 0) & (people.keypoints_px[..., 2] > 0)  # (N, 17)
+    points = track.keypoints_px[:, :2] + moved
+    alike = oks(people.keypoints_px[..., :2], points, np.full(len(counted), area), counted)
+    boxes = iou(track.rectangle_px + [*moved, 0, 0], people.rectangles_px)
+    place = np.where(counted.any(axis=1), (alike + boxes) / 2, boxes)
+    known, clothes = _clothes(track, people)
+    trusted = _LEAST_CLOTHES + (1 - _LEAST_CLOTHES) * clothes
+    return place * np.where(known > 0, trusted, _UNKNOWN_CLOTHES)
+
+
+def _dressed_alike(track: _Track, seconds: float, people: _People) -> np.ndarray:
+    """Whether each of N people may be somebody who was away for longer, by their clothes alone."""
+    known, clothes = _clothes(track, people)
+    return np.where((known >= 3) & (clothes > _SURELY_ALIKE), clothes, 0)
+
+
+def _clothes(track: _Track, people: _People) -> tuple[np.ndarray, np.ndarray]:
+    """How many of 6 numbers are known of both, (N,), and how like their clothes are, 0 to 1."""
+    apart = (people.colours - track.colour) ** 2  # (N, 6)
+    known = (~np.isnan(apart)).sum(axis=1)
+    mean = np.nansum(apart, axis=1) / np.maximum(known, 1)
+    return known, np.exp(-mean / (2 * _COLOUR_SPREAD**2))
+
+
+def clothes_colour(image: np.ndarray, keypoints: np.ndarray | None) -> np.ndarray:
+    """What somebody wears: mean red, green, blue (0 to 1) of trunk and thighs, (6,).
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        keypoints: (19, 3) cocoplus, pixels; a part without its keypoints is nan.
+    """
+    colour = np.full((2, 3), np.nan)
+    if keypoints is None:
+        return colour.reshape(-1)
+    height, width = image.shape[:2]
+    for row, ((tops, ends), share) in enumerate(zip(_PARTS, _ALONG, strict=True)):
+        corners = keypoints[[*tops, *ends]]
+        if (corners[:, 2] <= 0).any():
+            continue
+        left, right = (
+            a[:2] + share[:, None] * (b - a)[:2]
+            for a, b in zip(corners[:2], corners[2:], strict=True)
+        )
+        places = left[:, None] + _ACROSS[:, None] * (right - left)[:, None]  # (K, A, 2)
+        x, y = np.rint(places.reshape(-1, 2)).astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        if inside.any():
+            colour[row] = image[y[inside], x[inside]].mean(axis=0) / 255
+    return colour.reshape(-1)
+
+
+def iou(first_px: np.ndarray, second_px: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (..., 4) left, top, width, height; broadcast, (...,)."""
+    low = np.maximum(first_px[..., :2], second_px[..., :2])
+    high = np.minimum(
+        first_px[..., :2] + first_px[..., 2:], second_px[..., :2] + second_px[..., 2:]
+    )
+    shared = np.maximum(high - low, 0).prod(axis=-1)
+    total = first_px[..., 2:].prod(axis=-1) + second_px[..., 2:].prod(axis=-1) - shared
+    return shared / np.maximum(total, 1e-12)
