@@ -15,6 +15,7 @@ VERBS = {
     "train": ("train", "train a model: hmr train --config demo"),
     "evaluate": ("evaluate", "errors of a model, or of any method's predictions"),
     "export": ("export", "a SavedModel, TFLite or ONNX file for other programs"),
+    "data-service": ("data_service", "batches for a training, prepared on other machines"),
     "web": ("web", "a local page: photo in, body out"),
     "doctor": ("doctor", "what is installed, what is found, and what to do next"),
     "convert-smpl": ("convert_smpl", "read a SMPL file as it was downloaded"),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from hmr.cli import check_keras_settings, verb_parser
+from hmr.cli import check_keras_settings, ended_by_signals, verb_parser
 from hmr.errors import UserError
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
@@ -57,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
     check_model(options.checkpoint, options.body)
 
-    with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder, _ended_by_signals():
+    with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder, ended_by_signals():
         # Gradio reads this when the page is built; uploads are then deleted with the folder.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
 
@@ -67,21 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
         page.block_thread()
     return 0
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as an exception does, so that its folder is removed."""
-
-    def end(number: int, frame: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _estimator(options: argparse.Namespace, folder: str) -> Estimator:

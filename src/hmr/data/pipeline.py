@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -191,9 +194,55 @@ def evaluation_dataset(
     return _untuned(prepared.batch(batch_size))
 
 
+class ServedBatches(Iterator[dict[str, Tensor]]):
+    """The batches of a tf.data service, whose iterator waits for ever once it has no worker.
+
+    Args:
+        batches: the iterator.
+        service: its address.
+        patience_s: how long a batch may take.
+    """
+
+    def __init__(self, batches: Iterator, service: str, patience_s: float = 120.0):
+        self._service, self._patience_s = service, patience_s
+        self._ready: queue.Queue[Any] = queue.Queue(1)
+        # A thread that waits in TensorFlow cannot be stopped, and must not keep the process.
+        threading.Thread(target=self._fetch, args=(batches,), daemon=True).start()
+
+    def _fetch(self, batches: Iterator) -> None:
+        try:
+            for batch in batches:
+                self._ready.put(batch)
+        except Exception as error:
+            self._ready.put(error)
+
+    def __next__(self) -> dict[str, Tensor]:
+        """The next batch.
+
+        Raises:
+            UserError: none came in time.
+        """
+        try:
+            batch = self._ready.get(timeout=self._patience_s)
+        except queue.Empty:
+            raise UserError(
+                f"config.data.service {self._service} has given no batch for "
+                f"{self._patience_s:.0f} s. Expected a dispatcher there and at least one worker: "
+                "start them with python -m src.data_service, then run the same command to resume."
+            ) from None
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+
 @contextlib.contextmanager
-def open_batches(dataset: tf.data.Dataset) -> Iterator[Iterator[dict[str, Tensor]]]:
+def open_batches(
+    dataset: tf.data.Dataset, service: str = ""
+) -> Iterator[Iterator[dict[str, Tensor]]]:
     """A context manager: an iterator over a dataset, which `tf.train.Checkpoint` can save.
+
+    That of a tf.data service, whose address is `service`, cannot be saved; it raises a UserError
+    where no batch comes.
 
     Until it is closed, threads prepare batches ahead, and a thread that needs the interpreter
     (`BatchSampler`) while Python shuts down never returns: the process would hang. Deleting the
@@ -202,7 +251,7 @@ def open_batches(dataset: tf.data.Dataset) -> Iterator[Iterator[dict[str, Tensor
     """
     batches = iter(dataset)
     try:
-        yield batches
+        yield ServedBatches(batches, service) if service else batches
     finally:
         vars(batches).clear()
 

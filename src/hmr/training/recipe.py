@@ -101,9 +101,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
 
     # ---------------------------------------------------------------------------------- loop
-    with open_workdir(workdir, experiment, devices), open_batches(dataset) as batches:
-        # A tf.data service keeps no position.
-        position = None if experiment.data.service else batches
+    service = experiment.data.service
+    with open_workdir(workdir, experiment, devices), open_batches(dataset, service) as batches:
+        position = None if service else batches  # a tf.data service keeps none
         kept = experiment.train.checkpoints_kept
         state = TrainingState(workdir, model, experiment.model, position, devices, kept, start)
         state.restore()
