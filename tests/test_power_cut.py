@@ -1,25 +1,25 @@
 """After a power cut nothing is lost that was reported as done, and nothing half written is used.
 
-`WAYS=3` cuts the power at every moment, in three ways.
+`CUTS=200` cuts the power at 200 moments of each; a tenth of the trainings goes on to its end.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+import numpy as np
 import pytest
-import tensorflow as tf
 
 from hmr.data.shards import count_by_shard
-from hmr.training.state import CheckpointFolder
+from hmr.network.checkpoint import load_model
+from hmr.training.recipe import run
+from hmr.training.state import CheckpointFolder, TrainingState
 from tests.helpers.number_jobs import make_job
-from tests.helpers.power_cut import Disk, PowerCutError
+from tests.helpers.power_cut import power_cuts
 from tfrecords_tools.common import writer
 from tfrecords_tools.common.writer import Workers, write_job
 
-WAYS = int(os.environ.get("WAYS", "0"))
-STEP = 1 if WAYS else 9
+CUTS = int(os.environ.get("CUTS", "8"))
 
 
 def convert(root):
@@ -33,65 +33,64 @@ def files(root) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_conversion(tmp_path, monkeypatch):
-    convert(tmp_path / "whole")
-    expected = files(tmp_path / "whole")
     done: list[int] = []
     monkeypatch.setattr(writer, "_count", lambda bar, result: done.append(result.examples))
-    for way in range(WAYS or 1):
-        for moment in range(0 if WAYS else 4, 1000, STEP):
-            name = f"{way}_{moment}"
-            done.clear()
-            if not cut(tmp_path / name, tmp_path / f"{name}_after", moment, way, convert):
-                assert moment > 30
-                print(f"power cuts: {moment}")
-                break
-            root = tmp_path / f"{name}_after"
-            reported = len(done)
-            progress = root / "mocap_test" / ".train_in_progress"
-            if not (root / "mocap_test" / "train_manifest.json").exists():
-                kept = writer._finished(root / "mocap_test", progress, make_job())
-                assert set(range(reported)) <= set(kept)
-            elif not progress.exists():
-                count_by_shard(root, "mocap_test", "train")  # and checks sizes and checksums
-            convert(root)
-            assert files(root) == expected
+
+    def convert_new(root):
+        done.clear()
+        convert(root)
+
+    cuts = power_cuts(convert_new, tmp_path, CUTS, lambda: len(done))
+    print(f"{len(cuts)} cuts at {len({cut.moment for cut in cuts})} moments")
+    for cut in cuts:
+        folder = cut.root / "mocap_test"
+        progress = folder / ".train_in_progress"
+        if not (folder / "train_manifest.json").exists():
+            kept = writer._finished(folder, progress, make_job())
+            assert set(range(cut.reported)) <= set(kept)
+        elif not progress.exists():
+            count_by_shard(cut.root, "mocap_test", "train")  # and checks sizes and checksums
+        convert(cut.root)
+        assert files(cut.root) == files(tmp_path / "cut")
 
 
 @pytest.mark.slow
-def test_checkpoints(tmp_path):
-    for way in range(WAYS or 1):
-        for moment in range(0 if WAYS else 4, 1000, STEP):
-            saved: list[int] = []
+def test_training(tiny_config, tmp_path, monkeypatch):
+    tiny_config.train.checkpoint_every_steps = 1
+    tiny_config.validation.dataset, tiny_config.validation.split = "mpi_inf_3dhp", "train"
+    tiny_config.validation.limit, tiny_config.validation.every_steps = 8, 2
+    saved: list[int] = []
+    weights: dict[int, list[np.ndarray]] = {}
+    states: list[TrainingState] = []
+    save = TrainingState.save
 
-            def train(root, saved=saved):
-                folder, value = CheckpointFolder(root / "checkpoints", kept=2), tf.Variable(0)
-                for step in (10, 20, 30):
-                    value.assign(step)
-                    folder.save(tf.train.Checkpoint(value=value), step)
-                    saved.append(step)
+    def save_and_note(state):
+        save(state)
+        weights[int(state.step)] = state.model.get_weights()
+        saved.append(int(state.step))
+        states.append(state)
 
-            after = tmp_path / f"{way}_{moment}_after"
-            if not cut(tmp_path / f"{way}_{moment}", after, moment, way, train):
-                print(f"power cuts: {moment}")
-                break
-            folder = CheckpointFolder(after / "checkpoints", kept=2)
-            whole = [step for step in folder.steps() if not folder.damage(step)]
-            assert max(whole, default=0) >= max(saved, default=0)
-            if whole:
-                value = tf.Variable(0)
-                with folder.open(max(whole)) as path:
-                    tf.train.Checkpoint(value=value).read(path).assert_consumed()
-                assert int(value) == max(whole)
+    monkeypatch.setattr(TrainingState, "save", save_and_note)
 
+    def train(root):
+        saved.clear()
+        run(tiny_config, root)
 
-def cut(root, after, moment, way, act) -> bool:
-    """Whether the power was cut at this moment; `act` had ended before if not."""
-    root.mkdir()
-    disk = Disk(root, after, moment, seed=1000 * way + moment)
-    with pytest.MonkeyPatch.context() as patch, contextlib.closing(disk):
-        disk.watch(patch)
-        try:
-            act(root)
-        except PowerCutError:
-            return True
-    return False
+    cuts = power_cuts(train, tmp_path, CUTS, lambda: max(saved, default=0))
+    print(f"{len(cuts)} cuts at {len({cut.moment for cut in cuts})} moments")
+    state = states[-1]
+    state._keeps_position = False  # its iterator is closed
+    for number, cut in enumerate(cuts):
+        state._last = CheckpointFolder(cut.root / "checkpoints", kept=1)
+        state._folders = [state._last]
+        state.step.assign(0)
+        step = state.restore()
+        assert step >= cut.reported
+        if step:
+            for found, expected in zip(state.model.get_weights(), weights[step], strict=True):
+                np.testing.assert_array_equal(found, expected)
+        if number % 10 == 0:
+            run(tiny_config, cut.root)
+            finished = (load_model(root).get_weights() for root in (cut.root, tmp_path / "cut"))
+            for found, expected in zip(*finished, strict=True):
+                np.testing.assert_array_equal(found, expected)

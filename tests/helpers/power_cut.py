@@ -8,7 +8,9 @@ later content is cut somewhere, or empty. Of a folder there stay the names that 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +18,80 @@ import numpy as np
 import pytest
 
 
-class PowerCutError(BaseException):
-    """The power is off: nothing more reaches the disk."""
+@dataclass(frozen=True)
+class Cut:
+    """What the disk would hold had the power been cut at a moment.
+
+    Attributes:
+        root: a folder with it.
+        moment: the number of calls of `fsync`, `replace` and `sync` until then.
+        reported: what had been reported as done.
+    """
+
+    root: Path
+    moment: int
+    reported: Any
 
 
-class Disk:
-    """Watches a folder, and cuts the power at a moment of choice.
+def power_cuts(
+    act: Callable[[Path], object],
+    folder: Path,
+    count: int,
+    report: Callable[[], Any],
+    seed: int = 0,
+) -> list[Cut]:
+    """Lets `act` work in a folder, twice, and cuts the power at so many random moments.
+
+    Args:
+        act: works in the folder that it is given, which is new.
+        folder: receives all.
+        count: how many moments; every moment occurs once before any occurs twice.
+        report: what has been reported as done until now, any value that stays as it is.
+        seed: of chance: the moments, and what of the unwritten the disk remembers.
+    """
+    rng = np.random.default_rng(seed)
+    with _disk(folder / "counted", {}, report) as counting:
+        act(counting.root)
+    rounds = -(-count // counting.calls)
+    order = np.concatenate([rng.permutation(counting.calls) for _ in range(rounds)])[:count]
+    places: dict[int, list[Path]] = {}
+    for number, moment in enumerate(order):
+        places.setdefault(int(moment), []).append(folder / f"cut_{number}")
+    with _disk(folder / "cut", places, report) as disk:
+        act(disk.root)
+    return disk.cuts
+
+
+@contextmanager
+def _disk(root: Path, places: dict[int, list[Path]], report: Callable[[], Any]) -> Iterator[_Disk]:
+    root.mkdir()
+    disk = _Disk(root, places, report)
+    with pytest.MonkeyPatch.context() as patch:
+        disk.watch(patch)
+        yield disk
+    for descriptor in disk.held:
+        os.close(descriptor)
+
+
+class _Disk:
+    """Watches a folder, and shows what it would hold after power cuts.
 
     Args:
         root: the folder, empty.
-        after: the folder, not there yet, that will hold what the disk holds after the cut.
-        moment: the cut comes at this call of `fsync`, `replace` or `sync`, counted from 0.
-        seed: of chance.
+        places: number of a call -> folders that show the disk just before it.
+        report: see `power_cuts`.
 
     Attributes:
-        calls: how many there were.
+        calls: how many calls of `fsync`, `replace` and `sync` there were.
+        cuts: one for each place.
+        held: descriptors of its own.
     """
 
-    def __init__(self, root: Path, after: Path, moment: int, seed: int):
-        self.root, self.after, self.moment = root, after, moment
-        self.calls = 0
-        self._rng = np.random.default_rng(seed)
+    def __init__(self, root: Path, places: dict[int, list[Path]], report: Callable[[], Any]):
+        self.root, self._places, self._report = root, places, report
+        self.calls, self.cuts, self.held = 0, list[Cut](), list[int]()
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
-        self._held: list[int] = []
         self._sync_all()
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
@@ -49,15 +101,10 @@ class Disk:
         patch.setattr(os, "replace", lambda a, b: self._call(replace, a, b))
         patch.setattr(os, "sync", lambda: self._call(sync, after=self._sync_all))
 
-    def close(self) -> None:
-        """Gives back what the disk holds."""
-        for descriptor in self._held:
-            os.close(descriptor)
-
     def _call(self, call: Callable, *arguments: Any, after: Callable[[], None] = int) -> None:
-        if self.calls == self.moment:
-            self._rebuild(self.root, self.after)
-            raise PowerCutError
+        for place in self._places.get(self.calls, []):
+            self._rebuild(self.root, place, np.random.default_rng(len(self.cuts)))
+            self.cuts.append(Cut(place, self.calls, self._report()))
         self.calls += 1
         call(*arguments)
         after()
@@ -68,7 +115,7 @@ class Disk:
     def _keep_path(self, path: Path) -> None:
         number = path.stat().st_ino
         if number not in self._names and number not in self._contents:
-            self._held.append(os.open(path, os.O_RDONLY))  # so that its number is given to no other
+            self.held.append(os.open(path, os.O_RDONLY))  # so that its number is given to no other
         if path.is_dir():
             self._names[number] = _names(path)
         else:
@@ -78,22 +125,22 @@ class Disk:
         for path in (self.root, *self.root.rglob("*")):
             self._keep_path(path)
 
-    def _rebuild(self, now: Path, after: Path) -> None:
+    def _rebuild(self, now: Path, after: Path, rng: np.random.Generator) -> None:
         after.mkdir()
         current, kept = _names(now), self._names.get(now.stat().st_ino, {})
         for name in sorted({*current, *kept}):
-            number = (current if self._rng.integers(2) else kept).get(name)
+            number = (current if rng.integers(2) else kept).get(name)
             if current.get(name) == kept.get(name):
                 number = current[name]
             if number is None:
                 continue
             if (now / name).is_dir():
-                self._rebuild(now / name, after / name)
+                self._rebuild(now / name, after / name, rng)
             elif number in self._contents:
                 (after / name).write_bytes(self._contents[number])
             elif current.get(name) == number:
                 data = (now / name).read_bytes()
-                (after / name).write_bytes(data[: self._rng.integers(len(data) + 1)])
+                (after / name).write_bytes(data[: rng.integers(len(data) + 1)])
 
 
 def _names(folder: Path) -> dict[str, int]:
