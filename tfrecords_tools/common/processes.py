@@ -26,12 +26,22 @@ from typing import Any
 
 import cv2
 
+from hmr.errors import UserError
+
 CONTEXT = get_context("spawn")
 _starting = threading.Lock()
 
 
 class DeadWorkerError(Exception):
-    """A process ended, or took too long and was ended, in the middle of its work."""
+    """A process ended, or took too long and was ended, in the middle of its work.
+
+    Attributes:
+        code: its exit code; None if it took too long.
+    """
+
+    def __init__(self, message: str, code: int | None = None):
+        super().__init__(message)
+        self.code = code
 
 
 class Worker:
@@ -66,9 +76,8 @@ class Worker:
             returned, value = self._connection.recv()
         except (EOFError, OSError) as error:
             self._process.join()
-            raise DeadWorkerError(
-                f"its process ended with code {self._process.exitcode}"
-            ) from error
+            code = self._process.exitcode
+            raise DeadWorkerError(f"its process ended with code {code}", code) from error
         if not returned:
             raise value
         return value
@@ -198,17 +207,28 @@ def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
     Raises:
         DeadWorkerError: the process crashed, or took too long.
         MemoryError: it would need more memory than a file of this size can hold.
+        UserError: the process was killed from outside, which says nothing about the file, twice.
     """
     size = path.stat().st_size
     memory = _MEMORY_BYTES + _MEMORY_PER_BYTE * size
     seconds = _SECONDS + _SECONDS_PER_MB * size / 1e6
-    with _apart_lock:
-        if not _apart:
-            _apart.append(Worker(daemon=True))
-            _apart[0].call(int)  # starting is not part of the time
+    task = functools.partial(_call_within, memory, seconds, functools.partial(read, path))
+    for _ in range(2):
         try:
-            task = functools.partial(_call_within, memory, seconds, functools.partial(read, path))
-            return _apart[0].call(task, _WALL * seconds)
+            return _call_apart(task, _WALL * seconds)
+        except DeadWorkerError as error:
+            if error.code != -signal.SIGKILL:
+                raise
+    raise UserError(f"the process that reads {path} was killed twice: is the memory full?")
+
+
+def _call_apart(task: Callable[[], Any], seconds: float) -> Any:
+    with _apart_lock:
+        try:
+            if not _apart:
+                _apart.append(Worker(daemon=True))
+                _apart[0].call(int)  # starting is not part of the time
+            return _apart[0].call(task, seconds)
         except DeadWorkerError:
             _apart.pop().end()
             raise

@@ -12,9 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from hmr.body.model_file import load_body
+from hmr.errors import UserError
 from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import chunks
-from tfrecords_tools.common.processes import process_pool
+from tfrecords_tools.common.processes import DeadWorkerError, process_pool
 from tfrecords_tools.standin.picture import (
     BodyTemplate,
     GroundTruth,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SHOTS_PER_BATCH, SHOTS_PER_TASK = 64, 8
 """Shots whose bodies are posed together, and shots that a process is handed at once."""
+_TASKS_AHEAD = 4  # for each process
 
 # A worker process keeps its template here from its start on.
 _template: list[BodyTemplate] = []
@@ -58,7 +60,7 @@ class Studio:
         from hmr.body.smpl import SMPL
 
         self.smpl = SMPL(load_body(body_path))
-        self._in_flight = 4 * workers
+        self._in_flight = _TASKS_AHEAD * workers
         self._processes = process_pool(workers, open_worker, body_path)
 
     def __enter__(self) -> Studio:
@@ -76,15 +78,28 @@ class Studio:
         ]
 
     def render(self, shots: Sequence[Shot], label: str) -> Iterator[GroundTruth]:
-        """Renders the shots; yields their ground truth in order and shows a progress bar."""
+        """Renders the shots; yields their ground truth in order and shows a progress bar.
+
+        Raises:
+            UserError: processes died.
+        """
+        try:
+            with progress_bar(total=len(shots), desc=label, unit="picture") as bar:
+                yield from self._render(shots, bar)
+        except DeadWorkerError as error:
+            raise UserError(
+                f"a worker died while rendering {label} ({error}); out of memory? Run the same "
+                f"command with fewer --workers (now {self._in_flight // _TASKS_AHEAD})."
+            ) from error
+
+    def _render(self, shots: Sequence[Shot], bar: tqdm) -> Iterator[GroundTruth]:
         waiting: collections.deque[Future[list[GroundTruth]]] = collections.deque()
-        with progress_bar(total=len(shots), desc=label, unit="picture") as bar:
-            for task in self._tasks(shots):
-                waiting.append(self._pool.submit(render_pictures, task))
-                if len(waiting) >= self._in_flight:
-                    yield from _collect(waiting, bar)
-            while waiting:
+        for task in self._tasks(shots):
+            waiting.append(self._pool.submit(render_pictures, task))
+            if len(waiting) >= self._in_flight:
                 yield from _collect(waiting, bar)
+        while waiting:
+            yield from _collect(waiting, bar)
 
     def _tasks(self, shots: Sequence[Shot]) -> Iterator[Sequence[tuple[Shot, PosedBodies]]]:
         for batch in chunks(shots, SHOTS_PER_BATCH):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmr.errors import UserError
 from tfrecords_tools.common.processes import DeadWorkerError, process_pool, read_apart
 
 
@@ -32,6 +33,14 @@ def hang(path: Path) -> None:
 def take_memory(path: Path) -> int:
     """As a parser that believes a size."""
     return len(np.ones(1 << 28))
+
+
+def be_killed(path: Path, times: int) -> int:
+    """As a parser of a good file whose process the system kills for want of memory."""
+    path.write_bytes(path.read_bytes() + b".")
+    if path.stat().st_size <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.stat().st_size
 
 
 def name_of(path: Path) -> str:
@@ -63,3 +72,11 @@ def test_a_reader_apart_may_crash_hang_or_ask_for_memory(tmp_path, monkeypatch):
     with pytest.raises(MemoryError):
         read_apart(take_memory, path)
     assert read_apart(name_of, path) == "file"
+
+
+def test_a_reader_apart_that_is_killed_says_nothing_about_the_file(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    assert read_apart(functools.partial(be_killed, times=1), path) == 2
+    with pytest.raises(UserError, match="file was killed twice"):
+        read_apart(functools.partial(be_killed, times=9), path)
