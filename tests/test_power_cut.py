@@ -1,6 +1,6 @@
 """After a power cut nothing is lost that was reported as done, and nothing half written is used.
 
-`CUTS=200` cuts the power at 200 moments of each; a tenth of the trainings goes on to its end.
+`CUTS=200` cuts the power 200 times in each; a tenth of the trainings goes on to its end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.helpers.power_cut import power_cuts
 from tfrecords_tools.common import writer
 from tfrecords_tools.common.writer import Workers, write_job
 
-CUTS = int(os.environ.get("CUTS", "8"))
+CUTS = int(os.environ.get("CUTS", "5"))
 
 
 def convert(root):
@@ -41,6 +41,7 @@ def test_conversion(tmp_path, monkeypatch):
         convert(root)
 
     cuts = power_cuts(convert_new, tmp_path, CUTS, lambda: len(done))
+    assert len(cuts) == CUTS
     print(f"{len(cuts)} cuts at {len({cut.moment for cut in cuts})} moments")
     for cut in cuts:
         folder = cut.root / "mocap_test"
@@ -56,7 +57,7 @@ def test_conversion(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_training(tiny_config, tmp_path, monkeypatch):
-    tiny_config.train.checkpoint_every_steps = 1
+    tiny_config.train.checkpoint_every_steps, tiny_config.train.checkpoints_kept = 1, 1
     tiny_config.validation.dataset, tiny_config.validation.split = "mpi_inf_3dhp", "train"
     tiny_config.validation.limit, tiny_config.validation.every_steps = 8, 2
     saved: list[int] = []
@@ -77,6 +78,7 @@ def test_training(tiny_config, tmp_path, monkeypatch):
         run(tiny_config, root)
 
     cuts = power_cuts(train, tmp_path, CUTS, lambda: max(saved, default=0))
+    assert len(cuts) == CUTS
     print(f"{len(cuts)} cuts at {len({cut.moment for cut in cuts})} moments")
     state = states[-1]
     state._keeps_position = False  # its iterator is closed

@@ -97,20 +97,27 @@ class _Disk:
     def watch(self, patch: pytest.MonkeyPatch) -> None:
         """Puts the disk behind `os`."""
         fsync, replace, sync = os.fsync, os.replace, os.sync
-        patch.setattr(os, "fsync", lambda fd: self._call(fsync, fd, after=lambda: self._keep(fd)))
-        patch.setattr(os, "replace", lambda a, b: self._call(replace, a, b))
-        patch.setattr(os, "sync", lambda: self._call(sync, after=self._sync_all))
 
-    def _call(self, call: Callable, *arguments: Any, after: Callable[[], None] = int) -> None:
-        for place in self._places.get(self.calls, []):
-            self._rebuild(self.root, place, np.random.default_rng(len(self.cuts)))
-            self.cuts.append(Cut(place, self.calls, self._report()))
-        self.calls += 1
+        def keep(descriptor: int) -> None:
+            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            self._call(path, fsync, descriptor)
+            self._keep_path(path)
+
+        def sync_all() -> None:
+            self._call(self.root, sync)
+            self._sync_all()
+
+        patch.setattr(os, "fsync", keep)
+        patch.setattr(os, "replace", lambda old, new: self._call(Path(new), replace, old, new))
+        patch.setattr(os, "sync", sync_all)
+
+    def _call(self, path: Path, call: Callable, *arguments: Any) -> None:
+        if path.is_relative_to(self.root):
+            for place in self._places.get(self.calls, []):
+                self._rebuild(self.root, place, np.random.default_rng(len(self.cuts)))
+                self.cuts.append(Cut(place, self.calls, self._report()))
+            self.calls += 1
         call(*arguments)
-        after()
-
-    def _keep(self, descriptor: int) -> None:
-        self._keep_path(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
 
     def _keep_path(self, path: Path) -> None:
         number = path.stat().st_ino
