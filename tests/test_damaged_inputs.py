@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import pickle
@@ -17,6 +19,7 @@ from typing import Any
 
 import cv2
 import h5py
+import keras
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -24,22 +27,30 @@ from scipy.io import savemat
 from hmr.body.joints import MPI_INF_3DHP28
 from hmr.body.mean_params import read_mean_params
 from hmr.body.model_file import load_body, save_body
+from hmr.body.smpl import SMPL
 from hmr.data.records import check_shard
 from hmr.data.schema import mocap_to_example
 from hmr.data.shards import find_shards
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
+from hmr.evaluation import segmentation
 from hmr.evaluation.parts import read_vertex_colors
 from hmr.files.images import read_image
 from hmr.files.safe_npz import load_npy, load_npz
 from hmr.files.safe_pickle import safe_load
-from hmr.network.checkpoint import read_spec
+from hmr.files.video import Video, VideoWriter
+from hmr.network.checkpoint import load_weights, read_spec
+from hmr.network.hmr import HMR
+from hmr.network.regressor import Regressor, initial_theta
 from hmr.original.smpl_file import read_official
+from hmr.original.tf1_checkpoint import Tf1Checkpoint
 from hmr.prediction.people_files import open_people
 from hmr.prediction.writers.numbers import load_result
+from hmr.serving.report import ExportReport, read_report, write_report
 from tests.helpers.mutations import mutations
 from tests.helpers.shapes import round_body
 from tests.helpers.smpl_files import smpl_dict, write_pickle
+from tests.helpers.tf1_files import write_checkpoint
 from tests.tfrecords_tools import test_h36m, test_mpi_inf_3dhp, test_mpii, test_pw3d
 from tfrecords_tools import (
     amass,
@@ -165,6 +176,42 @@ def _ply(path: Path) -> None:
     path.write_text(header + "".join(columns) + "end_header\n0 0 0 1 2 3\n1 1 1 4 5 6\n")
 
 
+def _video(path: Path) -> None:
+    writer = VideoWriter(path, 12.0)
+    for value in (0, 90, 255):
+        writer.add(np.full((24, 32, 3), value, np.uint8))
+    assert writer.close()
+
+
+def _read_video(path: Path) -> None:
+    for frame in Video(path, max_frames=5):
+        frame.load()
+
+
+def _tf1_checkpoint(path: Path) -> None:
+    values = {"a": np.ones((3, 4), np.float32), "b/c": np.float32(2), "step": np.int32(7)}
+    write_checkpoint(path.with_suffix(""), values)
+
+
+def _read_tf1_checkpoint(path: Path) -> None:
+    checkpoint = Tf1Checkpoint(str(path.with_suffix("")))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        checkpoint.read(list(checkpoint.shapes))
+
+
+@functools.cache
+def _small_model() -> HMR:
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    regressor = Regressor(4, initial_theta(np.zeros(72), np.zeros(10)), 3, 8, 0.5, 0)
+    regressor(np.zeros((1, 4), np.float32))
+    return HMR(encoder, regressor, SMPL(round_body()))
+
+
+def _weights(path: Path) -> None:
+    (path.parent / "model.json").write_text(_SPEC)
+    _small_model().save_weights(path)
+
+
 def _official(path: Path) -> None:
     write_pickle(path, smpl_dict())
 
@@ -229,6 +276,24 @@ READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], Any]]] = 
     "body": ("x.npz", lambda path: save_body(path, round_body()), load_body),
     "official body": ("x.pkl", _official, read_official),
     "part colours": ("x.ply", _ply, read_vertex_colors),
+    "weights": (
+        "model.weights.h5",
+        _weights,
+        lambda path: load_weights(_small_model(), path.parent),
+    ),
+    "video": ("x.mp4", _video, _read_video),
+    "mask": ("x.png", _picture, segmentation._read_grey),
+    "TF1 checkpoint, index": ("x.index", _tf1_checkpoint, _read_tf1_checkpoint),
+    "TF1 checkpoint, values": (
+        "x.data-00000-of-00001",
+        _tf1_checkpoint,
+        _read_tf1_checkpoint,
+    ),
+    "report of an export": (
+        "export.json",
+        lambda path: write_report(path, ExportReport("x", 0.0, {"a": {"b": 0.0}}, 1.0, 1.0)),
+        read_report,
+    ),
     "result": ("x.npz", _take, load_result),
 }
 

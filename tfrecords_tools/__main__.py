@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hmr.data import datasets
 from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError, run_verb
+from hmr.files.lock import BusyError
 from tfrecords_tools.common.cli import (
     Converter,
     SummaryRow,
@@ -64,6 +65,8 @@ def _convert_given(args: argparse.Namespace) -> tuple[list[SummaryRow], int]:
                 print(f"error: {error}", file=sys.stderr)
                 rows.append(SummaryRow(converter.name, "", "FAILED", str(error)))
                 failed += 1
+                if isinstance(error, BusyError):
+                    break  # the rest is left to that process
     return rows, failed
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 EXIT_PARTLY, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
@@ -66,13 +68,29 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_USER_ERROR
     except ModuleNotFoundError as error:
-        package = (error.name or _OWN_PACKAGES[0]).partition(".")[0]
-        if package in _OWN_PACKAGES:
+        if not _names_package(error):
             raise
-        where = f"the package {package} is not installed in {sys.executable}"
-        print(f"error: {where}: {to_install()}", file=sys.stderr)
         code = EXIT_USER_ERROR
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
     sys.exit(code)
+
+
+def _names_package(error: ModuleNotFoundError) -> bool:
+    """Says which package is not installed; False where it is a module of the project."""
+    package = (error.name or _OWN_PACKAGES[0]).partition(".")[0]
+    if package in _OWN_PACKAGES:
+        return False
+    where = f"the package {package} is not installed in {sys.executable}"
+    print(f"error: {where}: {to_install()}", file=sys.stderr, flush=True)
+    return True
+
+
+def end_without_package(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """`sys.excepthook` of verbs whose module imports packages before `run_verb` is called."""
+    if isinstance(error, ModuleNotFoundError) and _names_package(error):
+        os._exit(EXIT_USER_ERROR)
+    sys.__excepthook__(kind, error, trace)

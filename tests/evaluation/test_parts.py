@@ -96,7 +96,7 @@ def test_a_colour_of_no_region_is_named(tmp_path):
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / "body.ply"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"body\.ply is no PLY"):
+    with pytest.raises(UserError, match=r"body\.ply is (not a PLY file|empty)"):
         read_vertex_colors(path)
 
 

@@ -174,8 +174,8 @@ def test_annotations_that_cannot_be_used_are_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"im1001_segmentation\.png is larger than 100 pixels"):
         read_annotation(tmp_path, "im1001.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(UserError, match="cannot be read as a PNG"):
+    with pytest.raises(UserError, match="is not a readable PNG"):
         read_annotation(tmp_path, "im1001.jpg")
     (tmp_path / "data" / "lsp" / "im1001_segmentation.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    with pytest.raises(UserError, match="cannot be read as a PNG"):
+    with pytest.raises(UserError, match="is not a readable PNG"):
         read_annotation(tmp_path, "im1001.jpg")

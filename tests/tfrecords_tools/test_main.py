@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from scipy.io import savemat
 
 from hmr.errors import UserError
+from hmr.files.lock import BusyError
 from tests.helpers.converting import write_picture
 from tests.tfrecords_tools.test_neutrmosh import python2_pickle
 from tfrecords_tools import __main__ as command
+from tfrecords_tools.common import cli
 from tfrecords_tools.common.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +103,32 @@ def test_help_waits_for_nothing_that_only_the_work_needs(module):
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert shown.stdout.split() == []
+
+
+@pytest.mark.parametrize("verb", ["", ".lsp", ".h36m", ".standin", ".inspect"])
+def test_a_package_that_is_not_installed_is_named_in_one_line(verb):
+    command = [sys.executable, "-S", "-m", f"tfrecords_tools{verb}"]  # -S: no installed packages
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert re.match(r"error: the package \w+ is not installed in .*: make install", ended.stderr)
+
+
+def test_what_another_process_converts_is_left_to_it(monkeypatch, capsys, tmp_path):
+    tried = []
+
+    def write_job(job, *_):
+        tried.append(job.dataset)
+        raise BusyError("under way already")
+
+    monkeypatch.setattr(cli, "write_job", write_job)
+    for number in range(2):
+        for name in ("CMU", "SSM_synced"):
+            take = tmp_path / "amass" / name / "01" / f"{number}_poses.npz"
+            take.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(take, poses=np.zeros((24, 156)), betas=np.zeros(16), mocap_framerate=12.0)
+    arguments = ("--amass", tmp_path / "amass", "--output", tmp_path / "out", "--workers", 0)
+    assert _main(monkeypatch, *arguments) == 2
+    assert len(tried) == 1 and "error: under way already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("module", ["__main__", "standin.studio"])

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from hmr.data.shards import Manifest
 from hmr.errors import UserError, to_install
+from hmr.files.lock import BusyError
 from tfrecords_tools.common.beam import BeamWorkers
 from tfrecords_tools.common.jobs import Plan
 from tfrecords_tools.common.writer import UnitWriter, Workers, write_job
@@ -217,6 +218,8 @@ def convert_dataset(
         taken.add((job.dataset, job.split))
         try:
             manifest = write_job(job, args.output, workers, args.overwrite)
+        except BusyError:  # the rest is left to that process, which would be refused it otherwise
+            raise
         except UserError as error:
             failures.append(error)
         else:

@@ -147,7 +147,7 @@ def _orientation(data: bytes) -> int:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return exif_orientation(picture)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # Pillow raises whatever damage leads to
         return 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.model_file import NUM_VERTICES, BodyModel
 from hmr.errors import UserError
+from hmr.files.foreign import reading
 from hmr.files.safe_npz import load_npy
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
@@ -126,18 +127,11 @@ def read_vertex_colors(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is too large, is no PLY, or its vertices have no colours.
     """
-    if path.stat().st_size > _MAX_PLY_BYTES:
-        raise UserError(f"{path} is larger than {_MAX_PLY_BYTES >> 20} MiB, too large for a body.")
-    try:
+    with reading(path, "PLY file whose vertices come first and have colours", _MAX_PLY_BYTES):
         header, body = _PLY_END.split(path.read_bytes(), 1)
         kind, count, columns = _read_ply_header(header.decode("ascii").splitlines())
         table = _read_ply_table(body, kind, count, columns)
         return np.stack([table[color] for color in _PLY_COLORS], axis=1).astype(np.uint8)
-    except (ValueError, KeyError, IndexError) as error:
-        raise UserError(
-            f"{path} is no PLY file whose vertices come first and have red, green and blue "
-            f"({error})."
-        ) from error
 
 
 def _read_ply_header(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:

@@ -13,6 +13,10 @@ from pathlib import Path
 from hmr.errors import UserError
 
 
+class BusyError(UserError):
+    """Another process holds the lock."""
+
+
 @contextlib.contextmanager
 def only_one(path: Path, what: str) -> Iterator[None]:
     """Holds `path` as a lock file for the length of the block.
@@ -24,7 +28,7 @@ def only_one(path: Path, what: str) -> Iterator[None]:
         path: the lock file; its folder is made.
         what: what only one process may do, for the message: "training in runs/demo".
     Raises:
-        UserError: another process holds it; the message names host, process and since when.
+        BusyError: another process holds it; the message names host, process and since when.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
@@ -33,7 +37,7 @@ def only_one(path: Path, what: str) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             holder = " ".join(file.read().split()) or "another process"
-            raise UserError(
+            raise BusyError(
                 f"{what} is under way already, by {holder}. Wait for it to end, or stop it first."
             ) from error
         file.truncate(0)

@@ -92,13 +92,9 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
     weights = model_folder(Path(folder)) / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
-    try:
+    advice = f"{DESCRIPTION_FILE} beside it says what it was made for."
+    with parsing(weights, "file of this model's weights", advice):
         HMR(model.encoder, model.regressor, model.smpl).load_weights(weights)
-    except (ValueError, KeyError, OSError) as error:
-        raise UserError(
-            f"{weights} does not fit the model, or is damaged: {str(error).splitlines()[0]} "
-            f"{DESCRIPTION_FILE} beside it says what it was made for."
-        ) from error
 
 
 def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:

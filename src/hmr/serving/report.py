@@ -80,7 +80,9 @@ def read_report(path: Path) -> ExportReport:
     """
     try:
         report = read_settings(ExportReport, json.loads(path.read_text()), str(path))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever damage leads to
         raise UserError(
             f"{path} is not an export's report ({error}): run python -m src.export again."
         ) from error

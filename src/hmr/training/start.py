@@ -16,6 +16,7 @@ import numpy as np
 from absl import logging
 
 from hmr.errors import UserError
+from hmr.files.foreign import brief
 from hmr.files.safe_npz import load_npz
 from hmr.files.shipped import find_shipped
 from hmr.files.whole import write_whole
@@ -69,8 +70,10 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
             encoder.set_weights(load_model(path).encoder.get_weights())
         else:
             encoder.load_weights(found)
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except UserError:
+        raise
+    except Exception as error:  # whatever damage leads to
+        reason = brief(error)
         raise UserError(
             f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
         ) from error

@@ -77,7 +77,7 @@ def _check_config(experiment: Experiment, path: Path) -> None:
         return
     try:
         fields = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         logging.warning("%s is empty or cut off: it is written anew from this run's.", path)
         return
     version = fields.pop("version", CONFIG_VERSION)
