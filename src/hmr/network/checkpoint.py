@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.foreign import parsing
+from hmr.files.foreign import brief, parsing
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
@@ -92,9 +92,13 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
     weights = model_folder(Path(folder)) / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
-    advice = f"{DESCRIPTION_FILE} beside it says what it was made for."
-    with parsing(weights, "file of this model's weights", advice):
+    try:
         HMR(model.encoder, model.regressor, model.smpl).load_weights(weights)
+    except Exception as error:  # whatever damage leads to
+        raise UserError(
+            f"{weights} does not fit the model, or is damaged: {brief(error)}. "
+            f"{DESCRIPTION_FILE} beside it says what it was made for."
+        ) from error
 
 
 def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:
