@@ -33,10 +33,7 @@ help:  ## list the verbs
 
 .PHONY: install
 install: $(PY)  ## make .venv with pinned packages, or add to it: EXTRAS=dev, GPU=1 for CUDA, PYTHON=/path
-	@$(PY) tools/environment.py mine
-	$(PY) -m pip install --constraint requirements.lock setuptools
-	$(PY) -m pip install --constraint requirements.lock --no-build-isolation \
-		--editable ".[$(EXTRAS)$(if $(GPU),$(comma)gpu)]"
+	$(PY) tools/environment.py install $(subst $(comma), ,$(EXTRAS)) $(if $(GPU),gpu)
 	@cp requirements.lock $(VENV)/.installed.lock
 
 comma := ,
@@ -232,11 +229,9 @@ legacy-check: ready-tests $(LEGACY_VENV)/.installed  ## compare with chumpy, TF-
 	$(LEGACY_VENV)/bin/python -W ignore -m tests.legacy.reference $(LEGACY_REFERENCE)
 	LEGACY_REFERENCE=$(LEGACY_REFERENCE) $(PY) -m pytest -m legacy -rP $(FLAGS) tests/legacy
 
-# The lock holds every extra, for every supported Python and platform; it needs uv (pip install uv).
 .PHONY: lock
-lock:  ## renew requirements.lock to the newest versions that fit
-	uv pip compile --universal --upgrade --python-version 3.11 --all-extras --no-annotate \
-		--no-header --no-emit-index-url --output-file requirements.lock setup.py
+lock:  ## renew requirements.lock to the newest versions that fit; it needs uv (pip install uv)
+	python3 tools/lock.py
 
 .PHONY: clean
 clean:  ## remove caches and what the demo made; datasets, models and other runs stay

@@ -143,7 +143,8 @@ def _watch(process: Any, now: Path) -> bool:
         if not now.exists():
             continue
         read = Path(json.loads(now.read_text())[1])
-        if time.time() - read.stat().st_mtime > PATIENCE_S and process.is_alive():
+        changed = max(read.stat().st_mtime, now.stat().st_mtime)
+        if time.time() - changed > PATIENCE_S and process.is_alive():
             process.kill()
             process.join()
             return True

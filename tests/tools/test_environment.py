@@ -1,10 +1,12 @@
 """Make does not surprise: what it installs, and into which environment."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,15 +41,16 @@ def own_python(checkout):
     return checkout / ".venv" / "bin" / "python"
 
 
-def ask(python, checkout, *words):
+def ask(python, checkout, *words, **environment):
     command = [str(python), str(checkout / "tools" / "environment.py"), *words]
-    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    environment = {**ENVIRONMENT, **environment}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     return ended.returncode, ended.stdout, ended.stderr
 
 
 def test_an_environment_of_another_checkout_is_used_as_it_is(checkout):
     assert ask(sys.executable, checkout, "need") == (0, "", "")
-    code, _, errors = ask(sys.executable, checkout, "mine")
+    code, _, errors = ask(sys.executable, checkout, "install", "odd")
     assert code == 2 and "belongs to" in errors and "VENV=.venv-own" in errors
     code, printed, errors = ask(sys.executable, checkout, "need", "odd")
     assert (code, printed) == (2, "")  # nothing was tried
@@ -99,3 +102,23 @@ def test_a_lock_that_is_newer_is_said_and_nothing_is_installed(checkout, own_pyt
         )
         assert ended.returncode == 0 and ended.stdout == ""
         assert ended.stderr.startswith(note) and bool(ended.stderr) == bool(note)
+
+
+@pytest.mark.slow
+def test_a_file_of_another_hash_is_not_installed(checkout, tmp_path):
+    """Of a wheel on the disk: pip is given no other place to look."""
+    command = [sys.executable, "-m", "venv", str(checkout / ".venv")]
+    subprocess.run(command, check=True, capture_output=True)
+    wheel = tmp_path / f"{ABSENT.replace('-', '_')}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {ABSENT}\nVersion: 1.0\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    here = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+    for hash_in_lock, code in (("0" * 64, 2), (digest, 0)):
+        entry = f"{ABSENT}==1.0 \\\n    --hash=sha256:{hash_in_lock}\n    # odd\n"
+        (checkout / "requirements.lock").write_text(entry)
+        python = checkout / ".venv" / "bin" / "python"
+        assert ask(python, checkout, "need", "odd", **here)[0] == code
