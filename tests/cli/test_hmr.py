@@ -21,6 +21,7 @@ CODE = (
 SHIPPED = ("demo_standin", "encoders", "finder", "people_free")
 # `python -m src.NAME` where it is not called as the verb is.
 MODULES = {
+    "data-service": "data_service",
     "train": "main",
     "convert-smpl": "convert_smpl",
     "convert-checkpoint": "convert_checkpoint",
