@@ -1,11 +1,16 @@
 """Videos written and read back, whole and cut short."""
 
+import base64
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
 from hmr.errors import UserError
+from hmr.files.images import read_image
 from hmr.files.video import Video, VideoWriter, fit_into
+from tests.helpers.browser import chromium, watched_page
 
 
 def flat(value, height=48, width=64):
@@ -81,3 +86,68 @@ def test_a_name_that_is_no_text_is_read_and_written(tmp_path, clip):
     assert writer.close() and (tmp_path / "copi\udce9.mp4").is_file()
     with pytest.raises(UserError, match="a name in UTF-8"):
         VideoWriter(tmp_path / "f\udce9" / "copy.mp4", 12.0).add(flat(0))
+
+
+def turned_by_a_quarter(path):
+    """Marks an mp4 as phones do that are held upright: to be shown turned by 90 degrees."""
+    data = bytearray(path.read_bytes())
+    matrix = [0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30]
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, *matrix)
+    path.write_bytes(data)
+
+
+def test_a_video_of_a_phone_held_upright_is_read_upright(tmp_path):
+    picture = flat(0)
+    picture[:, :20] = 250
+    writer = VideoWriter(tmp_path / "clip.mp4", 12.0)
+    for _ in range(5):
+        writer.add(picture)
+    assert writer.close()
+    turned_by_a_quarter(tmp_path / "clip.mp4")
+    frames = [source.load() for source in Video(tmp_path / "clip.mp4")]
+    assert [frame.shape for frame in frames] == [(64, 48, 3)] * 5
+    assert (frames[0][:18] > 200).all() and (frames[0][24:] < 50).all(), "left has become top"
+
+
+def test_frames_are_written_in_order_though_another_thread_encodes_them(tmp_path):
+    writer = VideoWriter(tmp_path / "clip.mp4", 30.0)
+    for index in range(50):
+        writer.add(flat(5 * index))
+    assert writer.close()
+    found = [source.load().mean() for source in Video(tmp_path / "clip.mp4")]
+    np.testing.assert_allclose(found, 5 * np.arange(50), atol=4)
+
+
+@pytest.mark.slow
+def test_a_browser_plays_what_is_written(tmp_path):
+    """Chromium, without another codec: size, length, and a frame half-way."""
+    writer = VideoWriter(tmp_path / "clip.mp4", 12.5)
+    for index in range(50):
+        writer.add(
+            flat(0) + np.uint8([0, 0, 200]) if index < 25 else flat(0) + np.uint8([200, 0, 0])
+        )
+    assert writer.close()
+    page_file = tmp_path / "page.html"
+    # From within the page, so that it may look at the pixels.
+    text = base64.b64encode((tmp_path / "clip.mp4").read_bytes()).decode()
+    page_file.write_text(f'<video id="v" src="data:video/mp4;base64,{text}" muted></video>')
+    show = """async (seconds) => {
+        const video = document.getElementById("v");
+        if (video.readyState < 1) await new Promise((done, failed) => {
+            video.onloadedmetadata = done; video.onerror = () => failed(video.error.message); });
+        await new Promise((done) => { video.onseeked = done; video.currentTime = seconds; });
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+        canvas.getContext("2d").drawImage(video, 0, 0);
+        return [video.videoWidth, video.videoHeight, video.duration,
+                canvas.toDataURL(), await video.play().then(() => "plays")];
+    }"""
+    with chromium() as browser, watched_page(browser) as page:
+        page.goto(page_file.as_uri())
+        for seconds, color in ((1.0, (0, 0, 200)), (3.0, (200, 0, 0))):
+            width, height, duration, shown, played = page.evaluate(show, seconds)
+            assert (width, height, played) == (64, 48, "plays")
+            assert duration == pytest.approx(4.0, abs=0.1)
+            picture = read_image(base64.b64decode(shown.split(",")[1]))
+            # OpenCV writes BT.601's colours without saying so, and browsers take them for BT.709's.
+            np.testing.assert_allclose(picture.mean(axis=(0, 1)), color, atol=25)

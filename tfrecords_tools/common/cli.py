@@ -79,7 +79,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=_count_of_processes,
+        type=whole_number,
         default=os.cpu_count() or 1,
         help="processes; 0 converts in this process (default: all cores, here %(default)s)",
     )
@@ -98,7 +98,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count_of_processes(text: str) -> int:
+def whole_number(text: str) -> int:
     if (count := int(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is below zero")
     return count

@@ -99,10 +99,11 @@ def girth(vertices: np.ndarray, faces: np.ndarray, y: float) -> float:
     Returns:
         metres; nan if the cut misses the mesh or only touches it.
     """
+    from scipy.spatial import ConvexHull, QhullError  # takes a fifth of a second to import
+
     points = _cut(np.asarray(vertices, np.float64), faces, y)
     if len(points) < 3:
         return float("nan")
-    from scipy.spatial import ConvexHull, QhullError  # takes a quarter of a second to import
 
     try:
         # In two dimensions, Qhull's "area" is the perimeter.

@@ -22,6 +22,27 @@ def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=formatter)
 
 
+def whole_number(text: str) -> int:
+    """The `type` that makes argparse refuse numbers below 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return number
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Looks whether a folder for results is there or can be made, without making it.
+
+    Raises:
+        UserError: a file is in the way, or the folder may not be written to.
+    """
+    folder = Path(path)
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UserError(f"the folder {folder} cannot be made: {there} is a file. Choose another.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"the folder {folder} cannot be written: no permission for {there}")
+
+
 def check_keras_settings() -> None:
     """Checks what the user has set for all of Keras; call it before Keras is imported.
 

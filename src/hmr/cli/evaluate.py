@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import check_keras_settings, verb_parser
+from hmr.cli import check_folder, check_keras_settings, verb_parser, whole_number
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
 from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
+from hmr.files.safe_npz import load_npz
 from hmr.network.description import check_body, check_model
 
 EPILOG = """\
@@ -47,10 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--predictions", metavar="FILE.npz", help="another method's predictions")
     parser.add_argument("--body", help="another body file than the model's, or the predictions'")
     parser.add_argument("--output", help="folder for the files (runs/evaluation/PROTOCOL)")
-    parser.add_argument("--batch_size", type=_positive, default=64, help="images at a time (64)")
+    parser.add_argument("--batch_size", type=whole_number, default=64, help="images at a time (64)")
     text = "move bodies onto the true keypoints; scores both"
     parser.add_argument("--fit", action="store_true", help=text)
-    parser.add_argument("--limit", type=_positive, help="score the first records only")
+    parser.add_argument("--limit", type=whole_number, help="score the first records only")
     files = parser.add_argument_group("files of single protocols")
     files.add_argument(
         "--segmentation", metavar="DIR", help="UPi-S1h's folder, holds data/lsp (lsp_segmentation)"
@@ -71,13 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
-    return number
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = vars(_parser().parse_args(arguments))
@@ -88,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(options.pop("output") or Path("runs/evaluation") / options["protocol"])
     find_protocol(options["protocol"])
     evaluation = Evaluation(**options)
+    check_folder(folder)
     _check_what_is_cheap(evaluation)
 
     from hmr.evaluation.run import evaluate
@@ -107,6 +102,8 @@ def _check_what_is_cheap(evaluation: Evaluation) -> None:
         path = getattr(evaluation, name)
         if path and not Path(path).exists():
             raise UserError(f"--{name} {path}: no such file or folder")
+    if evaluation.predictions:
+        load_npz(evaluation.predictions, only=())
     for body in filter(None, (evaluation.body, evaluation.male, evaluation.female)):
         check_body(body)
     find_shards(evaluation.data, protocol.dataset, protocol.split)

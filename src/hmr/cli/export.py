@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import check_keras_settings, verb_parser
+from hmr.cli import check_folder, check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     portable = [kind for kind in kinds if kind != SAVED_MODEL]
     check_installed(portable)
     check_model(options.checkpoint, options.body)
+    check_folder(options.output)
 
     from hmr.network.checkpoint import load_model
     from hmr.serving.saved_model import export_saved_model

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from hmr.cli import check_keras_settings, verb_parser
+from hmr.cli import check_folder, check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.files.images import MAX_PREDICTED_PIXELS
 from hmr.files.shipped import find_shipped
@@ -101,8 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     check_keras_settings()
     if not 0 <= options.min_score < 1:
         raise UserError(f"--min_score must be from 0 to below 1, got {options.min_score}")
-    if options.batch_size < 1:
-        raise UserError(f"--batch_size must be at least 1, got {options.batch_size}")
+    for name in ("batch_size", "max_frames", "max_pixels"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, got {value}")
     if not 0 <= options.smooth <= 1:
         raise UserError(f"--smooth must be from 0 to 1, got {options.smooth}")
     if options.focal_px is not None and not 0 < options.focal_px < math.inf:
@@ -141,6 +143,7 @@ def _predict_crops(options: argparse.Namespace) -> int:
 
     if options.output is None or options.output.suffix != ".npz":
         raise UserError("--crops needs --output FILE.npz")
+    check_folder(options.output.parent)
     check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     crops = open_crops(options.crops)
 
@@ -166,6 +169,8 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.picture_names import match_people
 
     kinds = _kinds(options.save)
+    output = options.output or Path("runs/predictions")
+    check_folder(output)
     check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     source = open_inputs(options.input, options.max_frames)
     if isinstance(source, ImageFiles):
@@ -187,7 +192,6 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     predictor = Predictor.load(
         folder, options.body, options.batch_size, options.focal_px, options.fit
     )
-    output = options.output or Path("runs/predictions")
     settings = _settings(options, folder)
     find_every, smooth = _find_every(options), options.smooth
     asked = RunOptions(
@@ -209,8 +213,9 @@ def _kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(part.strip() for part in text.split(",") if part.strip())
     known = (*KINDS, *VIDEO_KINDS)
     unknown = sorted(set(kinds) - set(known))
-    if unknown:
-        raise UserError(f"--save knows {', '.join(known)}; received {', '.join(unknown)}")
+    if unknown or not kinds:
+        received = ", ".join(unknown) or "none"
+        raise UserError(f"--save knows {', '.join(known)}; received {received}")
     return kinds
 
 

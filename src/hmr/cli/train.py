@@ -27,7 +27,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
-from hmr.cli import check_keras_settings
+from hmr.cli import check_folder, check_keras_settings
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
 from hmr.network.description import check_body
@@ -169,12 +169,13 @@ def _fault(config: ConfigDict, option: str) -> str | None:
 
 
 def _run(_: Sequence[str]) -> int:
+    name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    workdir = Path(_WORKDIR.value or Path("runs") / name)
     _check_what_is_cheap(read_settings(Experiment, _CONFIG.value.to_dict(), "config"))
+    check_folder(workdir)
 
     from hmr.training.recipe import run
 
-    name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    workdir = Path(_WORKDIR.value or Path("runs") / name)
     summary = run(_CONFIG.value, workdir)
     print(
         f"trained {summary['steps']} steps on {summary['train_images']} images in "

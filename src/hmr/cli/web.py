@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 < options.port < 65536:
         raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
     check_model(options.checkpoint, options.body)
+    _check_address(options.host, options.port)
 
     with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder, ended_by_signals():
         # Gradio reads this when the page is built; uploads are then deleted with the folder.
@@ -64,6 +66,22 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
         page.block_thread()
     return 0
+
+
+def _check_address(host: str, port: int) -> None:
+    """Takes the port for a moment.
+
+    Raises:
+        UserError: the port is taken, or the host is not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise UserError(
+            f"the page cannot be served at {host}:{port} ({error}). Another program may use the "
+            f"port: --port {port + 1}"
+        ) from error
 
 
 def _estimator(options: argparse.Namespace, folder: str) -> Estimator:

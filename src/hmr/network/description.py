@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
-from hmr.body.model_file import MISSING_BODY, STANDIN_BODY
+from hmr.body.model_file import MISSING_BODY, STANDIN_BODY, load_body
 from hmr.errors import UserError
 from hmr.files.foreign import parsing, read_json
 from hmr.files.shipped import find_shipped
@@ -80,7 +81,10 @@ def check_body(path: str | os.PathLike) -> None:
     """Looks whether a body file is there, or is the one that is made where it is missing.
 
     Raises:
-        UserError: it is not.
+        UserError: it is not, or is no .npz file.
     """
-    if not Path(path).is_file() and Path(path).name != STANDIN_BODY:
+    if Path(path).is_file():
+        if not zipfile.is_zipfile(path):
+            load_body(path)  # says what it is instead
+    elif Path(path).name != STANDIN_BODY:
         raise UserError(MISSING_BODY.format(path=path))

@@ -110,26 +110,16 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> str:
-    """Starts the server in threads of its own, and returns its address.
-
-    Raises:
-        UserError: the port is taken, or the host is not an address of this machine.
-    """
+    """Starts the server in threads of its own, and returns its address."""
     from starlette.middleware import Middleware
 
-    try:
-        _, address, _ = page.queue(default_concurrency_limit=1).launch(
-            server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True,
-            show_error=True, ssr_mode=False, footer_links=[], max_file_size="200mb",
-            theme=gr.themes.Default(primary_hue="blue", font=[gr.themes.Font("sans-serif")]),
-            css_paths=[_CSS_FILE],
-            app_kwargs={"middleware": [Middleware(Guard, host=host, uploads=_uploads())]},
-        )  # fmt: skip
-    except OSError as error:
-        raise UserError(
-            f"the page cannot be served at {host}:{port} ({error}). Another program may use the "
-            f"port: --port {port + 1}"
-        ) from error
+    _, address, _ = page.queue(default_concurrency_limit=1).launch(
+        server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True,
+        show_error=True, ssr_mode=False, footer_links=[], max_file_size="200mb",
+        theme=gr.themes.Default(primary_hue="blue", font=[gr.themes.Font("sans-serif")]),
+        css_paths=[_CSS_FILE],
+        app_kwargs={"middleware": [Middleware(Guard, host=host, uploads=_uploads())]},
+    )  # fmt: skip
     return address
 
 
