@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.timing import Row, table
+from benchmarks.timing import Row, report
 from hmr.errors import UserError, run_verb
 
 EPILOG = """\
@@ -15,7 +17,8 @@ examples:
   python -m benchmarks --encoder resnet14_v2_narrow --input-size 96 --batch 64
   python -m benchmarks --only input --data data/standin
 
-The two sides of a row are called alternately; figures are medians. Close other programs first.
+The two sides of a row are called alternately; figures are medians
+and quartiles. Close other programs first.
 """
 
 
@@ -36,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default="data/standin", help="records for the input row")
     parser.add_argument("--images", default="mpi_inf_3dhp", help="dataset of pictures in --data")
     parser.add_argument("--mocap", default="mocap_cmu", help="dataset of bodies in --data")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     return parser
 
 
@@ -109,9 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.repeats < 1:
         raise UserError(f"--repeats must be at least 1. Received: {options.repeats}.")
-    rows = [row for group, measure in MEASURES.items() if options.only in (None, group)
-            for row in measure(options)]  # fmt: skip
-    print(table(rows))
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+        rows = [row for group, measure in MEASURES.items() if options.only in (None, group)
+                for row in measure(options)]  # fmt: skip
+    print(report(rows, options.json))
     return 0
 
 

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from benchmarks.batches import made_batch
-from benchmarks.timing import Row, compare, table
+from benchmarks.timing import Row, compare, report
 from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
 from hmr.network.build import build_model
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument(
         "--peak-tflops", type=float, nargs=2, metavar=("FLOAT32", "BFLOAT16"), help="of the chip"
     )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     print(f"jax {jax.__version__}, keras {keras.__version__}, {jax.devices()[0].device_kind}")
     spec = ModelSpec(options.encoder, options.input_size, dropout=0.0, body=options.body)
@@ -57,7 +58,7 @@ def main() -> None:
         peak = options.peak_tflops[index] if options.peak_tflops else None
         rows += network_rows(spec, options.batch, precision, options.repeats, peak)
     rows += body_rows(options.body, options.batch, options.repeats)
-    print(table(rows))
+    print(report(rows, options.json))
 
 
 def network_rows(

@@ -28,7 +28,7 @@ from tfrecords_tools.common.cli import (
     run_converter,
 )
 from tfrecords_tools.common.jobs import Job, Plan, SampleError
-from tfrecords_tools.common.people import PicturePeople, WindowRule, group_by_picture, people_job
+from tfrecords_tools.common.people import PicturePeople, WindowRule, group_people_of, people_job
 from tfrecords_tools.common.pictures import (
     SIZE_UNKNOWN,
     Labels,
@@ -258,19 +258,23 @@ def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
 
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
-    content = read_annotations(annotations)
-    with parsing(annotations, "COCO json"):
-        try:
-            people, dropped = group_by_picture(read_people(content))
-        except KeyError as error:
-            message = f"{annotations}: an image or annotation lacks the key {error}."
-            raise UserError(message) from error
-        pictures = [
-            PicturePeople(find_picture(images, name), NAME, people[key, name, size], WINDOW, size)
-            for key, name, size in sorted(people, key=lambda at: (isinstance(at[0], str), at))
-        ]
+    people, dropped = group_people_of(annotations, _people_in)
+    pictures = [
+        PicturePeople(find_picture(images, name), NAME, people[key, name, size], WINDOW, size)
+        for key, name, size in sorted(people, key=lambda at: (isinstance(at[0], str), at))
+    ]
     arguments = {"annotations": annotations.name}
     return people_job(NAME, split, pictures, dropped, [annotations], images, arguments)
+
+
+def _people_in(path: Path) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
+    content = read_annotations(path)
+    with parsing(path, "COCO json"):
+        try:
+            yield from read_people(content)
+        except KeyError as error:
+            message = f"{path}: an image or annotation lacks the key {error}."
+            raise UserError(message) from error
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

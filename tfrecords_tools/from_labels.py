@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Container, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from tfrecords_tools.common.people import (
     PicturePeople,
     WindowRule,
     group_by_picture,
+    group_people_of,
     people_job,
 )
 from tfrecords_tools.common.pictures import (
@@ -204,17 +206,22 @@ def _enough_labels(found: Iterable[Found], least: int) -> Iterator[Found]:
         yield picture, person
 
 
+def _people_in(path: Path, least: int) -> Iterator[Found]:
+    return _enough_labels((read_npz if path.suffix == ".npz" else read_json)(path), least)
+
+
 def plan(args: argparse.Namespace) -> Plan:
     """One job for the one file of labels."""
     if not _DATASET_NAME.fullmatch(args.name):
         raise UserError(f'--name "{args.name}": letters, digits and _ only, it names a folder.')
     images, turned = args.input / args.images, args.labels_on == "turned"
     if args.labels == FIND:
-        found, labels, turned = find_people(images), weights_file(), True
+        labels, turned = weights_file(), True
+        found = _enough_labels(find_people(images), args.min_visible)
+        people, dropped = group_by_picture(found)
     else:
         labels = need_file(args.input / args.labels, NAME)
-        found = (read_npz if labels.suffix == ".npz" else read_json)(labels)
-    people, dropped = group_by_picture(_enough_labels(found, args.min_visible))
+        people, dropped = group_people_of(labels, partial(_people_in, least=args.min_visible))
     pictures = [
         PicturePeople(
             find_picture(images, name), args.name, people[name, size], WINDOW, size, turned

@@ -1,6 +1,7 @@
 """The measurements run, in small, and the table says what was measured."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -8,13 +9,24 @@ import pytest
 from benchmarks import records, serving, timing
 from benchmarks.__main__ import main
 from benchmarks.serving import BATCH_SIZES
-from benchmarks.timing import Row, compare, table
+from benchmarks.timing import Row, compare, report, table
 from hmr.errors import UserError
 
 
 def test_ratio_and_table():
     text = table([Row("ours", 5.0, "theirs", 10.0)])
     assert "0.50" in text.splitlines()[1]
+
+
+def test_a_program_gets_the_machine_and_the_medians_with_their_spread():
+    rows = [compare("x", lambda: None, "y", lambda: time.sleep(0.001), repeats=3)]
+    content = json.loads(report(rows, as_json=True))
+    assert {"processor", "cores", "switches"} <= set(content["machine"])
+    (row,) = content["rows"]
+    low, high = row["rival_spread_ms"]
+    assert 1.0 <= low <= row["rival_ms"] <= high and row["ratio"] < 1
+    shown = report(rows, as_json=False)
+    assert f"processor: {content['machine']['processor']}" in shown and f"{low:.1f} to" in shown
 
 
 def test_both_sides_are_called_in_turns():

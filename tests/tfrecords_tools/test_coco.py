@@ -28,6 +28,7 @@ from tfrecords_tools.coco import (
     read_annotations,
     rejection,
 )
+from tfrecords_tools.common.cli import build_parser
 from tfrecords_tools.common.pictures import reorder
 
 HEIGHT, WIDTH = 240, 320
@@ -84,6 +85,22 @@ def test_two_people_of_one_picture(tmp_path):
     for person in people:
         assert brightness_at(person, body).min() > 200
         np.testing.assert_array_equal(person["visibility"], [1] * 12 + [0, 0] + [1] * 5)
+
+
+def test_a_large_file_is_read_apart_to_the_same_plan(tmp_path, monkeypatch):
+    people = [_person(), _person(flags=1), _person(shift=120)]
+    root = _write(tmp_path / "coco", people, picture="COCO_train2014_000000000009.jpg")
+    args = build_parser(CONVERTER).parse_args(["--input", str(root)])
+    (here,) = CONVERTER.plan(args).jobs
+    monkeypatch.setattr("tfrecords_tools.common.people.LARGE_BYTES", 1)
+    monkeypatch.setattr("tfrecords_tools.common.processes.LARGE_BYTES", 1)
+    (apart,) = CONVERTER.plan(args).jobs
+    assert apart.samples == here.samples == 2 and apart.dropped == here.dropped
+    assert repr(apart.units) == repr(here.units)
+    assert apart.source_fingerprint == here.source_fingerprint
+    (root / "annotations" / "person_keypoints_train2014.json").write_text('{"images": []}')
+    with pytest.raises(UserError, match=r"holds \['images'\], expected COCO's keys"):
+        CONVERTER.plan(args)
 
 
 def test_scale_crop_and_centre(tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from hmr.body.joints import COCOPLUS
 from hmr.data.schema import person_to_example
+from hmr.files.foreign import reading
 from hmr.geometry.crop import PERSON_DIAGONAL_PX
 from tfrecords_tools.common.jobs import (
     PEOPLE_PER_SHARD,
@@ -29,6 +34,7 @@ from tfrecords_tools.common.pictures import (
     full_body_scale,
     read_as_labelled,
 )
+from tfrecords_tools.common.processes import LARGE_BYTES, read_apart
 
 TORSO_PX = 75.0
 NO_TORSO_PX = 50.0
@@ -82,7 +88,7 @@ class WindowRule:
     scale: Callable[[Labels], float | None] = person_scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PicturePeople:
     """A picture and its labelled people.
 
@@ -122,6 +128,41 @@ def group_by_picture(
         else:
             people.setdefault(key, []).append(person)
     return people, dropped
+
+
+def group_people_of(
+    path: Path, find: Callable[[Path], Iterable[tuple[Key, Labels | SampleError]]]
+) -> tuple[dict[Key, list[Labels]], DropLog]:
+    """`group_by_picture` of the people that `find`, which is picklable, finds in a file.
+
+    A large file is read in a process of its own: JSON takes four times its size in memory. The
+    people come back one picture at a time, since all of them at once would take a third more.
+
+    Raises:
+        UserError: as `find` does, or the file needs more time or memory than a sound one can.
+    """
+    with reading(path, "file of labels"):
+        if path.stat().st_size < LARGE_BYTES:
+            return group_by_picture(find(path))
+        with tempfile.TemporaryDirectory() as folder:
+            between = Path(folder) / "people"
+            dropped = read_apart(partial(_group_into, find, between), path)
+            with between.open("rb") as file:
+                return dict(_unpickled(file)), dropped
+
+
+def _group_into(find: Callable[[Path], Iterable], between: Path, path: Path) -> DropLog:
+    people, dropped = group_by_picture(find(path))
+    with between.open("wb") as file:
+        for picture in people.items():
+            pickle.dump(picture, file)
+    return dropped
+
+
+def _unpickled(file: BinaryIO) -> Iterator[Any]:
+    with contextlib.suppress(EOFError):
+        while True:
+            yield pickle.load(file)
 
 
 def convert_picture(picture: PicturePeople) -> Iterator[Outcome]:

@@ -169,7 +169,7 @@ def encode(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labels:
     """2D labels of one person in a picture.
 

@@ -188,6 +188,7 @@ def process_pool(
         pool.end()
 
 
+LARGE_BYTES = 32_000_000
 _apart: list[Worker] = []
 _apart_lock = threading.Lock()
 _SECONDS, _SECONDS_PER_MB, _WALL = 1.0, 5.0, 8
@@ -199,7 +200,8 @@ def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
 
     For parsers that damaged bytes can crash or send into an endless loop. Processor time and
     memory are limited in proportion to the file's size, and, more widely, the time on the clock,
-    which a slow disk or a busy machine lengthens. The process serves the next file, too.
+    which a slow disk or a busy machine lengthens. The process serves the next file, too, but after
+    a large one it ends, and its memory is free.
 
     Args:
         read: picklable.
@@ -230,8 +232,11 @@ def _call_apart(task: Callable[[], Any], seconds: float) -> Any:
                 _apart[0].call(int)  # starting is not part of the time
             return _apart[0].call(task, seconds)
         except DeadWorkerError:
-            _apart.pop().end()
+            size = LARGE_BYTES
             raise
+        finally:
+            if size >= LARGE_BYTES:
+                _apart.pop().end()
 
 
 def _call_within(memory_bytes: int, seconds: float, function: Callable[[], Any]) -> Any:
