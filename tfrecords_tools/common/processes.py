@@ -217,14 +217,14 @@ def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
     task = functools.partial(_call_within, memory, seconds, functools.partial(read, path))
     for _ in range(2):
         try:
-            return _call_apart(task, _WALL * seconds)
+            return _call_apart(task, _WALL * seconds, once=size >= LARGE_BYTES)
         except DeadWorkerError as error:
             if error.code != -signal.SIGKILL:
                 raise
     raise UserError(f"the process that reads {path} was killed twice: is the memory full?")
 
 
-def _call_apart(task: Callable[[], Any], seconds: float) -> Any:
+def _call_apart(task: Callable[[], Any], seconds: float, once: bool) -> Any:
     with _apart_lock:
         try:
             if not _apart:
@@ -232,10 +232,10 @@ def _call_apart(task: Callable[[], Any], seconds: float) -> Any:
                 _apart[0].call(int)  # starting is not part of the time
             return _apart[0].call(task, seconds)
         except DeadWorkerError:
-            size = LARGE_BYTES
+            once = True
             raise
         finally:
-            if size >= LARGE_BYTES:
+            if once and _apart:
                 _apart.pop().end()
 
 
