@@ -29,6 +29,8 @@ def data(tmp_path_factory):
     write_people(root / "mpi_inf_3dhp" / "val_00000.tfrecord", "mpi_inf_3dhp", True, count=5)
     write_people(root / "mpi_inf_3dhp" / "train_00000.tfrecord", "mpi_inf_3dhp", True, count=9)
     write_people(root / "lsp" / "test_00000.tfrecord", "lsp", False, count=3)
+    write_people(root / "mine" / "test_00000.tfrecord", "mine", True, count=4)
+    write_people(root / "flat" / "val_00000.tfrecord", "flat", False, count=3)
     return root
 
 
@@ -116,6 +118,40 @@ def test_2d_protocol_on_records_without_3d(data, checkpoint, tmp_path):
         for prefix in ("", "median_")
         for name in ("pck2d_005", "pck2d_010", "keypoint_error_px")
     }
+
+
+@pytest.mark.parametrize(
+    ("flags", "samples", "measures"),
+    [
+        (["keypoints2d", "--dataset", "mine"], 4, {"pck2d_005", "keypoint_error_px"}),
+        (["keypoints2d", "--dataset", "flat", "--split", "val"], 3, {"pck2d_010"}),
+        (["joints3d", "--dataset", "mine"], 4, {"mpjpe_mm", "pck150", "auc150"}),
+        (["h36m_p1", "--dataset", "mine"], 4, {"mpjpe_mm", "pa_mpjpe_mm"}),
+        (["stand_in", "--split", "train"], 9, {"mpjpe_mm", "mean_body_mpjpe_mm"}),
+    ],
+)
+def test_any_records(data, checkpoint, tmp_path, capsys, flags, samples, measures):
+    common = ("--checkpoint", checkpoint, "--data", data, "--output", tmp_path)
+    assert not _run("--protocol", *flags, *common)
+    numbers = json.loads((tmp_path / "metrics.json").read_text())
+    assert numbers["samples"] == samples
+    assert measures <= numbers["metrics"].keys()
+    dataset = flags[2] if flags[1] == "--dataset" else "mpi_inf_3dhp"
+    assert f"{samples} of {dataset}/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["h36m_p2", "--dataset", "mine"], "scores h36m only: it reads its names of sequences"),
+        (["lsp_segmentation", "--dataset", "mine"], "--protocol joints3d or keypoints2d"),
+        (["joints3d", "--dataset", "yours"], "from_labels --name yours --splits test"),
+        (["joints3d", "--dataset", "flat", "--split", "val"], "none of the 3 records of flat/val"),
+    ],
+)
+def test_records_that_a_protocol_cannot_score(data, checkpoint, tmp_path, flags, message):
+    with pytest.raises(UserError, match=message):
+        _run("--protocol", *flags, "--checkpoint", checkpoint, "--data", data, "--output", tmp_path)
 
 
 def test_wrong_flags_are_answered_before_tensorflow_is_loaded():

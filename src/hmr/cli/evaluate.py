@@ -21,6 +21,8 @@ examples:
   python -m src.evaluate --protocol 3dpw --checkpoint runs/hmr \\
       --male models/smpl_male.npz --female models/smpl_female.npz
   python -m src.evaluate --protocol mpi_inf_3dhp_val --predictions theirs.npz
+  python -m src.evaluate --protocol keypoints2d --dataset mine --split test --checkpoint runs/mine
+  python -m src.evaluate --protocol joints3d --dataset mine --split test --checkpoint runs/mine
 
 what is written: metrics.json (numbers and every choice), sequences.csv, samples.csv (a row for each
 sequence, each sample), index.html (all of it, with the best and worst cases drawn), best.jpg and
@@ -43,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(__doc__, EPILOG)
     parser.add_argument("--protocol", default="stand_in", help="name; --list shows all (stand_in)")
     parser.add_argument("--list", action="store_true", help="list the protocols and stop")
+    parser.add_argument("--dataset", metavar="NAME", help="other records than the protocol's")
+    parser.add_argument("--split", help="other split than the protocol's")
     parser.add_argument("--data", default="data/tfrecords", help="records (data/tfrecords)")
     parser.add_argument("--checkpoint", help="model folder or training folder, such as runs/demo")
     parser.add_argument("--predictions", metavar="FILE.npz", help="another method's predictions")
@@ -79,9 +83,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.pop("list"):
         print("\n".join(f"{row.name:<18} {row.title}" for row in PROTOCOLS.values()))
         return 0
-    folder = Path(options.pop("output") or Path("runs/evaluation") / options["protocol"])
+    output = options.pop("output")
     find_protocol(options["protocol"])
     evaluation = Evaluation(**options)
+    folder = Path(output) if output else _default_folder(evaluation)
     check_folder(folder)
     _check_what_is_cheap(evaluation)
 
@@ -93,9 +98,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _default_folder(evaluation: Evaluation) -> Path:
+    """Where the files of an evaluation go: one folder for each protocol, dataset and split."""
+    other = [evaluation.protocol, evaluation.dataset, evaluation.split]
+    return Path("runs/evaluation") / "_".join(filter(None, other))
+
+
 def _check_what_is_cheap(evaluation: Evaluation) -> None:
     """Protocol, model, files and records, before TensorFlow is imported."""
-    protocol = find_protocol(evaluation.protocol)
+    protocol = evaluation.chosen()
     if evaluation.checkpoint:
         check_model(evaluation.checkpoint, evaluation.body)
     for name in ("predictions", "segmentation", "parts", "joint_regressor"):

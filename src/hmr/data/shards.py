@@ -169,10 +169,16 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
             f"python -m tfrecords_tools --{DATASETS[dataset].converter} /path/to/it --output {root}"
         )
     else:
-        command = f"python -m tfrecords_tools.from_labels --name {dataset} --input /path/to/it"
+        command = (
+            f"python -m tfrecords_tools.from_labels --name {dataset} --splits {split} "
+            "--input /path/to/it"
+        )
+    manifests = (Path(root) / dataset).glob("*_manifest.json")
+    there = ", ".join(sorted(path.name.removesuffix("_manifest.json") for path in manifests))
+    found = f"There is {there}. " if there else ""
     return (
         f'"{dataset}" ({split}) is asked for, but no file matches '
-        f"{Path(root) / dataset / split}_*.tfrecord. Build it: {command}. "
+        f"{Path(root) / dataset / split}_*.tfrecord. {found}Build it: {command}. "
         f"Known sets: {', '.join(DATASETS)}."
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,32 @@ class Protocol:
     mean_over: str = ""
     perspective: bool = False
     reference: str = ""
+
+    def of(self, dataset: str | None, split: str | None) -> Protocol:
+        """The same measures on other records; None keeps the row's dataset, or its split.
+
+        Raises:
+            UserError: the protocol reads names or files that only its own dataset has.
+        """
+        if not dataset or dataset == self.dataset:
+            return replace(self, split=split or self.split)
+        if self.selection or self.reference:
+            raise UserError(
+                f"{self.name} scores {self.dataset} only: it reads "
+                f"{f'{self.reference} of it' if self.reference else 'its names of sequences'}. "
+                "Other records: --protocol joints3d or keypoints2d. Received: --dataset "
+                f"{dataset}"
+            )
+        return replace(
+            self,
+            title=f"the measures of: {self.title}",
+            dataset=dataset,
+            split=split or self.split,
+            frames=Protocol.frames,
+            averaging=Protocol.averaging if self.divisions else self.averaging,
+            divisions=tuple(name for name in self.divisions if name not in DIVISIONS),
+            mean_over="",
+        )
 
 
 _BODY_MEASURES = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
@@ -137,8 +163,16 @@ _ROWS = (
         "camera 3",
     ),
     Protocol(
+        name="joints3d",
+        title="3D joints of any records (--dataset NAME --split SPLIT)",
+        dataset="mine",
+        split="test",
+        measures=("mpjpe_mm", "pa_mpjpe_mm", "pck150", "auc150", "keypoint_error_px"),
+        baseline_split="train",
+    ),
+    Protocol(
         name="keypoints2d",
-        title="2D keypoints of the LSP test images",
+        title="2D keypoints of the LSP test images, or of any records",
         dataset="lsp",
         split="test",
         measures=("pck2d_005", "pck2d_010", "keypoint_error_px"),
@@ -188,6 +222,7 @@ class Evaluation:
 
     Attributes:
         protocol: name in `PROTOCOLS`.
+        dataset, split: other records than the protocol's; None for these.
         data: folder of the records.
         checkpoint: model folder or training folder.
         predictions: .npz of any method, see `hmr.evaluation.samples.read_predictions`.
@@ -214,6 +249,16 @@ class Evaluation:
     female: str | None = None
     joint_regressor: str | None = None
     fit: bool = False
+    dataset: str | None = None
+    split: str | None = None
+
+    def chosen(self) -> Protocol:
+        """The protocol, on the records that are asked for.
+
+        Raises:
+            UserError: it is unknown, or scores its own dataset only.
+        """
+        return find_protocol(self.protocol).of(self.dataset, self.split)
 
     def __post_init__(self) -> None:
         if bool(self.checkpoint) == bool(self.predictions):

@@ -16,7 +16,6 @@ from hmr.evaluation.protocols import (
     Evaluation,
     Protocol,
     choices,
-    find_protocol,
     select_sequences,
 )
 from hmr.evaluation.references import FLAGS, open_reference
@@ -80,7 +79,7 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     Raises:
         UserError: protocol, records, model, predictions or other files are missing or do not fit.
     """
-    protocol = find_protocol(evaluation.protocol)
+    protocol = evaluation.chosen()
     reference = open_reference(protocol, {flag: getattr(evaluation, flag) for flag in FLAGS})
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     predict = _run_model if evaluation.checkpoint else _read_file
@@ -89,11 +88,14 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     if evaluation.fit and smpl:
         prediction = moved_onto_keypoints(smpl, prediction, labels, discriminator=discriminator)
     prediction, truth = reference.complete(prediction, labels, body)
-    scores = score(protocol, prediction, truth, _constant_source(protocol, evaluation.data))
+    constant = _constant_source(protocol, evaluation.data)
+    scores = score(protocol, prediction, truth, constant)
     if evaluation.fit:
         alone = score(protocol, *reference.complete(network, labels, body))
         scores = replace(scores, network=alone.measures)
     notes = {**_source(evaluation), **reference.notes()}
+    if protocol.baseline_split and not constant:
+        notes["constant"] = f"none: no 3D joints in {protocol.dataset}/{protocol.baseline_split}"
     stated = choices(protocol, len(truth), notes)
     return EvaluationResult(evaluation, scores, prediction, truth, paths, stated, body)
 
@@ -127,9 +129,15 @@ def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:
+    """Labels that the best constant answers are made from; None where the user has none."""
     if not protocol.baseline_split:
         return None
-    return read_truth(find_shards(data, protocol.dataset, protocol.baseline_split))
+    try:
+        paths = find_shards(data, protocol.dataset, protocol.baseline_split)
+    except UserError:
+        return None
+    train = read_truth(paths)
+    return train if train.has_joints3d.any() else None
 
 
 def _source(evaluation: Evaluation) -> dict[str, str]:
