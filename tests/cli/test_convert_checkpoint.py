@@ -1,7 +1,11 @@
 """The authors' checkpoints, in made values, through the verb."""
 
+import gzip
+import tarfile
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hmr.body.model_file import load_body, require_faces, save_body
 from hmr.cli import convert_checkpoint as verb
@@ -9,10 +13,11 @@ from hmr.errors import UserError
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
 from hmr.original import tf1_names
-from hmr.original.convert import NetworkParts, adam_steps
-from hmr.original.tf1_checkpoint import TRAINING
+from hmr.original.convert import NetworkParts, adam_steps, read_body
+from hmr.original.release import Release, is_release, open_release
+from hmr.original.tf1_checkpoint import IMAGENET, TRAINING
 from hmr.training.start import load_start
-from tests.helpers import tf1_files
+from tests.helpers import smpl_files, tf1_files
 from tests.helpers.golden_inputs import made_body
 
 
@@ -135,6 +140,110 @@ def test_training_state_of_an_inference_checkpoint_is_refused(prefix, tmp_path):
         _run("--input", prefix, "--output", tmp_path / "out", "--training")
 
 
+def _pack(archive, *files, folder="models/"):
+    """An archive as the authors': the files of a checkpoint and others in one folder."""
+    with tarfile.open(archive, "w:gz", compresslevel=0) as packed:
+        for file in files:
+            packed.add(file, f"{folder}{file.name}")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def release(prefix, tmp_path_factory):
+    """models.tar.gz, with a SMPL pickle, and further files that do not count."""
+    folder = tmp_path_factory.mktemp("release")
+    with smpl_files.fake_chumpy() as classes:
+        smpl = smpl_files.with_chumpy(smpl_files.smpl_dict(coco=True), classes)
+        smpl = smpl_files.write_python2_pickle(folder / "neutral_smpl_with_cocoplus_reg.pkl", smpl)
+    others = [folder / "neutral_smpl_mean_params.h5", folder / f"{prefix.name}.meta"]
+    for other in others:
+        other.write_bytes(b"not read")
+    files = [smpl, *others, *prefix.parent.glob(f"{prefix.name}.*")]
+    return _pack(folder / "models.tar.gz", *files)
+
+
+def test_from_the_release_to_a_model_in_one_command(release, converted, tmp_path):
+    assert _run("--input", release, "--output", tmp_path / "hmr") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["hmr"]
+    for name in ("model.json", "model.weights.h5"):
+        assert (tmp_path / "hmr" / name).stat().st_size == (converted / name).stat().st_size
+    body = load_body(tmp_path / "hmr" / "body.npz")
+    np.testing.assert_array_equal(body.v_template, made_body().v_template)
+    np.testing.assert_array_equal(require_faces(body), smpl_files.smpl_dict()["f"])
+    model = load_model(tmp_path / "hmr")
+    assert np.isfinite(model(np.zeros((1, 224, 224, 3), np.float32))["joints3d"]).all()
+
+
+def test_a_smpl_file_as_downloaded_gives_the_faces(tmp_path):
+    path = tmp_path / "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"
+    smpl = smpl_files.smpl_dict(num_betas=300)
+    smpl_files.write_python2_pickle(path, smpl)
+    np.testing.assert_array_equal(read_body(path).faces, smpl["f"])
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **smpl_files.smpl_dict())
+    assert (
+        read_body(tmp_path / "SMPL_NEUTRAL.npz").source == "SMPL unknown neutral (SMPL_NEUTRAL.npz)"
+    )
+    save_body(tmp_path / "smpl_neutral.npz", made_body())
+    assert read_body(tmp_path / "smpl_neutral.npz").source == made_body().source
+
+
+def test_the_folder_of_an_unpacked_release(prefix, release, tmp_path):
+    smpl = tmp_path / "neutral_smpl_with_cocoplus_reg.pkl"
+    smpl.touch()
+    (tmp_path / "model.ckpt-7.index").touch()
+    assert open_release(tmp_path, tmp_path) == Release(tmp_path / "model.ckpt-7", smpl)
+    assert open_release(prefix.parent, tmp_path) == Release(prefix, None)
+    assert not is_release(smpl) and is_release(tmp_path) and is_release(release)
+
+
+def _member(name, size=0, kind=tarfile.REGTYPE, link=""):
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname = size, kind, link
+    return member
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([_member("models/readme")], "one TF1 checkpoint .* Received: none"),
+        ([_member("a.ckpt-1.index"), _member("b.ckpt-2.index")], r"Received: a\.ckpt-1, b\.ckpt-2"),
+        ([_member("a/m.ckpt.index"), _member("b/m.ckpt.index")], r"holds m\.ckpt\.index twice"),
+        ([_member("m.ckpt.index", kind=tarfile.SYMTYPE, link="/etc/passwd")], "Received: none"),
+        ([_member("m.ckpt.index", kind=tarfile.LNKTYPE, link="other")], "Received: none"),
+        ([_member("m.ckpt.index", kind=tarfile.CHRTYPE)], "Received: none"),
+        ([_member("m.ckpt.index", size=1 << 40)], "claims more than"),
+        ([_member("x", size=1 << 33, kind=tarfile.XHDTYPE)], "a header claims 8,589,934,592 bytes"),
+        ([_member("x", size=1 << 33, kind=tarfile.GNUTYPE_LONGNAME)], "a header claims"),
+    ],
+)
+def test_archives_that_are_refused(tmp_path, members, message):
+    archive = tmp_path / "in" / "models.tar.gz"
+    archive.parent.mkdir()
+    blocks = b"".join(member.tobuf(tarfile.GNU_FORMAT) for member in members)
+    archive.write_bytes(gzip.compress(blocks + bytes(1024)))
+    with pytest.raises(UserError, match=message):
+        _run("--input", archive, "--output", tmp_path / "out" / "hmr")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_nothing_is_written_outside(release, tmp_path):
+    archive = tmp_path / "in" / "models.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(
+        gzip.compress(_member("../../../m.ckpt.index").tobuf() + _member("/x.ckpt").tobuf())
+    )
+    with pytest.raises(UserError, match=r"Received: m\.ckpt, x\.ckpt"):
+        _run("--input", archive, "--output", tmp_path / "out" / "hmr")
+    assert {path.name for path in tmp_path.rglob("*")} == {"in", "out", "models.tar.gz"}
+
+
+def test_a_cut_archive_is_damaged(release, tmp_path):
+    archive = tmp_path / "models.tar.gz"
+    archive.write_bytes(release.read_bytes()[:200_000])
+    with pytest.raises(UserError, match="is not a tar archive, or is damaged"):
+        _run("--input", archive, "--output", tmp_path / "hmr")
+
+
 @pytest.mark.parametrize(("step", "expected"), [(0, 0), (12345, 12345), (667_589, 667_589)])
 def test_steps_from_the_power_of_beta(step, expected):
     tensors = {"beta2_power": np.float32(0.999 ** (step + 1)), "global_step": np.int32(step)}
@@ -152,8 +261,20 @@ def test_imagenet_weights_of_slim(values, tmp_path):
     chosen["global_step"] = np.int64(0)
     prefix = tf1_files.write_checkpoint(tmp_path / "resnet_v2_50.ckpt", chosen)
     _run("--input", prefix, "--output", tmp_path / "imagenet")
-    encoder = NetworkParts.of(TRAINING).encoder
-    encoder.load_weights(tmp_path / "imagenet" / "encoder.weights.h5")
+    _check_encoder(tmp_path / "imagenet", values)
+
+
+def test_imagenet_weights_in_the_archive_and_format_of_slims_download(values, tmp_path):
+    chosen = {name: value for name, value in values.items() if name.startswith("resnet")}
+    file = tmp_path / "resnet_v2_50.ckpt"
+    tf.raw_ops.Save(filename=str(file), tensor_names=list(chosen), data=list(chosen.values()))
+    _run("--input", _pack(tmp_path / "s.tar.gz", file, folder=""), "--output", tmp_path / "again")
+    _check_encoder(tmp_path / "again", values)
+
+
+def _check_encoder(folder, values):
+    encoder = NetworkParts.of(IMAGENET).encoder
+    encoder.load_weights(folder / "encoder.weights.h5")
     for source in tf1_names.map_encoder(encoder):
         np.testing.assert_array_equal(source.variable, values[source.names[0]])
 

@@ -1,4 +1,4 @@
-"""Reads a TF1 checkpoint of the authors' as it is and writes a model folder of this project."""
+"""Reads the authors' release or a TF1 checkpoint as it is and writes a model folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 
 from hmr.cli import verb_parser
 from hmr.errors import UserError
-from hmr.files.whole import whole_folder
+from hmr.files.whole import scratch_folder, whole_folder
 from hmr.network.description import check_body
+from hmr.original.release import is_release, open_release
 
 EPILOG = """\
 examples:
-  python -m src.convert_checkpoint --input models/model.ckpt-667589 --output models/hmr
+  python -m src.convert_checkpoint --input models.tar.gz --output models/hmr \
+      --body basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl
   python -m src.convert_checkpoint --input model.ckpt-667589 --output models/hmr \\
       --training --body models/smpl_neutral.npz
   python -m src.convert_checkpoint --input resnet_v2_50.ckpt --output models/imagenet
@@ -22,7 +24,8 @@ examples:
 
 Every variable is matched by name; a missing, unknown or misshaped one stops the conversion. HMR's
 checkpoints hold the SMPL body they were trained with, which is written beside the weights. They
-hold no faces: name your body file with --body, and pictures and meshes can be made as well.
+hold no faces, which pictures and meshes need: they come from the SMPL file in the archive, or from
+the one that --body names, as it was downloaded or converted.
 """
 
 
@@ -31,12 +34,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--input",
         required=True,
-        metavar="PREFIX",
-        help="checkpoint, with or without suffix; or keras, for Keras's own ImageNet weights",
+        metavar="PATH",
+        help="the authors' models.tar.gz, or its folder; or a checkpoint, with or without suffix; "
+        "or keras, for Keras's own ImageNet weights",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="model folder to write")
     parser.add_argument(
-        "--body", help="body file: gives the faces, and all of the body if the checkpoint has none"
+        "--body",
+        help="SMPL file or body file: the faces, and the whole body if the checkpoint has none",
     )
     parser.add_argument(
         "--training",
@@ -53,7 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
     prefix = Path(options.input)
-    if options.input != "keras" and not any(prefix.parent.glob(f"{glob.escape(prefix.name)}*")):
+    packed = options.input != "keras" and is_release(prefix)
+    if (
+        options.input != "keras"
+        and not packed
+        and not any(prefix.parent.glob(f"{glob.escape(prefix.name)}*"))
+    ):
         raise UserError(
             f"no TF1 checkpoint at {prefix}: {prefix}.index is missing. Give the path without "
             "suffix, such as models/model.ckpt-667589."
@@ -61,9 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.body:
         check_body(options.body)
 
-    from hmr.original.convert import convert_checkpoint
+    unpacked = output.with_name(f"{output.name}.unpacked")
+    with whole_folder(output) as folder, scratch_folder(unpacked) as scratch:
+        body = options.body
+        if packed:
+            release = open_release(prefix, scratch)
+            prefix, body = release.prefix, body or release.body
 
-    with whole_folder(output) as folder:
-        lines = convert_checkpoint(options.input, folder, options.body, options.training)
+        from hmr.original.convert import convert_checkpoint
+
+        lines = convert_checkpoint(str(prefix), folder, body, options.training)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0

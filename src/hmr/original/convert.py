@@ -13,6 +13,7 @@ from hmr.body.joints import SMPL_PARENTS
 from hmr.body.model_file import NO_FACES, BodyModel, body_from_arrays, load_body, save_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
+from hmr.files.safe_npz import load_npz
 from hmr.network.checkpoint import save_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.encoders import build_encoder
@@ -25,6 +26,7 @@ from hmr.original.keras_imagenet import (
     copy_applications_weights,
     load_applications,
 )
+from hmr.original.smpl_file import read_official
 from hmr.original.tf1_checkpoint import IMAGENET, CheckpointKind, Tf1Checkpoint
 from hmr.original.tf1_names import Tf1Mapping
 from hmr.settings import ModelSpec
@@ -36,7 +38,7 @@ _BETA_2, _SMALLEST_POWER = 0.999, 1e-30
 
 
 def convert_checkpoint(
-    prefix: str, folder: Path, body: str | None = None, training: bool = False
+    prefix: str, folder: Path, body: str | Path | None = None, training: bool = False
 ) -> list[str]:
     """Writes a model folder, or only `encoder.weights.h5` for ImageNet weights.
 
@@ -44,8 +46,8 @@ def convert_checkpoint(
         prefix: the checkpoint, with or without suffix; or "keras" or an .h5 file, for the
             ImageNet weights of `keras.applications`.
         folder: where to write.
-        body: path of a body file, for the faces, which no checkpoint holds, and for the whole body
-            if the checkpoint holds none.
+        body: path of a SMPL file or a body file, for the faces, which no checkpoint holds, and for
+            the whole body if the checkpoint holds none.
         training: also convert the moments of both Adams and the step.
     Returns:
         a report of what was found, line by line.
@@ -74,7 +76,7 @@ def convert_checkpoint(
     if parts.regressor is None:
         parts.encoder.save_weights(folder / ENCODER_FILE)
         return lines
-    given = load_body(body) if body else None
+    given = read_body(body) if body else None
     arrays = _body(tensors, given, checkpoint) if with_body else given
     assert arrays is not None
     save_body(folder / BODY_FILE, arrays)
@@ -87,6 +89,16 @@ def convert_checkpoint(
         adam = f", both Adams, step {start.step}" if training else ""
         lines.append(f"discriminators{adam}")
     return lines
+
+
+def read_body(path: str | Path) -> BodyModel:
+    """A body file, or a SMPL file as it was downloaded.
+
+    Raises:
+        UserError: it is neither.
+    """
+    is_body = Path(path).suffix == ".npz" and bool(load_npz(path, only=("source",)))
+    return load_body(path) if is_body else read_official(path).body
 
 
 def _convert_applications(source: str, folder: Path) -> list[str]:

@@ -52,7 +52,8 @@ class Tf1Checkpoint:
     """A TF1 checkpoint on disk.
 
     Args:
-        prefix: path without suffix, as TF1 names it (`model.ckpt-667589`), or any of its files.
+        prefix: path without suffix, as TF1 names it (`model.ckpt-667589`), or any of its files; or
+            the one file of the older format, in which TF-Slim's ImageNet weights come.
 
     Attributes:
         path: the prefix.
@@ -64,12 +65,13 @@ class Tf1Checkpoint:
 
     def __init__(self, prefix: str):
         self.path = _SUFFIX.sub("", prefix)
-        if not Path(f"{self.path}.index").is_file():
+        single = Path(self.path).is_file()
+        if not single and not Path(f"{self.path}.index").is_file():
             raise UserError(
                 f"no TF1 checkpoint at {self.path}: {self.path}.index is missing. Give the path "
                 "without suffix, such as models/model.ckpt-667589."
             )
-        if not list(
+        if not single and not list(
             Path(self.path).parent.glob(f"{glob.escape(Path(self.path).name)}.data-*-of-*")
         ):
             raise UserError(
