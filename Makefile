@@ -39,7 +39,7 @@ install: $(PY)  ## make .venv with pinned packages, or add to it: EXTRAS=dev, GP
 comma := ,
 
 # Before each verb. It installs once, where there is no environment; later it says what to run.
-.PHONY: environment ready ready-web ready-tests
+.PHONY: environment ready ready-web ready-docs ready-tests
 environment:
 	@test -x $(PY) || $(MAKE) --no-print-directory install
 
@@ -51,6 +51,9 @@ ready: environment
 # What some verbs need beyond it: added where the environment is this checkout's own.
 ready-web: ready
 	@$(PY) tools/environment.py need web
+
+ready-docs: ready
+	@$(PY) tools/environment.py need docs
 
 ready-tests: ready
 	@$(PY) tools/environment.py need dev data watch serving
@@ -190,6 +193,11 @@ test: ready-tests  ## all tests [TESTS=tests/body] [FLAGS="-k smpl"]
 test-quick: ready-tests  ## the tests that take seconds
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(FLAGS) $(TESTS)
 
+.PHONY: docs
+docs: ready-docs  ## the pages and an API reference as a site in site/, links checked
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -c docs -b html . site
+	@echo "look: site/README.html"
+
 .PHONY: fuzz
 fuzz: ready-tests  ## damage files of every kind in many ways and read them: [MINUTES=5] [SEED=]
 	$(PY) -m tests.helpers.fuzz $(or $(MINUTES),5) $(SEED)
@@ -235,6 +243,6 @@ lock:  ## renew requirements.lock to the newest versions that fit; it needs uv (
 
 .PHONY: clean
 clean:  ## remove caches and what the demo made; datasets, models and other runs stay
-	rm -rf data/standin data/standin_raw runs/demo build dist *.egg-info
+	rm -rf data/standin data/standin_raw runs/demo build dist site docs/api *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tfrecords_tools tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

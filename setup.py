@@ -39,13 +39,16 @@ EXTRAS = {
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
     "web": ["gradio>=6.14", "gradio-image-annotation>=0.5.6"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
+    "docs": ["furo>=2024.8.6", "myst-nb>=1.3", "sphinx>=8.2"],
     "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
     # Independent implementations that tests compare with, where they are installed.
     "oracles": ["smplx>=0.1.28", "torch>=2.5"],
     "dev": [
         "hypothesis>=6.100",
+        "ipykernel>=6.29",
         "jax>=0.6",
         "mypy>=1.15",
+        "nbclient>=0.10",
         "playwright>=1.50",
         "pre-commit>=4.0",
         "pytest>=8.2",
