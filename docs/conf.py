@@ -55,29 +55,14 @@ PAGES = """
 %s
 ```
 """
-GUIDES = (
-    "own-data",
-    "prediction",
-    "placing",
-    "cameras-and-axes",
-    "notebook",
-    "training",
-    "datasets",
-    "serving",
-    "results",
-    "fidelity",
-    "architecture",
-    "reliability",
-    "licences",
-    "faq",
-    "README",
-)
+# The order is that of the table in docs/README.md.
+GUIDES = re.findall(r"^\| \[([\w-]+)\.\w+\]", (ROOT / "docs/README.md").read_text(), re.MULTILINE)
 
 
 def add_contents(app, docname, source):
     """Gives the first page the contents of the site, which its readers elsewhere need not see."""
     if docname == root_doc:
-        guides = "\n".join(f"docs/{name}" for name in GUIDES)
+        guides = "\n".join(f"docs/{name}" for name in [*GUIDES, "README"])
         source[0] += PAGES % ("Pages", guides)
         source[0] += PAGES % (
             "Reference",
