@@ -232,12 +232,14 @@ LEAST: dict[str, float] = {
 }
 
 
-def check_values(experiment: Experiment) -> None:
-    """Refuses values that cannot be meant, without importing what would use them.
+def read_experiment(config: Mapping[str, Any]) -> Experiment:
+    """Reads a whole configuration, without importing what uses its values.
 
     Raises:
-        UserError: naming the field, what it may be and what it is.
+        UserError: a field is unknown or has a value that cannot be meant; naming the field, what
+            it may be and what it is.
     """
+    experiment = read_settings(Experiment, config, "config")
     for path, allowed in CHOICES.items():
         value = _field(experiment, path)
         if value not in allowed:
@@ -248,6 +250,7 @@ def check_values(experiment: Experiment) -> None:
         value = _field(experiment, path)
         if not value >= least:
             raise UserError(f"config.{path} must be at least {least}. Received: {value!r}.")
+    return experiment
 
 
 def _field(experiment: Experiment, path: str) -> Any:

@@ -15,7 +15,7 @@ from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.network import description
 from hmr.network.build import build_model
-from hmr.network.checkpoint import load_discriminators, load_model, read_spec, save_model
+from hmr.network.checkpoint import load_model, load_weights, read_spec, save_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
 from hmr.network.regressor import Regressor
@@ -68,14 +68,14 @@ def test_a_folder_without_discriminators_opens_and_holds_no_older_ones(model, sp
     save_model(model, spec, tmp_path)
     save_model(build_model(spec), spec, tmp_path)
     assert load_model(tmp_path, with_discriminator=True).discriminator is None
-    assert not load_discriminators(model, tmp_path)
+    assert not load_weights(model, tmp_path)
 
 
 def test_discriminators_of_another_width_are_refused(model, spec, tmp_path):
     save_model(model, spec, tmp_path)
     other = build_model(replace(spec, discriminator_units=24), with_discriminator=True)
     with pytest.raises(UserError, match=r"another width than discriminator_units = 24"):
-        load_discriminators(other, tmp_path)
+        load_weights(other, tmp_path)
 
 
 def test_weights_of_another_structure_are_refused(model, spec, tmp_path):

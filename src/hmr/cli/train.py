@@ -31,7 +31,7 @@ from hmr.cli import check_folder, check_keras_settings
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
 from hmr.network.description import check_body
-from hmr.settings import Experiment, check_values, read_settings
+from hmr.settings import read_experiment
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment: a name, such as hmr or demo, or a file.", lock_config=True
@@ -171,7 +171,7 @@ def _fault(config: ConfigDict, option: str) -> str | None:
 def _run(_: Sequence[str]) -> int:
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(_WORKDIR.value or Path("runs") / name)
-    _check_what_is_cheap(read_settings(Experiment, _CONFIG.value.to_dict(), "config"))
+    _check_what_is_cheap(_CONFIG.value)
     check_folder(workdir)
 
     from hmr.training.recipe import run
@@ -185,18 +185,16 @@ def _run(_: Sequence[str]) -> int:
     return 0
 
 
-def _check_what_is_cheap(experiment: Experiment) -> None:
+def _check_what_is_cheap(config: ConfigDict) -> None:
     """Values, records and body, before TensorFlow is imported.
 
     Raises:
         UserError: a value cannot be meant, or something is not there.
     """
-    check_values(experiment)
-    data = experiment.data
-    for datasets in (data.train, data.mocap):
-        for name, weight in datasets.items():
-            if weight > 0:
-                find_shards(data.root, name, "train")
+    experiment = read_experiment(config.to_dict())
+    for name, weight in (experiment.data.train | experiment.data.mocap).items():
+        if weight > 0:
+            find_shards(experiment.data.root, name, "train")
     check_body(experiment.model.body)
 
 

@@ -37,7 +37,7 @@ from hmr.geometry.crop_train import (
     no_jitter,
     sample_in_graph,
 )
-from hmr.settings import DataSettings
+from hmr.settings import Augmentation, DataSettings
 from hmr.tensor import Tensor
 
 # To be raised whenever the structure of the datasets below changes: the position of an iterator in
@@ -97,11 +97,6 @@ class PipelineSettings:
     parts: int = 1
     part: int = 0
 
-    @property
-    def order(self) -> int | None:
-        """The seed of the order; None lets every process draw its own order."""
-        return None if self.data.service else self.seed
-
 
 def find_record_sets(
     root: str, weights: Mapping[str, float], split: str = "train"
@@ -143,31 +138,36 @@ def training_dataset(
         beta (B, 10); has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the `unreadable_key`
         of both streams, which names the records that could not be read and were left out.
     """
+    data, batch_size, size = settings.data, settings.batch_size, settings.input_size
+    # Every worker of a tf.data service draws an order of its own, so nothing needs dividing.
+    seed = None if data.service else settings.seed
+    parts, part = settings.parts, 0 if data.service else settings.part
     kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
-    streams = [_mix(kind, settings) for kind in kinds if kind]
-    people = streams[0] if len(streams) == 1 else _alternate(streams, settings)
-    people = tf.data.Dataset.zip(people, _jitters(settings))
-    real = tf.data.Dataset.zip((_mix(mocap, settings),))
-    # The workers of a tf.data service cannot call Python functions of this process.
-    sample = sample_in_graph if settings.data.service else BatchSampler()
+    streams = [_mix(kind, seed, data.shuffle_buffer) for kind in kinds if kind]
+    people = streams[0]
+    if len(streams) > 1:
+        people = _alternate(streams, batch_size, data.share_3d)
+    people = tf.data.Dataset.zip(people, _jitters(data.augmentation, seed))
+    real = tf.data.Dataset.zip((_mix(mocap, seed, data.shuffle_buffer),))
+    # The workers cannot call Python functions of this process either.
+    sample = sample_in_graph if data.service else BatchSampler()
 
     def people_batch(serialized: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
         raw = parse_training_raw(serialized)
         encoded, labels = raw["image/encoded"][:, 0], person_labels(raw)
-        jitter, size = Jitter(*draws), settings.input_size
-        crops = crop_pictures(encoded, labels["center_px"], jitter, size, sample)
+        crops = crop_pictures(encoded, labels["center_px"], Jitter(*draws), size, sample)
         return finish_samples({**labels, **crops})
 
     def body_batch(serialized: Tensor) -> dict[str, Tensor]:
         pose, beta = parse_mocap(serialized)
         return {"real_pose": pose, "real_beta": beta}
 
-    people = _batches(people, settings.batch_size, people_batch, settings, "people")
-    bodies = _batches(real, settings.real_bodies, body_batch, settings, "bodies")
+    people = _batches(people, batch_size, people_batch, parts, part, "people")
+    bodies = _batches(real, settings.real_bodies, body_batch, parts, part, "bodies")
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
-    if settings.data.service:
+    if data.service:
         service = tf.data.experimental.service
-        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, settings.data.service))
+        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, data.service))
     return _untuned(joined)
 
 
@@ -313,24 +313,24 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
     return bool(person["has_joints3d"] or person["has_smpl"])
 
 
-def _jitters(settings: PipelineSettings) -> tf.data.Dataset:
+def _jitters(augmentation: Augmentation, seed: int | None) -> tf.data.Dataset:
     """Endless draws of the augmentation: (shift_px, scale, flip) for each person."""
 
     def draw(seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        jitters = draw_jitters(seed, settings.data.augmentation, _DRAWS)
+        jitters = draw_jitters(seed, augmentation, _DRAWS)
         return jitters.shift_px, jitters.scale, jitters.flip
 
-    return _seeds(settings.order).map(draw).unbatch()
+    return _seeds(seed).map(draw).unbatch()
 
 
-def _mix(sources: Sequence[RecordSet], settings: PipelineSettings) -> tf.data.Dataset:
+def _mix(sources: Sequence[RecordSet], seed: int | None, buffer: int) -> tf.data.Dataset:
     """Endless (bytes, index, path) of records, sampled in proportion to size times weight."""
-    orders = [None if settings.data.service else settings.seed + i for i in range(len(sources))]
-    streams = [_shuffled(each, order, settings) for each, order in zip(sources, orders)]
+    seeds = [None if seed is None else seed + index for index in range(len(sources))]
+    streams = [_shuffled(each, own, buffer) for each, own in zip(sources, seeds, strict=True)]
     if len(streams) == 1:
         return streams[0]
     shares = np.array([source.examples * source.weight for source in sources])
-    return tf.data.Dataset.choose_from_datasets(streams, _choices(shares, settings.order))
+    return tf.data.Dataset.choose_from_datasets(streams, _choices(shares, seed))
 
 
 def _choices(shares: np.ndarray, seed: int | None) -> tf.data.Dataset:
@@ -347,11 +347,11 @@ def _seeds(seed: int | None) -> tf.data.Dataset:
     return tf.data.Dataset.random(seed, rerandomize_each_iteration=False).batch(2)
 
 
-def _shuffled(source: RecordSet, seed: int | None, settings: PipelineSettings) -> tf.data.Dataset:
+def _shuffled(source: RecordSet, seed: int | None, buffer: int) -> tf.data.Dataset:
     shards = (list(source.paths), np.asarray(source.counts, np.int64))
     paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
     records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
-    return records.shuffle(settings.data.shuffle_buffer, seed=seed).repeat()
+    return records.shuffle(buffer, seed=seed).repeat()
 
 
 def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -368,27 +368,23 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _batches(
-    records: tf.data.Dataset,
-    size: int,
-    prepare: Callable,
-    settings: PipelineSettings,
-    stream: str,
+    records: tf.data.Dataset, size: int, prepare: Callable, parts: int, part: int, stream: str
 ) -> tf.data.Dataset:
     """Batches of the samples that `prepare` makes of the readable records.
 
     Of each group of `size` records this process takes its own part.
     """
-    share = size // settings.parts
-    # With a service every process has an order of its own, so nothing needs dividing.
-    part = 0 if settings.data.service else settings.part
+    share = size // parts
     groups = records.batch(size, drop_remainder=True)
     mine = slice(part * share, (part + 1) * share)
     return map_readable(groups, prepare, mine, stream).rebatch(share, drop_remainder=True)
 
 
-def _alternate(streams: Sequence[tf.data.Dataset], settings: PipelineSettings) -> tf.data.Dataset:
+def _alternate(
+    streams: Sequence[tf.data.Dataset], batch_size: int, share_3d: float
+) -> tf.data.Dataset:
     """Alternates between the streams with and without 3D labels, evenly within each batch."""
-    places = np.arange(settings.batch_size + 1) * settings.data.share_3d
+    places = np.arange(batch_size + 1) * share_3d
     with_3d = np.diff(np.round(places + 1e-9).astype(int)) == 1
     turns = tf.data.Dataset.from_tensor_slices(np.where(with_3d, 0, 1).astype(np.int64)).repeat()
     return tf.data.Dataset.choose_from_datasets(list(streams), turns)

@@ -23,6 +23,7 @@ from hmr.files.safe_npz import load_npz
 from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
 from hmr.network.description import DESCRIPTION_FILE, VERSION, model_folder, read_spec
+from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec
 
@@ -79,17 +80,19 @@ def load_model(
     has_them = with_discriminator and (folder / DISCRIMINATORS_FILE).is_file()
     model = build_model(spec, with_discriminator=has_them)
     load_weights(model, folder)
-    load_discriminators(model, folder)
     return model
 
 
-def load_weights(model: HMR, folder: str | os.PathLike) -> None:
-    """Gives encoder and regressor the weights of a model folder.
+def load_weights(model: HMR, folder: str | os.PathLike) -> bool:
+    """Gives encoder, regressor and, where both have them, discriminators a model folder's weights.
 
+    Returns:
+        whether the discriminators were among them; otherwise they stay as they are.
     Raises:
-        UserError: they are missing, damaged, or of another structure.
+        UserError: weights are missing, damaged, or of another structure.
     """
-    weights = model_folder(Path(folder)) / WEIGHTS_FILE
+    found = model_folder(folder)
+    weights = found / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
     try:
@@ -99,32 +102,26 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> None:
             f"{weights} does not fit the model, or is damaged: {brief(error)}. "
             f"{DESCRIPTION_FILE} beside it says what it was made for."
         ) from error
-
-
-def load_discriminators(model: HMR, folder: str | os.PathLike) -> bool:
-    """Gives the discriminators, if the model has any, those of a model folder.
-
-    Returns:
-        whether the folder holds them; otherwise nothing changes.
-    Raises:
-        UserError: they are damaged, or of another structure.
-    """
-    path = model_folder(Path(folder)) / DISCRIMINATORS_FILE
-    if model.discriminator is None or not path.is_file():
+    discriminators = found / DISCRIMINATORS_FILE
+    if model.discriminator is None or not discriminators.is_file():
         return False
+    _load_discriminators(model.discriminator, discriminators)
+    return True
+
+
+def _load_discriminators(discriminator: Discriminator, path: Path) -> None:
     arrays = load_npz(path)
     shapes = {name: np.shape(array) for name, array in arrays.items()}
-    if shapes != {v.path: tuple(v.shape) for v in model.discriminator.weights}:
+    if shapes != {v.path: tuple(v.shape) for v in discriminator.weights}:
         raise UserError(
             f"{path} does not fit the model: its discriminators have another width than "
-            f"discriminator_units = {model.discriminator.hidden_units}. Set the width that "
+            f"discriminator_units = {discriminator.hidden_units}. Set the width that "
             f"{DESCRIPTION_FILE} beside it says, or remove the file to begin with fresh ones."
         )
     with parsing(path, "file of discriminators"):
         values = {name: array.astype(np.float32) for name, array in arrays.items()}
-    for variable in model.discriminator.weights:
+    for variable in discriminator.weights:
         variable.assign(values[variable.path])
-    return True
 
 
 def halve(path: Path) -> None:

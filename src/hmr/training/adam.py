@@ -5,8 +5,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hmr.errors import UserError
-from hmr.settings import OptimizerSettings
 from hmr.tensor import Tensor
 
 # TF1's Adam adds 1e-8 to the root of the second moment; Keras's default is 1e-7.
@@ -56,23 +54,15 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     return inner.handle
 
 
-def build_adam(rate: float, settings: OptimizerSettings, total_steps: int) -> Adam:
-    """An Adam as the original's, whose learning rate follows the configured schedule.
+def build_adam(schedule: str, warmup_steps: int, total_steps: int, rate: float) -> Adam:
+    """An Adam as the original's, whose learning rate follows a schedule.
 
     Args:
+        schedule: a key of `SCHEDULES`.
+        warmup_steps, total_steps: of the training.
         rate: the learning rate, at its highest.
-        settings: schedule and warm-up.
-        total_steps: of the training.
-    Raises:
-        UserError: there is no such schedule.
     """
-    if settings.schedule not in SCHEDULES:
-        raise UserError(
-            f"config.optimizer.schedule must be one of {sorted(SCHEDULES)}. "
-            f"Received: {settings.schedule!r}."
-        )
-    schedule = SCHEDULES[settings.schedule](rate, settings.warmup_steps, total_steps)
-    return Adam(schedule, epsilon=ADAM_EPSILON)
+    return Adam(SCHEDULES[schedule](rate, warmup_steps, total_steps), epsilon=ADAM_EPSILON)
 
 
 def _constant(rate: float, warmup_steps: int, total_steps: int) -> float:

@@ -26,7 +26,6 @@ from hmr.data.records import why_unreadable
 from hmr.data.unreadable import STREAMS, unreadable_key
 from hmr.errors import UserError
 from hmr.files.whole import write_whole
-from hmr.settings import TrainSettings
 from hmr.tensor import Tensor
 from hmr.training.callbacks import STEP, TOOK, WAITED
 from hmr.training.devices import Devices, Scalars
@@ -43,7 +42,7 @@ def train(
     state: TrainingState,
     batches: Iterator,
     total_steps: int,
-    settings: TrainSettings,
+    save_every: int,
     devices: Devices,
     callbacks: Sequence[keras.callbacks.Callback],
     bad_records: BadRecords,
@@ -57,7 +56,7 @@ def train(
         state: the compiled model and its step; restored already if the run is resumed.
         batches: iterator of training batches.
         total_steps: of the whole training, counted from its very beginning.
-        settings: how often to save.
+        save_every: steps between two checkpoints.
         devices: what the steps run on.
         callbacks: Keras callbacks; batch numbers count from the very beginning. The end of a batch
             comes when its step has been started, with the scalars of the step before, whose number
@@ -84,7 +83,7 @@ def train(
                 if devices.workers > 1:
                     state.settle()  # the barrier below must not overtake the step's all-reduce
                 stopping = devices.agree(bool(stop.received))
-                if (step + 1) % settings.checkpoint_every_steps == 0 or stopping:
+                if (step + 1) % save_every == 0 or stopping:
                     state.save()
                 if stopping:
                     raise Interrupted(

@@ -20,7 +20,7 @@ from hmr.files.foreign import brief
 from hmr.files.safe_npz import load_npz
 from hmr.files.shipped import find_shipped
 from hmr.files.whole import write_whole
-from hmr.network.checkpoint import load_discriminators, load_model, load_weights
+from hmr.network.checkpoint import load_model, load_weights
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -50,8 +50,7 @@ def set_initial_weights(model: HMR, model_folder: str, encoder_path: str) -> int
         if encoder_path:
             _load_encoder(model.encoder, encoder_path)
         return 0
-    load_weights(model, model_folder)
-    known = load_discriminators(model, model_folder)
+    known = load_weights(model, model_folder)
     start = load_start(Path(model_folder))
     if start:
         start.assign(model)

@@ -28,9 +28,8 @@ from hmr.data.pipeline import POSITION_VERSION
 from hmr.errors import UserError
 from hmr.files.lock import only_one
 from hmr.files.whole import plain_folder, remove, scratch_folder, take_name, write_text
-from hmr.network.checkpoint import save_model
 from hmr.network.hmr import HMR
-from hmr.settings import Experiment, ModelSpec, read_settings
+from hmr.settings import Experiment, read_settings
 from hmr.training.devices import Devices
 
 CONFIG_FILE, CHECKPOINTS_FOLDER, BEST_FOLDER = "config.json", "checkpoints", "best"
@@ -118,7 +117,7 @@ class TrainingState:
     Args:
         workdir: the last checkpoints lie in its `checkpoints/`, the best one in `best/`.
         model: built and compiled.
-        spec: the model's structure, for the model folder beside the best checkpoint.
+        save_model: writes the model's folder, beside the best checkpoint.
         batches: iterator of the training dataset; None if its position is not kept.
         devices: says which process this is.
         kept: how many of the last checkpoints stay.
@@ -129,13 +128,14 @@ class TrainingState:
         self,
         workdir: Path,
         model: HMR,
-        spec: ModelSpec,
+        save_model: Callable[[Path], None],
         batches: Iterator | None,
         devices: Devices,
         kept: int,
         first_step: int = 0,
     ) -> None:
-        self.workdir, self.model, self.devices, self._spec = workdir, model, devices, spec
+        self.workdir, self.model, self.devices = workdir, model, devices
+        self._save_model = save_model
         # Waits until nothing changes the model; what trains it in another thread replaces this.
         self.settle: Callable[[], object] = lambda: None
         self.step = tf.Variable(first_step, dtype=tf.int64, trainable=False)
@@ -179,7 +179,7 @@ class TrainingState:
         if score < float(self.best_score):
             self.best_score.assign(score)
             self._best.save(self._all, int(self.step))
-            save_model(self.model, self._spec, self.workdir / BEST_FOLDER)
+            self._save_model(self.workdir / BEST_FOLDER)
 
     def restore(self) -> int:
         """Restores the newest whole checkpoint that all processes have, and returns its step.

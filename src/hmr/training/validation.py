@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from hmr.data.augment import prepare_person
-from hmr.data.pipeline import RecordSet
+from hmr.data.pipeline import RecordSet, find_record_sets
 from hmr.data.records import parse_person, read_records
 from hmr.errors import UserError
 from hmr.evaluation.protocols import Protocol
@@ -29,19 +30,38 @@ MEASURED = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
 _SIDE_DEG = 90.0
 
 
-def measures_of(record_set: RecordSet, settings: ValidationSettings) -> tuple[str, ...]:
-    """What can be measured with the labels of the records.
+def find_validations(
+    root: str, settings: ValidationSettings, batch_size: int, total_steps: int
+) -> list[Callable[[Journal, TrainingState], Validation]]:
+    """What scores the model while training: one `Validation`, none if no dataset is set for it.
 
+    It is made when there is a journal to write to, and a state to keep the best of. Everything that
+    the configuration can have wrong is refused before.
+
+    Args:
+        root: folder of the records.
+        settings: of the validation.
+        batch_size: images at a time.
+        total_steps: of the training.
     Raises:
-        UserError: `best_by` is unknown, or needs labels that the records do not carry.
+        UserError: there are no such records; or `best_by` is unknown, or needs labels that they do
+            not carry.
     """
-    measures = MEASURED if record_set.has_3d else MEASURED[2:]
+    name, split = settings.dataset, settings.split
+    if not name:
+        return []
+    try:
+        (held_out,) = find_record_sets(root, {name: 1.0}, split)
+    except UserError as error:
+        raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
+    measures = MEASURED if held_out.has_3d else MEASURED[2:]
     if settings.best_by not in measures:
         raise UserError(
-            f"config.validation.best_by must be one of {', '.join(measures)} for "
-            f"{record_set.name}/{settings.split}. Received: {settings.best_by!r}."
+            f"config.validation.best_by must be one of {', '.join(measures)} for {name}/{split}. "
+            f"Received: {settings.best_by!r}."
         )
-    return measures
+    protocol = Protocol("validation", f"{name} while training", name, split, measures)
+    return [functools.partial(Validation, held_out, protocol, settings, batch_size, total_steps)]
 
 
 class Validation(keras.callbacks.Callback):
@@ -49,6 +69,7 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         record_set: what is scored.
+        protocol: what is measured on it.
         settings: when, and by what the best checkpoint is chosen.
         batch_size: images at a time.
         total_steps: of the training.
@@ -59,6 +80,7 @@ class Validation(keras.callbacks.Callback):
     def __init__(
         self,
         record_set: RecordSet,
+        protocol: Protocol,
         settings: ValidationSettings,
         batch_size: int,
         total_steps: int,
@@ -66,16 +88,9 @@ class Validation(keras.callbacks.Callback):
         state: TrainingState,
     ) -> None:
         super().__init__()
-        self._record_set, self._settings, self._batch_size = record_set, settings, batch_size
-        self._total_steps = total_steps
+        self._record_set, self._protocol, self._settings = record_set, protocol, settings
+        self._batch_size, self._total_steps = batch_size, total_steps
         self._journal, self._state = journal, state
-        self._protocol = Protocol(
-            name="validation",
-            title=f"{record_set.name} while training",
-            dataset=record_set.name,
-            split=settings.split,
-            measures=measures_of(record_set, settings),
-        )
         num_records = min(settings.limit or record_set.examples, record_set.examples)
         self._gallery = Gallery(record_set.paths, num_records, settings.pictures)
 
