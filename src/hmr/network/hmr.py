@@ -203,17 +203,20 @@ class HMR(keras.Model):
         del tape
         self.encoder_optimizer.apply(encoder_gradients, self.encoder_variables)
         self.discriminator_optimizer.apply(critic_gradients, critic_variables)
+        gradients = self.gradients_by_part(encoder_gradients, critic_gradients)
+        return logs | {name: tf.linalg.global_norm(each) for name, each in gradients.items()}
+
+    def gradients_by_part(
+        self, encoder_gradients: list[Tensor], discriminator_gradients: list[Tensor]
+    ) -> dict[str, list[Tensor]]:
+        """The gradients of both losses under the names by which their norms are logged."""
         split = len(self.encoder.trainable_variables)
-        gradients = {
-            "encoder": encoder_gradients[:split],
-            "regressor": encoder_gradients[split:],
-            "discriminator": critic_gradients,
+        parts = {
+            "gradient_norm/encoder": encoder_gradients[:split],
+            "gradient_norm/regressor": encoder_gradients[split:],
+            "gradient_norm/discriminator": discriminator_gradients,
         }
-        return logs | {  # a frozen encoder has no gradients
-            f"gradient_norm/{part}": tf.linalg.global_norm(each)
-            for part, each in gradients.items()
-            if each
-        }
+        return {name: each for name, each in parts.items() if each}  # a frozen encoder has none
 
     def test_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch in inference mode."""

@@ -101,13 +101,8 @@ def training_step(
         discriminator, discriminator_adam = model.discriminator_optimizer.stateless_apply(
             arrays.discriminator_adam, critic_gradients, arrays.discriminator
         )
-        split = len(model.encoder.trainable_variables)
-        gradients = {
-            "encoder": encoder_gradients[:split],
-            "regressor": encoder_gradients[split:],
-            "discriminator": critic_gradients,
-        }
-        norms = {f"gradient_norm/{part}": _norm(each) for part, each in gradients.items() if each}
+        gradients = model.gradients_by_part(encoder_gradients, critic_gradients)
+        norms = {name: _norm(each) for name, each in gradients.items()}
         after = TrainingArrays(encoder, discriminator, other, encoder_adam, discriminator_adam)
         return after, logs | norms
 
