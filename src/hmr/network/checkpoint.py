@@ -83,16 +83,18 @@ def load_model(
     return model
 
 
-def load_weights(model: HMR, folder: str | os.PathLike) -> bool:
+def load_weights(model: HMR, folder: Path) -> bool:
     """Gives encoder, regressor and, where both have them, discriminators a model folder's weights.
 
+    Args:
+        model: of the structure that the folder was written with.
+        folder: the one that holds the description, see `model_folder`.
     Returns:
         whether the discriminators were among them; otherwise they stay as they are.
     Raises:
         UserError: weights are missing, damaged, or of another structure.
     """
-    found = model_folder(folder)
-    weights = found / WEIGHTS_FILE
+    weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(f"{folder} holds no {WEIGHTS_FILE}. Train one: hmr train.")
     try:
@@ -102,7 +104,7 @@ def load_weights(model: HMR, folder: str | os.PathLike) -> bool:
             f"{weights} does not fit the model, or is damaged: {brief(error)}. "
             f"{DESCRIPTION_FILE} beside it says what it was made for."
         ) from error
-    discriminators = found / DISCRIMINATORS_FILE
+    discriminators = folder / DISCRIMINATORS_FILE
     if model.discriminator is None or not discriminators.is_file():
         return False
     _load_discriminators(model.discriminator, discriminators)

@@ -21,6 +21,7 @@ from hmr.files.safe_npz import load_npz
 from hmr.files.shipped import find_shipped
 from hmr.files.whole import write_whole
 from hmr.network.checkpoint import load_model, load_weights
+from hmr.network.description import model_folder
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -32,31 +33,31 @@ _TWO_WAYS = (
 )
 
 
-def set_initial_weights(model: HMR, model_folder: str, encoder_path: str) -> int:
+def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) -> int:
     """Gives a compiled model the weights that its training starts from.
 
     Args:
         model: its weights are set.
-        model_folder: weights of encoder, regressor and, where it has them, discriminators; or a
-            converted training; "" for none.
-        encoder_path: where `model_folder` is "": weights of the encoder alone, or a model folder,
-            whose encoder is taken; "" for random ones.
+        initial_model: model folder with weights of encoder, regressor and, where it has them,
+            discriminators; or a converted training; "" for none.
+        initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
+            folder, whose encoder is taken; "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
         UserError: the weights are missing or do not fit.
     """
-    if not model_folder:
-        if encoder_path:
-            _load_encoder(model.encoder, encoder_path)
+    if not initial_model:
+        if initial_encoder:
+            _load_encoder(model.encoder, initial_encoder)
         return 0
-    known = load_weights(model, model_folder)
-    start = load_start(Path(model_folder))
+    folder = model_folder(initial_model)
+    known, start = load_weights(model, folder), load_start(folder)
     if start:
         start.assign(model)
-    origin = f"from {model_folder}" if known or start else "fresh: the folder holds none"
+    origin = f"from {initial_model}" if known or start else "fresh: the folder holds none"
     # Warnings are what absl shows by default.
-    logging.warning("weights from %s, discriminators %s", model_folder, origin)
+    logging.warning("weights from %s, discriminators %s", initial_model, origin)
     return start.step if start else 0
 
 
