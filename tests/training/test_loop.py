@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from hmr.data.unreadable import STREAMS, unreadable_key
 from hmr.errors import UserError
-from hmr.settings import TrainSettings
 from hmr.training.callbacks import STEP
 from hmr.training.devices import Devices
 from hmr.training.loop import BadRecords, train
@@ -56,7 +55,7 @@ def _batches():
         yield {"images": tf.constant(float(index)), **unreadable}
 
 
-def _train(losses, folder, **settings):
+def _train(losses, folder, save_every=1000):
     state = SimpleNamespace(
         model=None, workdir=folder, step=tf.Variable(0), seconds=tf.Variable(0.0, tf.float64),
         saved=[],
@@ -68,7 +67,7 @@ def _train(losses, folder, **settings):
 
     state.save = save
     watcher = Watcher()
-    arguments = TrainSettings(**settings), SlowDevice(losses), [watcher]
+    arguments = save_every, SlowDevice(losses), [watcher]
     try:
         train(state, _batches(), len(losses), *arguments, BadRecords([], 1.0, folder))
     finally:
@@ -97,7 +96,7 @@ def test_the_batch_of_the_bad_step_is_saved_though_the_next_one_runs(tmp_path):
 
 
 def test_no_checkpoint_holds_a_step_that_was_not_looked_at(tmp_path):
-    state = _train([1.0] * 4, tmp_path, checkpoint_every_steps=2)
+    state = _train([1.0] * 4, tmp_path, save_every=2)
     assert state.saved == [2, 4, 4]
     with pytest.raises(UserError, match="step 2: loss is not finite"):
-        _train([1.0, np.inf, 3.0], tmp_path, checkpoint_every_steps=2)
+        _train([1.0, np.inf, 3.0], tmp_path, save_every=2)
