@@ -8,7 +8,13 @@ from pathlib import Path
 from hmr.cli import check_folder, check_keras_settings, verb_parser, whole_number
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
-from hmr.evaluation.protocols import PROTOCOLS, Evaluation, find_protocol
+from hmr.evaluation.protocols import (
+    PROTOCOLS,
+    VIDEOS,
+    VIDEOS_TITLE,
+    Evaluation,
+    find_protocol,
+)
 from hmr.files.safe_npz import load_npz
 from hmr.network.description import check_body, check_model
 
@@ -81,9 +87,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     check_keras_settings()
     if options.pop("list"):
-        print("\n".join(f"{row.name:<18} {row.title}" for row in PROTOCOLS.values()))
+        titles = {row.name: row.title for row in PROTOCOLS.values()} | {VIDEOS: VIDEOS_TITLE}
+        print("\n".join(f"{name:<18} {title}" for name, title in titles.items()))
         return 0
     output = options.pop("output")
+    if options["protocol"] == VIDEOS:
+        return _evaluate_videos(options, Path(output or Path("runs/evaluation") / VIDEOS))
     find_protocol(options["protocol"])
     evaluation = Evaluation(**options)
     folder = Path(output) if output else _default_folder(evaluation)
@@ -102,6 +111,21 @@ def _default_folder(evaluation: Evaluation) -> Path:
     """Where the files of an evaluation go: one folder for each protocol, dataset and split."""
     other = [evaluation.protocol, evaluation.dataset, evaluation.split]
     return Path("runs/evaluation") / "_".join(filter(None, other))
+
+
+def _evaluate_videos(options: dict, folder: Path) -> int:
+    if not options["checkpoint"]:
+        raise UserError(f"{VIDEOS} runs a model: give --checkpoint")
+    check_model(options["checkpoint"], options["body"])
+    check_folder(folder)
+
+    from hmr.evaluation.video import evaluate_videos
+
+    names = ("data", "checkpoint", "body", "batch_size", "limit")
+    scores = evaluate_videos(output=folder, **{name: options[name] for name in names})
+    print(scores.table())
+    print(f"\nwrote {folder / 'metrics.json'}")
+    return 0
 
 
 def _check_what_is_cheap(evaluation: Evaluation) -> None:

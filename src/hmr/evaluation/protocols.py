@@ -201,6 +201,9 @@ _ROWS = (
     ),
 )
 PROTOCOLS: dict[str, Protocol] = {row.name: row for row in _ROWS}
+# Videos hold no records: `hmr.evaluation.video` scores them.
+VIDEOS = "stand_in_video"
+VIDEOS_TITLE = "stand-in videos: ids, trembling, sliding feet, before and after smoothing"
 
 
 def find_protocol(name: str) -> Protocol:
@@ -211,7 +214,8 @@ def find_protocol(name: str) -> Protocol:
     """
     if name not in PROTOCOLS:
         raise UserError(
-            f"unknown protocol. Expected one of {', '.join(PROTOCOLS)}. Received: {name!r}"
+            f"unknown protocol. Expected one of {', '.join([*PROTOCOLS, VIDEOS])}. "
+            f"Received: {name!r}"
         )
     return PROTOCOLS[name]
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hmr.motion.track import iou
 
-
-def matches(truth_px: np.ndarray, found_px: np.ndarray, least_iou: float = 0.5) -> list[tuple]:
-    """Pairs of indices of the boxes (P, 4) and (N, 4) of a frame that overlap enough, the best."""
-    overlap = iou(truth_px[:, None], found_px[None])  # (P, N)
-    rows, columns = linear_sum_assignment(-np.where(overlap >= least_iou, overlap, -1.0))
+def pairs_above(similar: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """Pairs of a row and a column of (P, N) similarities, the best as a whole; none below."""
+    rows, columns = linear_sum_assignment(-np.where(similar >= least, similar, -1.0))
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [pair for pair in pairs if overlap[pair] >= least_iou]
+    return [pair for pair in pairs if similar[pair] >= least]
 
 
 def idf1(overlaps: np.ndarray, truths: np.ndarray, found: np.ndarray) -> tuple[int, int]:

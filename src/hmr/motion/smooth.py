@@ -17,6 +17,8 @@ from hmr.motion.clip import Clip
 
 _ORDER = 2
 _MOST_OF_RATE = 0.45
+_DEPTH_SLOWER = 8.0
+"""Depth, which a single picture tells worst, is smoothed with so much lower a cutoff."""
 
 
 def cutoff_hz(strength: float) -> float:
@@ -36,7 +38,9 @@ def smooth(clip: Clip, strength: float) -> Clip:
     if strength > 0 and len(clip) > 2:
         cutoff = min(cutoff_hz(strength), _MOST_OF_RATE * clip.rate)
         quaternions = low_pass(quaternions, cutoff, clip.rate)
-        path = low_pass(path, cutoff, clip.rate)
+        across, depth = path[:, :2], path[:, 2:]
+        slow = cutoff / _DEPTH_SLOWER
+        path = np.hstack([low_pass(across, cutoff, clip.rate), low_pass(depth, slow, clip.rate)])
     return replace(clip, rotations=_matrices(quaternions), translation_m=_from_path(path))
 
 

@@ -25,6 +25,7 @@ from hmr.motion.track import Tracker
 from hmr.prediction import SMOOTHING
 from hmr.prediction.between import between, remember, with_ids
 from hmr.prediction.inputs import PictureSource
+from hmr.prediction.live import LiveSmoother
 from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import SUMMARY_FILE, Body, Result
@@ -238,8 +239,13 @@ class PictureRun:
         streams = VideoStreams(
             base, streamed, self.predictor.body, video.rate, self._watch, self.options.smooth
         )
+        live = None
+        if isinstance(video.source, int) and self.options.smooth > 0:
+            live = LiveSmoother(self.predictor.model.smpl, self.options.smooth)
         try:
             for index, task in enumerate(self._pictures(self._prepare_frames(video))):
+                if live and task.result is not None:
+                    task.result = live.calm(task.result, index / video.rate)
                 self._save(task, per_frame)
                 if task.result is not None:
                     streams.add(self._with_image(task) if streams.draws else task.result, index)

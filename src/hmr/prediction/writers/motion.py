@@ -137,7 +137,7 @@ class MotionWriter:
             write_animated_glb(path, self._body, rotations, places, clip.beta, seconds)
             yield path
             path = self._base.with_name(f"{stem}_poses.npz")
-            write_amass(path, rotations, places, clip)
+            write_amass(path, rotations, pelvis_m, rest[0], clip)
             yield path
 
     def abandon(self) -> None:
@@ -145,13 +145,16 @@ class MotionWriter:
         self._rows.close()
 
 
-def write_amass(path: Path, rotations: np.ndarray, translation_m: np.ndarray, clip: Clip) -> None:
+def write_amass(
+    path: Path, rotations: np.ndarray, pelvis_m: np.ndarray, rest_pelvis_m: np.ndarray, clip: Clip
+) -> None:
     """A person's motion as AMASS has it (SMPL+H poses, z up), to be read by its readers.
 
     Args:
         path: of the npz.
         rotations: (N, 24, 3, 3) local; the root's in level axes, y down, z away.
-        translation_m: (N, 3) of the body's origin, the same axes; the floor is y = 0.
+        pelvis_m: (N, 3) the pelvis joint, the same axes; the floor is y = 0.
+        rest_pelvis_m: (3,) where it is before posing.
         clip: shape, rate and first frame.
     """
     z_up = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -164,7 +167,7 @@ def write_amass(path: Path, rotations: np.ndarray, translation_m: np.ndarray, cl
     )
     arrays = {
         "poses": poses,
-        "trans": translation_m @ z_up.T,
+        "trans": pelvis_m @ z_up.T - rest_pelvis_m,
         "betas": np.pad(clip.beta, (0, _AMASS_BETAS - len(clip.beta))),
         "dmpls": np.zeros((len(clip), _AMASS_DMPLS)),
         "gender": np.str_(_GENDER),
