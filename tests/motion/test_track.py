@@ -36,11 +36,11 @@ def test_somebody_hidden_for_less_than_a_second_comes_back_as_the_same():
     assert look(tracker, 1.7, [(185, 100)]) == ["0"]
 
 
-def test_after_more_than_a_second_only_clothes_tell():
+def test_after_more_than_two_seconds_only_clothes_tell():
     tracker = Tracker()
     look(tracker, 0.0, [(100, 100), (400, 100)], colour=[RED, BLUE])
     assert look(tracker, 5.0, [(700, 100), (300, 100)], colour=[BLUE, RED]) == ["1", "0"]
-    assert look(tracker, 7.0, [(100, 100)]) == ["2"]
+    assert look(tracker, 8.5, [(100, 100)]) == ["2"]
 
 
 def test_given_ids_are_kept_and_not_given_to_others():

@@ -24,15 +24,15 @@ from hmr.prediction.writers.numbers import load_result
 
 CHOICES = {
     "people": f"found in every {FIND_EVERY}th frame, ids by keypoints, boxes and clothes",
-    "there": "a true person of whom 10 of 19 keypoints can be seen; others count for nothing",
-    "match": "OKS of at least 0.5, one to one",
+    "there": "a true person of whom 12 of 19 keypoints can be seen; others count for nothing",
+    "match": "OKS of at least 0.3, one to one",
     "IDF1": "whoever comes back is the same person, however long they were away",
     "joints": "SMPL's 24, the pelvis as root; PA aligns each frame",
     "acceleration": "second difference about the pelvis, mm a frame squared",
     "sliding": "mm a frame of feet that truly stand, in space, depth included",
 }
 MEASURES = ("MPJPE mm", "PA-MPJPE mm", "acceleration error", "sliding")
-_LEAST_OKS, _LEAST_VISIBLE, _AREA_OF_DIAGONAL = 0.5, 10, 0.25
+_LEAST_OKS, _LEAST_VISIBLE, _AREA_OF_DIAGONAL = 0.3, 12, 0.25
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""Who is who in a video: each look's people are matched with those of the last second.
+"""Who is who in a video: each look's people are matched with those of the last seconds.
 
 The matching is the best one as a whole (Hungarian method) over the similarity of keypoints (OKS)
 and of boxes (IoU), after every known person has been moved on at the pace that they had, and over
-the colours of their clothes. These alone tell who comes back after more than a second.
+the colours of their clothes. These alone tell who comes back after more than two seconds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from scipy.optimize import linear_sum_assignment
 from hmr.body.joints import COCO17, COCOPLUS, take_joints
 from hmr.geometry.oks import oks
 
-LONGEST_GAP_S = 1.0
+LONGEST_GAP_S = 2.0
 """Who is not seen for longer is told by clothes alone, or is somebody new."""
 _LEAST_SIMILAR = 0.02
-_SPREAD_PER_S = 4.0
+_SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
 _AREA_OF_DIAGONAL = 0.25
-_SHARE_OF_NEW_PACE = 0.5
+_PACE_LASTS_S, _SHARE_OF_NEW_PACE = 2.0, 0.5
 _SHARE_OF_NEW_COLOUR = 0.3
-_COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.25
+_COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
 _PARTS = tuple(
     tuple(tuple(COCOPLUS.index(f"{side}_{name}") for side in ("left", "right")) for name in ends)
@@ -43,8 +43,9 @@ class _Track:
     pace_px_per_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def moved_px(self, seconds: float) -> np.ndarray:
-        """How far (2,) the person has gone since they were last seen, if they kept their pace."""
-        return self.pace_px_per_s * (seconds - self.seconds)
+        """How far (2,) the person has gone since they were last seen: their pace fades."""
+        elapsed = seconds - self.seconds
+        return self.pace_px_per_s * _PACE_LASTS_S * (1 - np.exp(-elapsed / _PACE_LASTS_S))
 
 
 @dataclass
