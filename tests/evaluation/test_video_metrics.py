@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hmr.errors import UserError
-from hmr.evaluation.video import find_videos
 from hmr.evaluation.video_metrics import acceleration_errors, idf1, pairs_above, slides
+from hmr.studies.videos import find_videos
 
 
 def test_idf1_counts_the_frames_of_the_best_pairing():

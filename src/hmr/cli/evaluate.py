@@ -119,7 +119,7 @@ def _evaluate_videos(options: dict, folder: Path) -> int:
     check_model(options["checkpoint"], options["body"])
     check_folder(folder)
 
-    from hmr.evaluation.video import evaluate_videos
+    from hmr.studies.videos import evaluate_videos
 
     names = ("data", "checkpoint", "body", "batch_size", "limit")
     scores = evaluate_videos(output=folder, **{name: options[name] for name in names})

@@ -201,7 +201,7 @@ _ROWS = (
     ),
 )
 PROTOCOLS: dict[str, Protocol] = {row.name: row for row in _ROWS}
-# Videos hold no records: `hmr.evaluation.video` scores them.
+# Videos hold no records: `hmr.studies.videos` scores them.
 VIDEOS = "stand_in_video"
 VIDEOS_TITLE = "stand-in videos: ids, trembling, sliding feet, before and after smoothing"
 
