@@ -38,7 +38,7 @@ EXTRAS = {
     "tflite": ["ai-edge-litert>=2.0", "backports.strenum<1.3"],
     "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
     "web": ["gradio>=6.14", "gradio-image-annotation>=0.5.6"],
-    "beam": ["apache-beam>=2.65", "google-crc32c>=1.6"],
+    "beam": ["apache-beam[dask]>=2.65", "google-crc32c>=1.6"],
     "docs": ["furo>=2024.8.6", "myst-nb>=1.3", "sphinx>=8.2"],
     "gpu": ["tensorflow[and-cuda]>=2.20; sys_platform == 'linux'"],
     # Independent implementations that tests compare with, where they are installed.

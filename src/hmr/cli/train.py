@@ -174,9 +174,11 @@ def _run(_: Sequence[str]) -> int:
     _check_what_is_cheap(_CONFIG.value)
     check_folder(workdir)
 
+    from hmr.training.devices import lost_workers_named
     from hmr.training.recipe import run
 
-    summary = run(_CONFIG.value, workdir)
+    with lost_workers_named():
+        summary = run(_CONFIG.value, workdir)
     print(
         f"trained {summary['steps']} steps on {summary['train_images']} images in "
         f"{summary['seconds']:.0f} s; model: {workdir / 'model'}, curves: tensorboard --logdir "

@@ -8,7 +8,7 @@ any number of devices.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
 
@@ -145,6 +145,21 @@ def open_devices(name: str, batch_size: int) -> Devices:
             f"config.strategy={name}. Received: {batch_size}."
         )
     return devices
+
+
+@contextlib.contextmanager
+def lost_workers_named() -> Iterator[None]:
+    """Says in a line that another process of the training is gone, which ends this one too."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "Collective ops is aborted" not in str(error):
+            raise
+        raise UserError(
+            "another process of this training is gone: an all-reduce with it was aborted. Start "
+            "all of them again with the same commands; they resume from the last checkpoint that "
+            "all of them have."
+        ) from error
 
 
 def check_precision(precision: str) -> None:

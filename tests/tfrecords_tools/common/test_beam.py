@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import sys
+import threading
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -10,6 +16,8 @@ from hmr.errors import UserError
 from tests.helpers.number_jobs import make_job
 from tfrecords_tools.common import writer
 from tfrecords_tools.common.writer import Workers, write_job
+
+ROOT = Path(__file__).parents[3]
 
 
 def _files(root) -> dict[str, bytes]:
@@ -76,3 +84,44 @@ def test_without_beam_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam.options.pipeline_options", None)
     with pytest.raises(UserError, match="make install EXTRAS=beam"):
         BeamWorkers("DirectRunner")
+
+
+def _start(*words):
+    """A command of the environment that runs this test."""
+    command = [str(Path(sys.executable).with_name("dask")), *words, "--no-dashboard"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=PIPE, text=True
+    )
+
+
+@pytest.mark.slow
+def test_dask_gives_the_same_records_though_a_worker_is_killed(tmp_path, expected):
+    distributed = pytest.importorskip("distributed")
+    from tfrecords_tools.common.beam import BeamWorkers
+
+    with socket.create_server(("", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    running = [_start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2])]
+    worker = (
+        "worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--local-directory",
+        str(tmp_path),
+    )
+    try:
+        running += [_start(*worker), _start(*worker)]
+        with BeamWorkers("dask", f"--dask_client_address={address}") as workers:
+            killing = threading.Timer(1.0, running[1].kill)
+            killing.start()
+            manifest = write_job(make_job(), tmp_path, workers)
+            killing.join()
+        assert manifest.examples == 85 and _files(tmp_path) == expected
+        distributed.default_client().close()
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
