@@ -32,6 +32,7 @@ CORE = [
 
 EXTRAS = {
     "data": ["cdflib>=1.3", "pycocotools>=2.0.8"],
+    "heic": ["pillow-heif>=0.16"],
     "watch": ["tensorboard>=2.20"],
     "serving": ["tensorflow-serving-api>=2.19"],
     # backports.strenum 1.3 refuses Python 3.11 and later, which only pip looks at.

@@ -47,6 +47,7 @@ MIN_MASK_PX = 60
 _KEYS = (
     "images", "annotations", "id", "file_name", "height", "width", "image_id", "category_id",
     "iscrowd", "keypoints", "segmentation", "size", "counts", "categories", "name",
+    "supercategory",
 )  # fmt: skip
 _MIN_POLYGON_NUMBERS = 6
 _HEAD_AND_SHOULDERS = 7
@@ -74,10 +75,18 @@ def _compact(item: dict[str, Any]) -> dict[str, Any]:
     """Only `_KEYS` of an object, numbers as arrays: the whole would take gigabytes of memory."""
     needed = {key: item[key] for key in _KEYS if key in item}
     if isinstance(needed.get("keypoints"), list) and "image_id" in needed:
-        needed["keypoints"] = np.array(needed["keypoints"], np.float64)
+        needed["keypoints"] = _numbers(needed["keypoints"])
     if isinstance(needed.get("segmentation"), list):
-        needed["segmentation"] = [np.array(part, np.float64) for part in needed["segmentation"]]
+        needed["segmentation"] = [_numbers(part) for part in needed["segmentation"]]
     return needed
+
+
+def _numbers(values: list) -> np.ndarray:
+    """A list as an array; empty where it holds something else, so that one row stops no others."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError):
+        return np.zeros(0)
 
 
 def rejection(

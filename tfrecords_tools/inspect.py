@@ -23,6 +23,7 @@ from hmr.rendering.shade import render_mesh
 
 CELL_PX = 300
 COLUMNS = 4
+DRAWN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _CAPTION_PX = 22
 _CHARACTER_PX = 6
 _FRONT_TO_CAMERA = (np.pi, 0.0, 0.0)
@@ -41,6 +42,21 @@ def find_shard_files(path: Path) -> list[Path]:
             f"no .tfrecord at or below {path}. Make some: python -m tfrecords_tools --help"
         )
     return shards
+
+
+def picture_path(path: Path) -> Path:
+    """Where a picture is written: a PNG where the name has no ending.
+
+    Raises:
+        UserError: the ending is of no picture that can be written, or it is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"--draw {path} is a folder; expected the name of a picture, as sheet.png")
+    if not path.suffix:
+        return path.with_name(f"{path.name}.png")
+    if path.suffix.lower() not in DRAWN_SUFFIXES:
+        raise UserError(f"--draw {path}: expected one of the endings {', '.join(DRAWN_SUFFIXES)}")
+    return path
 
 
 def _is_hidden(path: Path) -> bool:
@@ -267,6 +283,8 @@ def _draw(
 def main() -> int:
     """Prints manifests and records; draws and checks on demand."""
     args = _parse_arguments()
+    if args.draw is not None:
+        args.draw = picture_path(args.draw)
     shards = find_shard_files(args.path)
     for folder, group in itertools.groupby(shards, key=lambda shard: shard.parent):
         print_folder(folder, list(group))

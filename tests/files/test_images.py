@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin, features
 
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
@@ -207,7 +207,7 @@ def test_every_orientation_turns_as_pillow_turns_it(picture, orientation):
 
 
 def test_what_cannot_be_read_is_named_by_its_kind():
-    with pytest.raises(UserError, match="HEIC: pip install pillow-heif"):
+    with pytest.raises(UserError, match=r"HEIC: pip install pillow-heif|a damaged HEIC"):
         read_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(UserError, match="it is MP4"):
         read_image(b"\0\0\0\x18ftypisom\0\0\0\0isomavc1")
@@ -230,3 +230,26 @@ def test_half_a_jpeg_with_an_end_marker_is_refused(picture, share, options):
     part = data[: start + int(share * (len(data) - 2 - start))].rstrip(b"\xff")
     with pytest.raises(UserError, match="damaged or cut short"):
         read_image(part + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_heic_is_read_upright_where_its_plugin_is_installed(tmp_path, orientation):
+    plugin = pytest.importorskip("pillow_heif")
+    stored = np.zeros((48, 64, 3), np.uint8)
+    stored[:, :16] = 255  # the left quarter, which stands on top once it is turned
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = plugin.from_pillow(Image.fromarray(stored))
+    picture.save(tmp_path / "a.HEIC", exif=exif.tobytes(), quality=100)
+    read = read_image(tmp_path / "a.HEIC")
+    upright = stored if orientation == 1 else np.rot90(stored, -1)
+    assert read.shape == upright.shape and np.abs(read.astype(int) - upright).mean() < 4
+
+
+def test_avif_is_read(tmp_path):
+    if not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    stored = np.zeros((48, 64, 3), np.uint8)
+    stored[:, :16] = 255
+    Image.fromarray(stored).save(tmp_path / "a.jpg", "AVIF", quality=95)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - stored).mean() < 4

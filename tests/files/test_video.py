@@ -151,3 +151,49 @@ def test_a_browser_plays_what_is_written(tmp_path):
             picture = read_image(base64.b64decode(shown.split(",")[1]))
             # OpenCV writes BT.601's colours without saying so, and browsers take them for BT.709's.
             np.testing.assert_allclose(picture.mean(axis=(0, 1)), color, atol=25)
+
+
+def rotated(data, matrix):
+    """An mp4 whose track is shown through a matrix, as telephones write it."""
+    at = data.index(b"tkhd") + 44
+    cells = [cell << (30 if place == 8 else 16) for place, cell in enumerate(matrix)]
+    return data[:at] + struct.pack(">9i", *cells) + data[at + 36 :]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_videos_of_telephones_are_turned_upright(tmp_path, turns):
+    cos, sin = ((0, 1), (-1, 0), (0, -1))[turns - 1]
+    matrix = (cos, sin, 0, -sin, cos, 0, 0, 0, 1)
+    image = flat(20)
+    image[:, :16] = 230
+    writer = VideoWriter(tmp_path / "stored.mp4", 25.0)
+    writer.add(image)
+    writer.close()
+    (tmp_path / "a.mp4").write_bytes(rotated((tmp_path / "stored.mp4").read_bytes(), matrix))
+    (frame,) = (frame.load() for frame in Video(tmp_path / "a.mp4"))
+    upright = np.rot90(image, -turns)
+    assert frame.shape == upright.shape and np.abs(frame.astype(int) - upright).mean() < 12
+
+
+KINDS = [("avi", "MJPG"), ("mkv", "mp4v"), ("mov", "mp4v"), ("mkv", "FFV1")]
+
+
+@pytest.mark.parametrize(("ending", "code"), KINDS)
+def test_containers(tmp_path, ending, code):
+    path = tmp_path / f"a.{ending}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 50 / 3, (60, 46))
+    for value in (10, 100, 200):
+        writer.write(flat(value, 46, 60))
+    writer.release()
+    video = Video(path)
+    frames = [frame.load() for frame in video]
+    assert [frame.shape for frame in frames] == [(46, 60, 3)] * 3 and not video.problem
+    assert abs(video.rate - 50 / 3) < 0.05
+
+
+def test_a_rate_that_varies_is_no_early_end(clip, monkeypatch):
+    """Some headers give a length alone, of which a number of frames is made by the first rate."""
+    video = Video(clip)
+    monkeypatch.setattr(video, "_announced", 40)
+    monkeypatch.setattr(video, "rate", video.rate * 4)
+    assert sum(1 for _ in video) == 10 and video.problem is None

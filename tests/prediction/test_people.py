@@ -19,7 +19,7 @@ from hmr.prediction.people import (
     select,
 )
 from hmr.prediction.people_files import open_people, parse_boxes
-from hmr.prediction.people_json import openpose_people
+from hmr.prediction.people_openpose import openpose_people
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 

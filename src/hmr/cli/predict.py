@@ -224,11 +224,12 @@ def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> 
     from hmr.prediction.people_files import names_no_picture
 
     one_picture = isinstance(source, ImageFiles) and len(source) == 1
-    if not one_picture and names_no_picture(options.keypoints):
-        raise UserError(
-            f"{options.keypoints} is one OpenPose file, which speaks of one picture. For many "
-            "pictures give the folder of <image>_keypoints.json files."
-        )
+    for file in (options.keypoints, options.boxes):
+        if not one_picture and names_no_picture(file):
+            raise UserError(
+                f"{file} speaks of one picture and does not say of which, as OpenPose's files do. "
+                "For many pictures give the folder of <image>_keypoints.json files (--keypoints)."
+            )
 
 
 def _settings(options: argparse.Namespace, folder: Path) -> str:

@@ -11,6 +11,7 @@ Id = str | int
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _PEOPLE = frozenset({"person", "persons", "people", "human", "humans", "pedestrian", "pedestrians"})
 _COCO_PERSON, _FIRST_FROM_ZERO = 1, 0
+_ABOVE = "supercategory"
 
 
 def comparable_id(value: object) -> Id | None:
@@ -27,24 +28,42 @@ def comparable_id(value: object) -> Id | None:
     return None
 
 
+def _name(category: dict, key: str = "name") -> str:
+    return str(category.get(key)).strip().lower()
+
+
+def is_person_name(name: object) -> bool:
+    """Whether a category of this name, or of such a number, may be a person."""
+    text = str(name).strip().lower()
+    return text in _PEOPLE or _WHOLE.fullmatch(text) is not None
+
+
 def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
     """The ids of the categories that are people.
 
     Args:
         categories: the file's own list of objects with `id` and `name`, if it has one. A person is
-            called so, or has keypoints, or is the only category.
+            called so, or the category above is, or has keypoints, or is the only category.
         used: the `category_id` of each entry. Without `categories`, people are number 1 as in
             COCO, or number 0 where the numbers begin there.
 
     Raises:
         UserError: there are several categories, and none of them is a person.
     """
+    ids = {key for value in used if (key := comparable_id(value)) is not None}
     items = categories if isinstance(categories, list) else []
     listed = [item for item in items if isinstance(item, dict)]
     if not listed:
-        counted_from_zero = any(comparable_id(value) == _FIRST_FROM_ZERO for value in used)
-        return frozenset({_FIRST_FROM_ZERO if counted_from_zero else _COCO_PERSON})
-    named = [item for item in listed if str(item.get("name")).strip().lower() in _PEOPLE]
+        first = _FIRST_FROM_ZERO if _FIRST_FROM_ZERO in ids else _COCO_PERSON
+        return frozenset({first, *(key for key in ids if str(key).lower() in _PEOPLE)})
+    # Roboflow lists the project's name, too, as a category above the others.
+    above = {_name(item, _ABOVE) for item in listed if _name(item) != _name(item, _ABOVE)}
+    used_or_lowest = [
+        item for item in listed if _name(item) not in above or comparable_id(item.get("id")) in ids
+    ]
+    listed = used_or_lowest or listed
+    named = [item for item in listed if _name(item) in _PEOPLE]
+    named = named or [item for item in listed if _name(item, _ABOVE) in _PEOPLE]
     with_points = [item for item in listed if item.get("keypoints")]
     people = named or with_points or (listed if len(listed) == 1 else [])
     if not people:

@@ -8,6 +8,7 @@ are not taken for damage.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -93,6 +94,20 @@ def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def read_text(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> str:
+    """The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one.
+
+    Raises:
+        UserError: as `read_bounded`, or it is no text.
+    """
+    data = read_bounded(path, max_bytes)
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text (UTF-8): {error.reason}") from error
+
+
 def brief(error: BaseException) -> str:
     """The first line of what an error says, or its name; never long."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -106,11 +121,11 @@ def read_json(
     object_hook: Callable[[dict], Any] | None = None,
     kind: str = "readable JSON file",
 ) -> Any:
-    """What a JSON file holds, in UTF-8 with or without a byte order mark.
+    """What a JSON file holds.
 
     Raises:
         UserError: it is missing, too large, or is not JSON; the message calls it `kind`.
     """
-    data = read_bounded(path, max_bytes)
+    text = read_text(path, max_bytes)
     with parsing(path, kind):
-        return json.loads(data.decode("utf-8-sig"), object_hook=object_hook)
+        return json.loads(text, object_hook=object_hook)

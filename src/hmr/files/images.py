@@ -237,7 +237,8 @@ def exif_orientation(picture: Image.Image) -> int:
 def _describe_start(data: bytes) -> str:
     content = content_of(data)
     if content is not None and content.name == "HEIC":
-        return "it is HEIC: pip install pillow-heif, or save it as JPEG"
+        lacking = "it is HEIC: pip install pillow-heif, or save it as JPEG"
+        return "it is a damaged HEIC" if find_spec(_HEIC_PLUGIN) else lacking
     if content is not None and content.name not in FORMATS:
         return f"it is {content.name}"
     known = {

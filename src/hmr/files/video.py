@@ -53,7 +53,7 @@ class Video:
         rate = capture.get(cv2.CAP_PROP_FPS)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
-        self.rate = float(rate) if 0 < rate < _FASTEST_RATE else _USUAL_RATE
+        self.rate = float(rate) if 0 < rate <= _FASTEST_RATE else _USUAL_RATE
         self._announced = int(count) if isinstance(source, Path) and 0 < count < 1e9 else None
 
     def _open(self) -> cv2.VideoCapture:
@@ -90,26 +90,29 @@ class Video:
     def __iter__(self) -> Iterator[LazyImage]:
         capture = self._open()
         origin = self.source if isinstance(self.source, Path) else None
-        read = 0
+        read, last_s = 0, 0.0
         try:
             while self.max_frames is None or read < self.max_frames:
                 good, picture = capture.read()
                 if not good:
                     break
-                name = self._name(read)
+                name, last_s = self._name(read), capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
                 yield LazyImage(name, Path(self.stem) / name, partial(np.asarray, rgb), origin)
                 read += 1
         finally:
             capture.release()
-        self.problem = self._early_end(read)
+        self.problem = self._early_end(read, last_s)
 
-    def _early_end(self, read: int) -> str | None:
+    def _early_end(self, read: int, last_s: float) -> str | None:
+        """What is wrong with a video of which so many frames were read, the last at that time."""
         if read == 0:
-            return f"{self.source}: no frame can be read"
+            return f"{self.source}: no frame can be read: damaged, or in a codec that OpenCV lacks"
         expected = len(self)
         # Headers of intact files may count a frame or two too many: only a larger gap is reported.
-        if self._announced and read < 0.98 * expected - 1:
+        # Those that know their length in seconds only count too many where the rate varies.
+        reached = last_s * (1 + 2 / max(read - 1, 1)) * self.rate
+        if self._announced and max(read, reached) < 0.98 * expected - 1:
             return f"{self.source} ended early: {read} frames of {expected} announced"
         return None
 

@@ -66,6 +66,12 @@ class Detections:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def extend(self, other: Detections) -> None:
+        """Adds what another source says of the same picture."""
+        self.people += other.people
+        self.problems += other.problems
+        self.notes += other.notes
+
 
 class PeopleSource(Protocol):
     """Says where the people of a picture are, by its name or its pixels."""

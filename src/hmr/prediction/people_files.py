@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from dataclasses import replace
@@ -10,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from hmr.errors import UserError
-from hmr.files.coco_json import comparable_id
+from hmr.files.coco_json import comparable_id, is_person_name
+from hmr.files.foreign import read_text
 from hmr.finding.finder import Finder
 from hmr.prediction.people import (
     MIN_SCORE,
@@ -23,22 +25,28 @@ from hmr.prediction.people import (
     detections_from_boxes,
     from_rectangle,
 )
+from hmr.prediction.people_entry import attempt, confident, number
 from hmr.prediction.people_json import (
-    attempt,
-    confident,
+    add_json_files,
     is_of_one_picture,
-    keypoints_folder,
-    number,
     people_from_json,
     read_json,
-    read_text,
 )
 from hmr.prediction.people_yolo import yolo_people
 from hmr.prediction.picture_names import PeopleTable
+from hmr.prediction.result import SUMMARY_FILE
 
 _INLINE = re.compile(r"[-+0-9.,;\seEnaif]+")
-_CSV_COLUMNS = ("image", "frame", "x", "y", "width", "height", "id", "score")
-_CSV_ALIASES = {"w": "width", "h": "height", "left": "x", "top": "y", "file": "image"}
+_CSV_COLUMNS = ("image", "frame", "x", "y", "width", "height", "id", "score", "category")
+_CSV_ALIASES = {
+    "w": "width", "h": "height", "left": "x", "top": "y", "file": "image", "filename": "image",
+    "file_name": "image", "image_id": "image", "track_id": "id", "confidence": "score",
+    "class": "category",
+}  # fmt: skip
+_CSV_SIDES = ("x", "y", "width", "height")
+_CSV_SEPARATORS = ",;\t"
+# How Ultralytics counts the frames of a video: from 1, without zeros before.
+_LAST_NUMBER = re.compile(r"\d+$")
 
 
 def open_people(
@@ -82,21 +90,32 @@ def _open_boxes(text: str, min_score: float) -> PeopleSource:
 
 def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
     if path.is_dir():
-        has_json = any(path.glob("*.json"))
-        return keypoints_folder(path, min_score) if has_json else _yolo_folder(path, min_score)
+        return _keypoints_folder(path, min_score)
     if not path.is_file():
         raise UserError(f"--keypoints {path}: no such file or folder")
+    if path.suffix.lower() == ".txt" and not _is_json(path):
+        return SamePeople(yolo_people(path, min_score))
     return people_from_json(path, "keypoints", min_score)
 
 
-def _yolo_folder(folder: Path, min_score: float) -> PeopleTable:
-    paths = sorted(folder.glob("*.txt"))
-    if not paths:
-        raise UserError(f"--keypoints {folder}: the folder holds no .json, and no .txt of YOLO")
-    table = PeopleTable(str(folder), nobody="holds no {}.txt")
-    for path in paths:
-        table.add_reader(path.stem, partial(yolo_people, path, min_score))
-    return table
+def _keypoints_folder(folder: Path, min_score: float) -> PeopleTable:
+    """The json files, or YOLO's text files, in a folder and below it, one a picture or frame."""
+    for ending in (".json", ".txt"):
+        found = sorted(folder.rglob(f"*{ending}"))
+        paths = [path for path in found if path.name != SUMMARY_FILE and path.is_file()]
+        if paths and ending == ".json":
+            table = PeopleTable(str(folder), nobody="holds no {}_keypoints.json")
+            add_json_files(table, folder, paths, min_score)
+            return table
+        if paths:
+            numbers = [last[0] for path in paths if (last := _LAST_NUMBER.search(path.stem))]
+            first = int(bool(numbers) and not any(number.startswith("0") for number in numbers))
+            table = PeopleTable(str(folder), nobody="holds no {}.txt", first_frame=first)
+            for path in paths:
+                name = str(path.relative_to(folder).with_suffix(""))
+                table.add_reader(name, partial(yolo_people, path, min_score))
+            return table
+    raise UserError(f"--keypoints {folder}: the folder holds no .json, and no .txt of YOLO")
 
 
 def parse_boxes(text: str) -> Detections:
@@ -124,38 +143,43 @@ def names_no_picture(file: str | None) -> bool:
 
 def _is_json(path: Path) -> bool:
     with path.open("rb") as file:
-        begins_so = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
-    return begins_so or path.suffix.lower() == ".json"
+        start = file.read(64).replace(b"\0", b"")  # of UTF-16
+    start = start.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    return start[:1] in (b"[", b"{") or path.suffix.lower() == ".json"
 
 
 # csv
 
 
 def _csv_people(path: Path, min_score: float) -> PeopleSource:
+    # Any line ends, also within quotes.
+    lines = io.StringIO(read_text(path), newline=None)
+    first = lines.readline()
+    lines.seek(0)
+    separator = max(_CSV_SEPARATORS, key=first.count)
     try:
-        rows = list(csv.reader(read_text(path).splitlines()))
+        rows = list(csv.reader(lines, delimiter=separator))
     except csv.Error as error:
         raise UserError(f"{path} is not a csv file: {error}") from error
     if not rows:
         raise UserError(f"{path} is empty; expected a header image,x,y,width,height")
-    header = [_CSV_ALIASES.get(name.strip().lower(), name.strip().lower()) for name in rows[0]]
-    missing = {"x", "y", "width", "height"} - set(header)
-    if missing:
+    names = [name.strip().lower() for name in rows[0]]
+    header = [_CSV_ALIASES.get(name, name) for name in names]
+    if missing := set(_CSV_SIDES) - set(header):
         raise UserError(
             f"{path} line 1: expected a header image,x,y,width,height[,id][,score], "
-            f"got {','.join(rows[0])[:120]!r}"
+            f"got {','.join(rows[0])[:120]!r}: without {', '.join(sorted(missing))}"
         )
     table, everywhere = PeopleTable(str(path)), Detections()
     unused = [name for name in header if name not in _CSV_COLUMNS or _is_second_key(name, header)]
-    notes = [f"columns not used: {', '.join(unused)}"] if unused else []
-    table.notes += notes
+    table.notes += [f"columns not used: {', '.join(unused)}"] if unused else []
     for line, row in enumerate(rows[1:], start=2):
-        if row:
-            record = dict(zip(header, row, strict=False))
-            found = _csv_entry(table, record, everywhere, f"{path} line {line}")
-            _add_csv_row(found, record, line, min_score)
+        if any(map(str.strip, row)):
+            _add_csv_row(table, everywhere, header, row, line, min_score)
     named = "image" in header or "frame" in header
-    return table if named else SamePeople(everywhere, [f"{path}: {note}" for note in notes])
+    if named and table.notes and not len(table):
+        raise UserError(f"{path}: no row is used: {'; '.join(table.notes[:3])}")
+    return table if named else SamePeople(everywhere, [f"{path}: {note}" for note in table.notes])
 
 
 def _is_second_key(name: str, header: list[str]) -> bool:
@@ -163,25 +187,34 @@ def _is_second_key(name: str, header: list[str]) -> bool:
     return name == "frame" and "image" in header
 
 
-def _csv_entry(table: PeopleTable, record: dict, everywhere: Detections, where: str) -> Detections:
-    if "image" in record:
-        return table.entry(record["image"].strip())
-    if "frame" in record:
-        frame = comparable_id(record["frame"])
-        if not isinstance(frame, int):
-            raise UserError(f"{where}: frame must be whole, got {record['frame']!r}")
-        return table.entry(frame)
-    return everywhere
-
-
-def _add_csv_row(found: Detections, record: dict, line: int, min_score: float) -> None:
-    given = record.get("id", "").strip()
+def _add_csv_row(
+    table: PeopleTable,
+    everywhere: Detections,
+    header: list[str],
+    row: list[str],
+    line: int,
+    min_score: float,
+) -> None:
+    record = dict(zip(header, map(str.strip, row), strict=False))
+    frame = comparable_id(record.get("frame"))
+    category = record.get("category")
+    if len(row) > len(header):
+        table.notes.append(f"line {line}: {len(row)} values, but {len(header)} columns: skipped")
+        return
+    if category and not is_person_name(category):
+        table.notes.append(f"line {line}: of the category {category}, no person: skipped")
+        return
+    if "image" not in record and "frame" in record and not isinstance(frame, int):
+        table.notes.append(f"line {line}: frame must be whole, got {record['frame']!r}: skipped")
+        return
+    key = record.get("image", frame)
+    found = everywhere if key is None else table.entry(key)
+    given = record.get("id")
     label = given or str(len(found.people))
 
     def make() -> Detection:
-        sides = ("x", "y", "width", "height")
-        rectangle = [number(record.get(side), side) for side in sides]
-        score = number(record["score"], "score") if record.get("score", "").strip() else 1.0
+        rectangle = [number(record.get(side), side) for side in _CSV_SIDES]
+        score = number(record["score"], "score") if record.get("score") else 1.0
         person = confident(from_rectangle(rectangle, score, label), min_score)
         return replace(person, identified=bool(given))
 

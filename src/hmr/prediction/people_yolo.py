@@ -14,8 +14,9 @@ import numpy as np
 
 from hmr.body.joints import COCO17
 from hmr.errors import UserError
+from hmr.files.foreign import read_text
 from hmr.prediction.people import Detection, Detections, from_keypoints
-from hmr.prediction.people_json import attempt, confident, number, read_text
+from hmr.prediction.people_entry import attempt, confident, number
 
 _BOX_NUMBERS, _PERSON = 5, 0
 _COLUMNS = (3, 2)

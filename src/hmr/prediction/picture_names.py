@@ -14,6 +14,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -25,8 +26,17 @@ _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}$", re.IGNORECASE)
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,18})$", re.DOTALL)
 # A frame as `hmr.files.video.Video` names it.
 _FRAME = re.compile(r"([^/\\]+)_(\d{12})")
-# What may stand before a frame's number where the video's own name does not.
+# What may stand before a frame's number, behind the video's own name or without it.
 _FRAME_WORDS = frozenset({"", "frame", "frames", "f", "img", "image"})
+_BETWEEN = "_-. "
+# What export tools make of a picture's name: Label Studio puts eight hexadecimal digits before it,
+# Roboflow its ending into it and a number behind.
+_MADE_NAMES = (
+    re.compile(r"[0-9a-f]{8}-(.+)", re.DOTALL),
+    re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.\w+", re.DOTALL),
+)
+# A web address, or Label Studio's of a file that lies beside it; what follows ? is no name.
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]+:/)?/[^?]*\?d=|[a-z][a-z0-9+]+://", re.IGNORECASE)
 _MOST_NAMED = 3
 
 End = str | int | tuple[str, int]
@@ -50,6 +60,8 @@ class _Name:
 
 def _parts(text: str) -> list[str]:
     """The parts of a path with either separator, as Unicode compares them, in small letters."""
+    if address := _ADDRESS.match(text):
+        text = unquote(text[address.end() :].partition("?")[0])
     path = unicodedata.normalize("NFC", text).casefold().replace("\\", "/")
     return [part for part in path.split("/") if part not in ("", ".")]
 
@@ -58,31 +70,47 @@ def _stem(last: str) -> str:
     return _ENDING.sub("", last)
 
 
+def _made_of(stem: str) -> dict[End, int]:
+    """The names of which an export tool may have made this one; they fit worse than itself."""
+    plain = unquote(stem)
+    found = [made[1] for pattern in _MADE_NAMES if (made := pattern.fullmatch(plain))]
+    return dict.fromkeys([*found, plain], 0)
+
+
+def _video_of(before: str) -> str:
+    """The name of the video in what stands before the number of a frame; "" if there is none."""
+    before = before.rstrip(_BETWEEN)
+    cut = max(before.rfind(character) for character in _BETWEEN) + 1
+    if before[cut:] in _FRAME_WORDS:
+        before = before[:cut].rstrip(_BETWEEN)
+    return _stem(before)
+
+
 def _of_entry(key: Id) -> _Name:
     if isinstance(key, int):
         return _Name((), [], {key: 0})
     given = _parts(key) or [""]
     *folders, last = given
     stem = _stem(last)
-    ends: dict[End, int] = {}
+    ends = _made_of(stem)
     if number := _LAST_NUMBER.fullmatch(stem):
-        before = number[1].rstrip("_-. ")
-        ends["" if before in _FRAME_WORDS else before, int(number[2])] = 0
+        ends[_video_of(number[1]), int(number[2])] = 0
         if last == number[2]:
             ends[int(last)] = 0
     return _Name(tuple(reversed(folders)), given, {**ends, stem: 1, last: 2})
 
 
-def _of_picture(name: str) -> _Name:
+def _of_picture(name: str, first_frame: int = 0) -> _Name:
     frame = _FRAME.fullmatch(name)
     *folders, last = _parts(name if frame else os.path.abspath(name)) or [""]
     stem = _stem(last)
     ends: dict[End, int] = {}
     if number := _LAST_NUMBER.fullmatch(stem):
-        ends[int(number[2])] = 0
+        ends[int(number[2]) + (first_frame if frame else 0)] = 0
     if frame:
         video = _parts(frame[1])[-1]
-        ends |= {("", int(frame[2])): 0, (video, int(frame[2])): 1}
+        at = int(frame[2]) + first_frame
+        ends |= {("", at): 0, (video, at): 1}
         folders = [video]
     return _Name(tuple(reversed(folders)), _parts(name), {**ends, stem: 1, last: 2})
 
@@ -96,9 +124,11 @@ class NameIndex:
 
     Args:
         entries: their names or numbers.
+        first_frame: the number that the first frame of a video has in them.
     """
 
-    def __init__(self, entries: Iterable[Id]):
+    def __init__(self, entries: Iterable[Id], first_frame: int = 0):
+        self._first_frame = first_frame
         self._names = {key: _of_entry(key) for key in entries}
         self._by_end: dict[End, list[Id]] = defaultdict(list)
         for key, name in self._names.items():
@@ -115,7 +145,7 @@ class NameIndex:
         Returns:
             picture -> entry; and a line for each name that fits several.
         """
-        wanted = {picture: _of_picture(picture) for picture in pictures}
+        wanted = {name: _of_picture(name, self._first_frame) for name in pictures}
         folders = _depths(wanted.values())
         lines, claims = [], defaultdict(list)
         for picture, name in wanted.items():
@@ -180,16 +210,21 @@ class PeopleTable:
     Attributes:
         source: the file or folder, for messages.
         nobody: what is said of a picture without an entry; `{}` in it is the picture's name.
+        first_frame: the number that the first frame of a video has in the file.
         notes: what the file holds that is not used.
     """
 
     source: str
     nobody: str = "names nobody in this picture"
+    first_frame: int = 0
     notes: list[str] = field(default_factory=list)
     _people: dict[Id, Detections] = field(default_factory=dict)
     _readers: dict[Id, Callable[[], Detections]] = field(default_factory=dict)
     _index: NameIndex | None = None
     _entry_of: dict[str, Id | None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._people) + len(self._readers)
 
     def entry(self, key: Id) -> Detections:
         """The people of a picture, to be filled: by name, or by number if `key` is an integer."""
@@ -206,7 +241,7 @@ class PeopleTable:
             UserError: there are entries, and none of them fits.
         """
         keys = {**self._people, **self._readers}
-        self._index = NameIndex(keys)
+        self._index = self._new_index()
         found, several = self._index.match(pictures)
         self._entry_of = {picture: found.get(picture) for picture in pictures}
         used = set(found.values())
@@ -223,6 +258,9 @@ class PeopleTable:
         lines = [f"{counted}; not used: {_some(unused)}{reasons}"] if unused else []
         return [*(f"{self.source}: {note}" for note in self.notes), *lines]
 
+    def _new_index(self) -> NameIndex:
+        return NameIndex({**self._people, **self._readers}, self.first_frame)
+
     def find(self, name: str, image: np.ndarray) -> Detections:
         """The people of a picture's entry that lie in it."""
         key = self._key_of(name)
@@ -235,7 +273,7 @@ class PeopleTable:
     def _key_of(self, name: str) -> Id | None:
         """The entry of a picture; one of unknown length (a camera's) is looked up alone."""
         if name not in self._entry_of:
-            self._index = self._index or NameIndex({**self._people, **self._readers})
+            self._index = self._index or self._new_index()
             self._entry_of[name] = self._index.match([name])[0].get(name)
         return self._entry_of[name]
 

@@ -32,6 +32,18 @@ from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
+from hmr.prediction.arguments import (
+    check_batch_size,
+    check_bodies,
+    check_flag,
+    check_focal,
+    check_height,
+    check_path,
+    check_pictures,
+    expect,
+    is_number,
+    rows_of_each,
+)
 from hmr.prediction.people import (
     FINDERS,
     MIN_SCORE,
@@ -49,8 +61,8 @@ from hmr.prediction.writers.pictures import draw_overlay
 from hmr.prediction.writers.save import save_result
 from hmr.tensor import Tensor
 
-_WHOLE = int | np.integer
-_NUMBER = _WHOLE | float | np.floating
+# Network inputs go from -1 to 1; those of 0 to 255 are far beyond.
+_FURTHEST_INPUT = 10
 
 
 class _WithVertices(keras.Model):
@@ -85,12 +97,10 @@ class Predictor:
         focal_px: float | None = None,
         fit: bool = False,
     ):
-        if not isinstance(batch_size, _WHOLE) or batch_size < 1:
-            raise UserError(
-                f"the batch size must be a whole number of at least 1, got {batch_size!r}"
-            )
-        if focal_px is not None and not (isinstance(focal_px, _NUMBER) and 0 < focal_px < np.inf):
-            raise UserError(f"the focal length must be positive pixels, got {focal_px!r}")
+        expect(isinstance(model, HMR), "the model", "a network as load_model returns it", model)
+        check_batch_size(batch_size)
+        check_focal(focal_px)
+        check_flag(fit, "fit")
         self.model = model
         self.batch_size = batch_size
         self.focal_px = focal_px
@@ -120,6 +130,10 @@ class Predictor:
         Raises:
             UserError: the folder or its body is missing, damaged or does not fit.
         """
+        check_path(folder, "the model's folder")
+        if body is not None:
+            check_path(body, "the body's file")
+        check_flag(fit, "fit")
         return cls(load_model(folder, body, with_discriminator=fit), batch_size, focal_px, fit)
 
     @cached_property
@@ -159,6 +173,8 @@ class Predictor:
         Raises:
             UserError: the picture or a box is unusable; the message names which.
         """
+        if fit is not None:
+            check_flag(fit, "fit")
         image, done = as_picture(image)
         if done:
             logging.warning("the picture is no (H, W, 3) uint8 RGB: %s", done)
@@ -182,15 +198,13 @@ class Predictor:
             raise UserError("give boxes or keypoints, not both")
         if find not in FINDERS:
             raise UserError(f"find is one of {', '.join(FINDERS)}. Received: {find!r}.")
-        if not isinstance(min_score, _NUMBER) or not 0 <= min_score < 1:
+        if not is_number(min_score) or not 0 <= min_score < 1:
             raise UserError(f"min_score is from 0 to below 1. Received: {min_score!r}.")
         if boxes is not None:
-            rows = _each(boxes, "boxes", "per person left, top, width, height")
+            rows = rows_of_each(boxes, "boxes", "left, top, width, height")
             return check_against_picture(detections_from_boxes(rows), image)
         if keypoints is not None:
-            numbered = enumerate(
-                _each(keypoints, "keypoints", "per person (K, 3) x, y, confidence")
-            )
+            numbered = enumerate(rows_of_each(keypoints, "keypoints", "(K, 3) x, y, confidence"))
             people = [from_keypoints(points, min_score, str(index)) for index, points in numbered]
             return check_against_picture(Detections(people), image)
         if find == "none":
@@ -212,6 +226,7 @@ class Predictor:
         Returns:
             per picture its bodies, and a line for each person without one.
         """
+        check_pictures(pictures)
         with self.watch("crop"):
             cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
         crops = [crop for row in cut for crop, _ in row]
@@ -306,11 +321,12 @@ class Predictor:
             UserError: the shape or the type is wrong.
         """
         size = self.model.input_size
-        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.float32:
-            raise UserError(
-                f"crops must be (N, {size}, {size}, 3) float32 in [-1, 1] for this model. "
-                f"Received: {crops.shape} {crops.dtype}."
-            )
+        is_batch = isinstance(crops, np.ndarray) and crops.dtype == np.float32 and crops.size > 0
+        fits = is_batch and crops.shape[1:] == (size, size, 3)
+        expected = f"(N, {size}, {size}, 3) float32 in [-1, 1] for this model"
+        expect(fits, "crops", expected, crops)
+        reach = float(np.abs(crops).max())
+        expect(reach <= _FURTHEST_INPUT, "crops", expected, f"values of up to {reach:g}")
         with self.watch("network and body"):
             return self._with_vertices.predict_on_batch(crops)
 
@@ -327,6 +343,8 @@ class Predictor:
         Raises:
             UserError: the height is not positive.
         """
+        expect(isinstance(body, Body), "body", "one of the bodies that predict returns", body)
+        check_height(height_m)
         return measure(self.body, body.beta, height_m)
 
     def draw(self, image: np.ndarray | str | os.PathLike, bodies: list[Body]) -> np.ndarray:
@@ -351,6 +369,9 @@ class Predictor:
         Raises:
             UserError: a kind or the picture is another, or a file cannot be written.
         """
+        check_path(base, "the base")
+        name = not str(base).endswith(("/", os.sep)) and Path(base).name
+        expect(bool(name), "the base", "a path without suffix, such as out/person", str(base))
         return save_result(base, _as_result(str(base), image, bodies), self.body, kinds)
 
 
@@ -362,16 +383,7 @@ def _keypoints_in_crop(person: Detection, box: CropBox) -> np.ndarray:
     return np.concatenate([to_normalized(box.to_crop(points_px)), confidence], axis=1)
 
 
-def _each(values: Iterable, name: str, expected: str) -> list:
-    """The values one by one, as they are given for each person."""
-    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
-        raise UserError(f"{name} must be a list, {expected}. Received: {values!r:.60}.")
-    rows = list(values)
-    if any(np.ndim(row) == 0 for row in rows):
-        raise UserError(f"{name} must be a list, {expected}. Received one row: {rows!r:.60}.")
-    return rows
-
-
 def _as_result(name: str, given: np.ndarray | str | os.PathLike, bodies: list[Body]) -> Result:
+    check_bodies(bodies)
     image, _ = as_picture(given)
     return Result(name, image.shape[0], image.shape[1], bodies, image)

@@ -105,8 +105,9 @@ def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False)
     Raises:
         UserError: a kind is unknown, or needs the body's faces, and it has none.
     """
+    is_list = isinstance(kinds, list | tuple | set | frozenset | dict)
     known = (*KINDS, *VIDEO_KINDS) if of_video else tuple(KINDS)
-    unknown = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind not in known]
+    unknown = [kind for kind in kinds if kind not in known] if is_list else [kinds]
     if unknown:
         alone = " (motion is of videos only)" if unknown == ["motion"] else ""
         raise UserError(
