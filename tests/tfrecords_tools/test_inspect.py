@@ -103,3 +103,11 @@ def test_folders_above_may_be_hidden_and_relative(monkeypatch, capsys, tmp_path)
     monkeypatch.chdir(tmp_path / ".cache" / "here")
     assert _main(monkeypatch, "../out") == 0
     assert ".old" not in capsys.readouterr().out
+
+
+def test_a_sheet_without_an_ending_becomes_a_png(tmp_path):
+    assert inspect.picture_path(tmp_path / "sheet") == tmp_path / "sheet.png"
+    assert inspect.picture_path(tmp_path / "sheet.JPG").name == "sheet.JPG"
+    for wrong in (tmp_path, tmp_path / "sheet.pdf"):
+        with pytest.raises(UserError, match="--draw"):
+            inspect.picture_path(wrong)
