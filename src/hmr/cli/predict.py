@@ -227,8 +227,8 @@ def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> 
     for file in (options.keypoints, options.boxes):
         if not one_picture and names_no_picture(file):
             raise UserError(
-                f"{file} speaks of one picture and does not say of which, as one OpenPose file does. "
-                "For many pictures give the folder of <image>_keypoints.json files (--keypoints)."
+                f"{file} speaks of one picture and does not say of which, as one OpenPose file "
+                "does. For many pictures give the folder of <image>_keypoints.json files."
             )
 
 
