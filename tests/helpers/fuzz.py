@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.helpers.mutations import mutations
 
-SECONDS, BYTES, PATIENCE_S = 10, 1 << 30, 60
+SECONDS, BYTES, PATIENCE_S = 10, 1 << 30, 300
 NOTE = "HMR_FUZZ_NOTE"  # names the file that tells that code was run
 _TURN_INPUTS, _TURN_S = 500, 1.0
 # Files in memory take a hundredth of the time of those on some disks.
