@@ -30,8 +30,9 @@ NOTE = "HMR_FUZZ_NOTE"  # names the file that tells that code was run
 _TURN_INPUTS, _TURN_S = 500, 1.0
 # Files in memory take a hundredth of the time of those on some disks.
 _MEMORY = Path("/dev/shm")
-_PRELOADED = ["cdflib", "tfrecords_tools.common.matlab", "tfrecords_tools.common.cdf"]
-_PRELOADED += ["tfrecords_tools.mpi_inf_3dhp", "tests.helpers.watched"]
+_PRELOADED = ["cdflib", "h5py", "scipy.io.matlab", "tfrecords_tools.common.matlab"]
+_PRELOADED += ["tfrecords_tools.common.cdf", "tfrecords_tools.mpi_inf_3dhp"]
+_PRELOADED += ["tests.helpers.watched"]
 
 
 def _peak_bytes() -> int:

@@ -80,13 +80,14 @@ def read_report(path: Path) -> ExportReport:
     """
     try:
         report = read_settings(ExportReport, json.loads(path.read_text()), str(path))
+        is_newer = report.version > REPORT_VERSION
     except UserError:
         raise
     except Exception as error:  # whatever damage leads to
         raise UserError(
             f"{path} is not an export's report ({error}): run python -m src.export again."
         ) from error
-    if report.version > REPORT_VERSION:
+    if is_newer:
         raise UserError(
             f"{path} has version {report.version}, expected at most {REPORT_VERSION}: it was "
             "written by a newer release. Update this one."

@@ -76,11 +76,12 @@ def _check_config(experiment: Experiment, path: Path) -> None:
         return
     try:
         fields = dict(json.loads(path.read_text()))
+        version = fields.pop("version", CONFIG_VERSION)
+        is_newer = version > CONFIG_VERSION
     except (ValueError, TypeError, RecursionError):
         logging.warning("%s is empty or cut off: it is written anew from this run's.", path)
         return
-    version = fields.pop("version", CONFIG_VERSION)
-    if version > CONFIG_VERSION:
+    if is_newer:
         raise UserError(
             f"{path} has version {version}, expected at most {CONFIG_VERSION}: a newer release "
             "wrote it. Resume with that one, or choose another --workdir."
