@@ -9,7 +9,9 @@ counts, where `--peak-tflops` says what the peak is.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -49,15 +51,17 @@ def main() -> None:
     parser.add_argument(
         "--peak-tflops", type=float, nargs=2, metavar=("FLOAT32", "BFLOAT16"), help="of the chip"
     )
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     options = parser.parse_args()
-    print(f"jax {jax.__version__}, keras {keras.__version__}, {jax.devices()[0].device_kind}")
+    versions = f"jax {jax.__version__}, keras {keras.__version__}, {jax.devices()[0].device_kind}"
+    print(versions, file=sys.stderr if options.json else sys.stdout)
     spec = ModelSpec(options.encoder, options.input_size, dropout=0.0, body=options.body)
     rows = []
-    for index, precision in enumerate(PRECISIONS):
-        peak = options.peak_tflops[index] if options.peak_tflops else None
-        rows += network_rows(spec, options.batch, precision, options.repeats, peak)
-    rows += body_rows(options.body, options.batch, options.repeats)
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+        for index, precision in enumerate(PRECISIONS):
+            peak = options.peak_tflops[index] if options.peak_tflops else None
+            rows += network_rows(spec, options.batch, precision, options.repeats, peak)
+        rows += body_rows(options.body, options.batch, options.repeats)
     print(report(rows, options.json))
 
 

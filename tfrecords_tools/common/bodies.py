@@ -24,7 +24,7 @@ from tfrecords_tools.common.jobs import (
     SampleError,
     fingerprint,
 )
-from tfrecords_tools.common.processes import DeadWorkerError, process_pool
+from tfrecords_tools.common.processes import deaths_named, process_pool
 
 POSE_SIZE, SHAPE_SIZE = 72, 10
 _POSE_BYTES = POSE_SIZE * np.dtype(np.float32).itemsize
@@ -154,14 +154,9 @@ def _read_all(
     if workers < 2 or len(paths) < _TAKES_WORTH_PROCESSES:
         yield from map(read, paths)
         return
-    try:
-        with process_pool(workers) as pool:
-            yield from pool.map(read, paths)
-    except DeadWorkerError as error:
-        raise UserError(
-            f"a worker died while reading takes in {paths[0].parent} and elsewhere ({error}); out "
-            f"of memory? Run the same command with fewer --workers (now {workers})."
-        ) from error
+    doing = f"reading takes in {paths[0].parent} and elsewhere"
+    with deaths_named(doing, workers), process_pool(workers) as pool:
+        yield from pool.map(read, paths)
 
 
 def _read_or_error(read_take: ReadTake, path: Path) -> tuple[np.ndarray, np.ndarray] | SampleError:

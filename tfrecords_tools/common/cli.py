@@ -79,7 +79,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=whole_number,
+        type=count_of_processes,
         default=os.cpu_count() or 1,
         help="processes; 0 converts in this process (default: all cores, here %(default)s)",
     )
@@ -98,7 +98,8 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def whole_number(text: str) -> int:
+def count_of_processes(text: str) -> int:
+    """The `type` that makes argparse refuse numbers below 0, which converts in this process."""
     if (count := int(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is below zero")
     return count

@@ -44,6 +44,26 @@ class DeadWorkerError(Exception):
         self.code = code
 
 
+@contextlib.contextmanager
+def deaths_named(doing: str, workers: int, then: str = "") -> Iterator[None]:
+    """Says in one line that a worker died for good.
+
+    Args:
+        doing: what the processes were doing, for the message.
+        workers: how many there are.
+        then: what the same command does with what is finished.
+    Raises:
+        UserError: one died.
+    """
+    try:
+        yield
+    except DeadWorkerError as error:
+        raise UserError(
+            f"a worker died while {doing} ({error}); out of memory? Run the same command with "
+            f"fewer --workers (now {workers}){then}."
+        ) from error
+
+
 class Worker:
     """A process that calls functions, one at a time.
 

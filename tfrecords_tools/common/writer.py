@@ -36,7 +36,7 @@ from hmr.files.lock import only_one
 from hmr.files.whole import make_lasting_folder, take_name, to_disk
 from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import DropLog, Job, SampleError
-from tfrecords_tools.common.processes import DeadWorkerError, process_pool
+from tfrecords_tools.common.processes import deaths_named, process_pool
 
 _UNITS_AHEAD = 2
 # As many workers run as there are cores: their libraries must not start threads of their own.
@@ -94,15 +94,9 @@ class Workers:
             for index in indices:
                 _count(bar, write_shard(job.convert, job.units[index], folder, job.split, index))
             return
-        try:
-            with _environment(_WORKER_ENVIRONMENT):
-                self._write_parallel(self._pool, job, indices, folder, bar)
-        except DeadWorkerError as error:
-            raise UserError(
-                f"a worker died while converting {job.dataset}/{job.split} ({error}); out of "
-                f"memory? Run the same command with fewer --workers (now {self.count}), it "
-                f"continues where it stopped."
-            ) from error
+        doing, then = f"converting {job.dataset}/{job.split}", ", it continues where it stopped"
+        with deaths_named(doing, self.count, then), _environment(_WORKER_ENVIRONMENT):
+            self._write_parallel(self._pool, job, indices, folder, bar)
 
     def _write_parallel(
         self, pool: Executor, job: Job, indices: list[int], folder: Path, bar: tqdm

@@ -12,10 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from hmr.body.model_file import load_body
-from hmr.errors import UserError
 from hmr.progress import progress_bar
 from tfrecords_tools.common.jobs import chunks
-from tfrecords_tools.common.processes import DeadWorkerError, process_pool
+from tfrecords_tools.common.processes import deaths_named, process_pool
 from tfrecords_tools.standin.picture import (
     BodyTemplate,
     GroundTruth,
@@ -83,14 +82,10 @@ class Studio:
         Raises:
             UserError: processes died.
         """
-        try:
-            with progress_bar(total=len(shots), desc=label, unit="picture") as bar:
-                yield from self._render(shots, bar)
-        except DeadWorkerError as error:
-            raise UserError(
-                f"a worker died while rendering {label} ({error}); out of memory? Run the same "
-                f"command with fewer --workers (now {self._in_flight // _TASKS_AHEAD})."
-            ) from error
+        workers = self._in_flight // _TASKS_AHEAD
+        bar = progress_bar(total=len(shots), desc=label, unit="picture")
+        with deaths_named(f"rendering {label}", workers), bar:
+            yield from self._render(shots, bar)
 
     def _render(self, shots: Sequence[Shot], bar: tqdm) -> Iterator[GroundTruth]:
         waiting: collections.deque[Future[list[GroundTruth]]] = collections.deque()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,32 @@ def whole_number(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
     return number
+
+
+def port_number(text: str) -> int:
+    """The `type` that makes argparse refuse what is no port."""
+    if not 0 < (number := int(text)) < 65536:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 65535, got {text}")
+    return number
+
+
+def check_address(host: str, port: int) -> None:
+    """Takes a port for a moment: a server that shares one with another gets half of its calls.
+
+    Args:
+        host: an address of this machine; "" for all of them.
+        port: to listen at.
+    Raises:
+        UserError: the port is taken, or the host is not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise UserError(
+            f"nothing can be served at {host or 'port'}:{port} ({error}). Another program may use "
+            f"the port: --port {port % 65535 + 1}"
+        ) from error
 
 
 def check_folder(path: str | os.PathLike) -> None:

@@ -14,7 +14,7 @@ from hmr.original.release import is_release, open_release
 
 EPILOG = """\
 examples:
-  python -m src.convert_checkpoint --input models.tar.gz --output models/hmr \
+  python -m src.convert_checkpoint --input models.tar.gz --output models/hmr \\
       --body basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl
   python -m src.convert_checkpoint --input model.ckpt-667589 --output models/hmr \\
       --training --body models/smpl_neutral.npz

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 
-from hmr.cli import ended_by_signals, verb_parser
+from hmr.cli import check_address, ended_by_signals, port_number, verb_parser
 from hmr.errors import UserError
 
 EPILOG = """\
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dispatcher", metavar="HOST:PORT", help="be a worker of this one (be a dispatcher)"
     )
     parser.add_argument(
-        "--port", type=int, help=f"to listen at ({PORT}; a worker: one that is free)"
+        "--port", type=port_number, help=f"to listen at ({PORT}; a worker: one that is free)"
     )
     parser.add_argument(
         "--host", help="a worker: the name by which the training reaches this machine (its own)"
@@ -48,8 +48,6 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
-    if options.port is not None and not 0 < options.port < 65536:
-        raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
     if options.dispatcher and not _is_address(options.dispatcher):
         raise UserError(f"--dispatcher is HOST:PORT. Received: {options.dispatcher}.")
     with ended_by_signals():
@@ -67,7 +65,7 @@ def _is_address(text: str) -> bool:
 
 def _dispatcher(options: argparse.Namespace) -> object:
     port = options.port or PORT
-    _check_free(port)
+    check_address("", port)
     import tensorflow as tf
 
     settings = tf.data.experimental.service.DispatcherConfig(
@@ -97,17 +95,6 @@ def _worker(options: argparse.Namespace) -> object:
     server = tf.data.experimental.service.WorkerServer(settings)
     print(f"worker of {options.dispatcher} (Ctrl-C ends it)", flush=True)
     return server
-
-
-def _check_free(port: int) -> None:
-    """Refuses a port that is taken: gRPC would share it, and half of the calls would get lost."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise UserError(
-                f"--port {port} cannot be listened at: {error.strerror}. Choose another one."
-            ) from error
 
 
 def _wait_for(dispatcher: str) -> None:

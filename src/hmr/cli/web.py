@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr.cli import check_keras_settings, ended_by_signals, verb_parser
-from hmr.errors import UserError
+from hmr.cli import (
+    check_address,
+    check_keras_settings,
+    ended_by_signals,
+    port_number,
+    verb_parser,
+)
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
 
@@ -43,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--body", help="another body file than the model's")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860, help="port to serve at (7860)")
+    parser.add_argument("--port", type=port_number, default=7860, help="port to serve at (7860)")
     return parser
 
 
@@ -51,10 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
     check_keras_settings()
-    if not 0 < options.port < 65536:
-        raise UserError(f"--port is a number from 1 to 65535. Received: {options.port}.")
     check_model(options.checkpoint, options.body)
-    _check_address(options.host, options.port)
+    check_address(options.host, options.port)
 
     with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder, ended_by_signals():
         # Gradio reads this when the page is built; uploads are then deleted with the folder.
@@ -66,22 +68,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
         page.block_thread()
     return 0
-
-
-def _check_address(host: str, port: int) -> None:
-    """Takes the port for a moment.
-
-    Raises:
-        UserError: the port is taken, or the host is not an address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise UserError(
-            f"the page cannot be served at {host}:{port} ({error}). Another program may use the "
-            f"port: --port {port + 1}"
-        ) from error
 
 
 def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
