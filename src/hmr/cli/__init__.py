@@ -30,13 +30,6 @@ def whole_number(text: str) -> int:
     return number
 
 
-def port_number(text: str) -> int:
-    """The `type` that makes argparse refuse what is no port."""
-    if not 0 < (number := int(text)) < 65536:
-        raise argparse.ArgumentTypeError(f"must be from 1 to 65535, got {text}")
-    return number
-
-
 def check_address(host: str, port: int) -> None:
     """Takes a port for a moment: a server that shares one with another gets half of its calls.
 
@@ -44,8 +37,10 @@ def check_address(host: str, port: int) -> None:
         host: an address of this machine; "" for all of them.
         port: to listen at.
     Raises:
-        UserError: the port is taken, or the host is not an address of this machine.
+        UserError: it is no port, or taken, or the host is not an address of this machine.
     """
+    if not 0 < port < 65536:
+        raise UserError(f"--port is a number from 1 to 65535. Received: {port}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 
-from hmr.cli import check_address, ended_by_signals, port_number, verb_parser
+from hmr.cli import check_address, ended_by_signals, verb_parser
 from hmr.errors import UserError
 
 EPILOG = """\
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dispatcher", metavar="HOST:PORT", help="be a worker of this one (be a dispatcher)"
     )
     parser.add_argument(
-        "--port", type=port_number, help=f"to listen at ({PORT}; a worker: one that is free)"
+        "--port", type=int, help=f"to listen at ({PORT}; a worker: one that is free)"
     )
     parser.add_argument(
         "--host", help="a worker: the name by which the training reaches this machine (its own)"
@@ -48,11 +48,15 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
+    # 0 is TensorFlow's word for one that is free.
+    port = options.port if options.port is not None else 0 if options.dispatcher else PORT
+    if port or options.port is not None:
+        check_address("", port)
     if options.dispatcher and not _is_address(options.dispatcher):
         raise UserError(f"--dispatcher is HOST:PORT. Received: {options.dispatcher}.")
     with ended_by_signals():
         # Each serves as long as it is referred to.
-        server = _worker(options) if options.dispatcher else _dispatcher(options)
+        server = _worker(options, port) if options.dispatcher else _dispatcher(port)
         threading.Event().wait()
         del server
     return 0
@@ -63,9 +67,7 @@ def _is_address(text: str) -> bool:
     return bool(host) and port.isdecimal()
 
 
-def _dispatcher(options: argparse.Namespace) -> object:
-    port = options.port or PORT
-    check_address("", port)
+def _dispatcher(port: int) -> object:
     import tensorflow as tf
 
     settings = tf.data.experimental.service.DispatcherConfig(
@@ -82,14 +84,14 @@ def _dispatcher(options: argparse.Namespace) -> object:
     return server
 
 
-def _worker(options: argparse.Namespace) -> object:
+def _worker(options: argparse.Namespace, port: int) -> object:
     _wait_for(options.dispatcher)
     import tensorflow as tf
 
     settings = tf.data.experimental.service.WorkerConfig(
         dispatcher_address=options.dispatcher,
         worker_address=f"{options.host or socket.gethostname()}:%port%",
-        port=options.port or 0,
+        port=port,
         heartbeat_interval_ms=HEARTBEAT_MS,
     )
     server = tf.data.experimental.service.WorkerServer(settings)

@@ -12,7 +12,6 @@ from hmr.cli import (
     check_address,
     check_keras_settings,
     ended_by_signals,
-    port_number,
     verb_parser,
 )
 from hmr.network.description import check_model
@@ -47,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--body", help="another body file than the model's")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
-    parser.add_argument("--port", type=port_number, default=7860, help="port to serve at (7860)")
+    parser.add_argument("--port", type=int, default=7860, help="port to serve at (7860)")
     return parser
 
 
