@@ -124,12 +124,16 @@ class OptimizerSettings:
         discriminator_learning_rate: of the discriminators.
         schedule: "constant", or "cosine": to zero over the training, after a linear warm-up.
         warmup_steps: length of the cosine schedule's warm-up.
+        clip_norm: the most that the norm of an optimiser's gradient may be, all its variables
+            together; longer ones are shortened to it. 0 leaves gradients as they are, the paper's.
+            One device only: replicas would each clip a part of the gradient.
     """
 
     encoder_learning_rate: float = 1e-5
     discriminator_learning_rate: float = 1e-4
     schedule: str = "constant"
     warmup_steps: int = 0
+    clip_norm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ LEAST: dict[str, float] = {
     "model.iterations": 1,
     "data.share_3d": 0,
     "data.shuffle_buffer": 1,
+    "optimizer.clip_norm": 0,
     "train.batch_size": 1,
     "train.epochs": 0,
     "train.checkpoint_every_steps": 1,
@@ -250,6 +255,11 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         value = _field(experiment, path)
         if not value >= least:
             raise UserError(f"config.{path} must be at least {least}. Received: {value!r}.")
+    if experiment.optimizer.clip_norm and experiment.strategy != "none":
+        raise UserError(
+            "config.optimizer.clip_norm needs config.strategy=none, since each device would clip "
+            f"a part of the gradient. Received: strategy={experiment.strategy}."
+        )
     return experiment
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.training.adam import Adam
+from hmr.errors import UserError
+from hmr.settings import read_experiment
+from hmr.training.adam import Adam, build_adam
 
 RATE = keras.optimizers.schedules.ExponentialDecay(1e-2, 2, 0.5)
 
@@ -47,3 +49,24 @@ def test_settings_survive_a_config():
 def test_amsgrad_is_refused():
     with pytest.raises(ValueError, match=r"use keras\.optimizers\.Adam"):
         Adam(amsgrad=True).build([keras.Variable([1.0])])
+
+
+@pytest.mark.parametrize(("clip_norm", "second"), [(0.0, [300.0, 400.0]), (5.0, [3.0, 4.0])])
+def test_a_gradient_is_shortened_to_the_limit_of_its_norm(clip_norm, second):
+    variables = [keras.Variable([0.0]) for _ in range(4)]
+    clipping = build_adam("constant", 0, clip_norm, 10, 0.1)
+    plain = build_adam("constant", 0, 0.0, 10, 0.1)
+    # Adam's first step does not depend on the gradient's length, so only a second one tells.
+    for given, expected in [([0.6, 0.8], [0.6, 0.8]), ([300.0, 400.0], second)]:
+        clipping.apply([tf.constant([each]) for each in given], variables[:2])
+        plain.apply([tf.constant([each]) for each in expected], variables[2:])
+    np.testing.assert_allclose(variables[:2], variables[2:], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "clip_norm", "message"),
+    [("mirrored", 1.0, "needs config.strategy=none"), ("none", -1.0, "must be at least 0")],
+)
+def test_a_limit_that_cannot_hold_is_refused(strategy, clip_norm, message):
+    with pytest.raises(UserError, match=message):
+        read_experiment({"strategy": strategy, "optimizer": {"clip_norm": clip_norm}})

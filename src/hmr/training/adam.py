@@ -54,15 +54,19 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     return inner.handle
 
 
-def build_adam(schedule: str, warmup_steps: int, total_steps: int, rate: float) -> Adam:
+def build_adam(
+    schedule: str, warmup_steps: int, clip_norm: float, total_steps: int, rate: float
+) -> Adam:
     """An Adam as the original's, whose learning rate follows a schedule.
 
     Args:
         schedule: a key of `SCHEDULES`.
+        clip_norm: the most that the norm of all gradients together may be; 0 for no limit.
         warmup_steps, total_steps: of the training.
         rate: the learning rate, at its highest.
     """
-    return Adam(SCHEDULES[schedule](rate, warmup_steps, total_steps), epsilon=ADAM_EPSILON)
+    scheduled = SCHEDULES[schedule](rate, warmup_steps, total_steps)
+    return Adam(scheduled, epsilon=ADAM_EPSILON, global_clipnorm=clip_norm or None)
 
 
 def _constant(rate: float, warmup_steps: int, total_steps: int) -> float:
