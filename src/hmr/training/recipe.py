@@ -89,9 +89,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         # ----------------------------------------------------------- optimisers and criterion
         adam = experiment.optimizer
         schedule = adam.schedule, adam.warmup_steps, adam.clip_norm, total_steps
-        criterion = Criterion(experiment.loss, devices.replicas, devices.total)
-        rates = adam.encoder_learning_rate, adam.discriminator_learning_rate
-        model.compile(*(build_adam(*schedule, rate) for rate in rates), criterion)
+        build = functools.partial(build_adam, *schedule)
+        adams = build(adam.encoder_learning_rate), build(adam.discriminator_learning_rate)
+        model.compile(*adams, Criterion(experiment.loss, devices.replicas, devices.total))
         start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
 
     # ---------------------------------------------------------------------------------- loop
