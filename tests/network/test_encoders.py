@@ -17,6 +17,7 @@ CASES = [
     EncoderCase("resnet14_v2_narrow", input_size=32, num_features=512, num_params=1_229_056),
     EncoderCase("movenet_lightning", input_size=64, num_features=1331, num_params=2_317_974),
     EncoderCase("movenet_thunder", input_size=64, num_features=1331, num_params=6_226_046),
+    EncoderCase("movenet_thunder_centred", input_size=64, num_features=1331, num_params=6_226_046),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 

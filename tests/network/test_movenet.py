@@ -43,7 +43,9 @@ def test_published_graph_is_matched(name, request):
     image, pooled, keypoints = published(name)
     sharp = keras.models.clone_model(encoder)
     sharp.set_weights(encoder.get_weights())
-    sharp.get_layer("keypoints").sharpness = 3000.0  # as good as the best cell alone
+    keypoint_layer = sharp.get_layer("keypoints")
+    keypoint_layer.sharpness = 3000.0  # as good as the best cell alone
+    keypoint_layer.box_weight = 0.0
     features = np.asarray(sharp(image))[0]
     assert encoder.output_shape == (None, 1280 + 17 * 3)
     np.testing.assert_allclose(features[:1280], pooled, atol=TOLERANCE)
@@ -81,10 +83,30 @@ def test_a_keypoint_is_where_its_only_peak_says():
     np.testing.assert_allclose(seen, np.broadcast_to(expected, (2, 17, 3)), atol=1e-4)
 
 
+@pytest.mark.parametrize(("box_weight", "taken"), [(0.0, (4, 4)), (3.0, (8, 8))])
+def test_of_two_people_the_crops_own_is_taken(box_weight, taken):
+    """Cell (4, 4) is likelier and nearer, but the box of (8, 8) is the one of the crop."""
+    made = {name: np.full_like(value, 0.0) for name, value in heads(0).items()}
+    made["center"] -= 9.0
+    made["center"][:, [4, 8], [4, 8], 0] = [5.0, 4.0]
+    diagonal = np.linspace(-0.5, 0.5, 17)[:, None] * 150 / 224 * 12 / np.sqrt(2)
+    made["regression"][:, 8, 8] = (
+        diagonal + [-2.0, -2.0]
+    ).ravel()  # its middle is that of the crop
+    made["regression"][:, 4, 4] = (0.3 * diagonal - [2.0, 2.0]).ravel()
+    made["heatmap"] -= 9.0
+    made["heatmap"][:, [2, 6], [2, 6]] = 4.0
+    layer = SoftKeypoints(box_weight=box_weight)
+    seen = np.asarray(layer({name: tf.constant(value) for name, value in made.items()}))
+    cell = np.array(taken) - 2
+    np.testing.assert_allclose(seen[:, 8, :2], np.broadcast_to(2 * cell / 12 - 1, (2, 2)), atol=0.1)
+
+
+@pytest.mark.parametrize("box_weight", [0.0, 0.3])
 @pytest.mark.parametrize("head", ["center", "regression", "heatmap", "offset"])
-def test_gradients_are_those_of_finite_differences(head):
+def test_gradients_are_those_of_finite_differences(head, box_weight):
     made = {name: tf.constant(value, tf.float64) for name, value in heads(1, 5).items()}
-    layer = SoftKeypoints(sharpness=3.0, dtype="float64")
+    layer = SoftKeypoints(sharpness=3.0, box_weight=box_weight, dtype="float64")
     weights = tf.constant(np.random.default_rng(2).normal(size=(2, 17, 3)))
 
     def value(changed):

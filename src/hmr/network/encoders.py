@@ -67,6 +67,8 @@ ENCODERS: dict[str, Callable[[int], keras.Model]] = {
     # They know photographs from the weights that Google trained.
     "movenet_lightning": functools.partial(movenet, width=1.0),
     "movenet_thunder": functools.partial(movenet, width=1.75),
+    # Of several people it reads the one whom the crop was made for.
+    "movenet_thunder_centred": functools.partial(movenet, width=1.75, box_weight=3.0),
 }
 
 

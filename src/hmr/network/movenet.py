@@ -13,6 +13,10 @@ up to stride 4, and four heads of a small convolution network each. A cell is 4 
 As published, the person is the best cell of `center`, and a keypoint the best cell of its heatmap
 near the place where that cell expects it. Here both choices are softmax averages over the cells, so
 that gradients pass. Batch norms are folded into the convolutions, as published.
+
+Where people overlap, the published graph takes whose middle is nearest to the picture's. HMR's crop
+says more: its person's box has a known centre and diagonal (paper section 4), and `box_weight` lets
+the regressed keypoints of a cell speak for it by how well their box agrees.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import numpy as np
 from keras import layers, ops
 
 from hmr.errors import UserError
+from hmr.geometry.crop import CROP_SIZE, PERSON_DIAGONAL_PX
 from hmr.tensor import Tensor
 
 CELL_PX, NUM_KEYPOINTS = 4, 17
@@ -46,9 +51,12 @@ _NEAR_CELLS = float(np.float16(1.8))
 # Softmax averages weigh a cell by its score to this power. On 256 stand-in people the keypoints are
 # as exact as with the best cell alone (7.43 and 7.45 px off), and neighbours still have gradients.
 _SHARPNESS = 20.0
+# Half-widths of the crop's agreement with a box: the shift (of the crop's side) and the scale (a
+# logarithm) that training draws at random. Beyond the cap a box is simply another person's.
+_SHIFT, _SCALE, _MISFIT_CAP = 0.1, 0.25, 20.0
 
 
-def movenet(input_size: int, width: float) -> keras.Model:
+def movenet(input_size: int, width: float, box_weight: float = 0.0) -> keras.Model:
     """A MoveNet encoder with fresh weights: images (B, S, S, 3) in [-1, 1] to features (B, 1331).
 
     The features are the pooled output of MobileNetV2 (1280), then x, y and confidence of each of
@@ -58,6 +66,7 @@ def movenet(input_size: int, width: float) -> keras.Model:
     Args:
         input_size: S, a multiple of 32; the published graphs use 192 (Lightning), 256 (Thunder).
         width: multiple of MobileNetV2's channels: 1 in Lightning, 1.75 in Thunder.
+        box_weight: of `SoftKeypoints`.
     Raises:
         UserError: `input_size` is no multiple of 32.
     """
@@ -87,7 +96,8 @@ def movenet(input_size: int, width: float) -> keras.Model:
         )
         for name, channels in _HEADS.items()
     }
-    keypoints = SoftKeypoints(name="keypoints", dtype="float32")(heads)  # (B, 17, 3)
+    read_keypoints = SoftKeypoints(box_weight=box_weight, name="keypoints", dtype="float32")
+    keypoints = read_keypoints(heads)  # (B, 17, 3)
     pooled = layers.GlobalAveragePooling2D(name="pool")(top)  # (B, 1280)
     features = layers.Concatenate(name="features", dtype="float32")(
         [pooled, layers.Flatten(name="keypoint_features", dtype="float32")(keypoints)]
@@ -102,44 +112,67 @@ class SoftKeypoints(keras.layers.Layer):
     Args:
         sharpness: a cell counts by its score to this power; the published graph's choice of the
             best cell is the limit of large values.
+        box_weight: how much a person's box must agree with HMR's crop; 0 for the published choice.
     """
 
-    def __init__(self, sharpness: float = _SHARPNESS, **kwargs: Any) -> None:
+    def __init__(
+        self, sharpness: float = _SHARPNESS, box_weight: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.sharpness = sharpness
+        self.sharpness, self.box_weight = sharpness, box_weight
 
     def call(self, heads: dict[str, Tensor]) -> Tensor:
         """The heads, (B, H, W, C) each, to (B, 17, 3): x, y in [-1, 1], confidence in 0..1."""
         _, rows, columns, _ = heads["center"].shape
         cells = np.moveaxis(np.mgrid[:rows, :columns], 0, -1).reshape(-1, 2)  # (N, 2) y, x
         cells = cells.astype(self.compute_dtype)
-        middle = np.array([rows // 2, columns // 2], self.compute_dtype)
+        size = np.array([rows, columns], self.compute_dtype)
+        middle = size // 2
         flat = {  # (B, N, C)
             name: ops.reshape(value, (-1, rows * columns, value.shape[-1]))
             for name, value in heads.items()
         }
         to_middle = np.linalg.norm(cells - middle, axis=-1)[:, None]  # (N, 1)
-        weight = self._weights(flat["center"], to_middle)  # (B, N, 1)
-        expected = ops.tile(cells, (1, NUM_KEYPOINTS)) + flat["regression"]  # (B, N, 34)
-        expected = ops.reshape(ops.sum(weight * expected, axis=1), (-1, 1, NUM_KEYPOINTS, 2))
+        regression = ops.reshape(flat["regression"], (-1, rows * columns, NUM_KEYPOINTS, 2))
+        people = cells[:, None] + regression  # (B, N, 17, 2)
+        misfit = 0.0
+        if self.box_weight:
+            misfit = self.box_weight * _misfit_to_crop(people, size)
+        weight = self._weights(flat["center"], to_middle, misfit)  # (B, N, 1)
+        expected = ops.sum(weight[..., None] * people, axis=1, keepdims=True)  # (B, 1, 17, 2)
         # The square root's gradient is infinite at 0.
         squared = ops.sum((cells[:, None] - expected) ** 2, axis=-1)  # (B, N, 17)
         weight = self._weights(flat["heatmap"], ops.sqrt(squared + 1e-6))  # (B, N, 17)
         offset = ops.reshape(flat["offset"], (-1, rows * columns, NUM_KEYPOINTS, 2))
         places = ops.sum(weight[..., None] * (cells[:, None] + offset), axis=1)  # (B, 17, 2) y, x
         confidence = ops.sum(weight * ops.sigmoid(flat["heatmap"]), axis=1)  # (B, 17)
-        size = np.array([rows, columns], self.compute_dtype)
         normalised = 2.0 * places / size - 1.0
         return ops.concatenate([normalised[..., ::-1], confidence[..., None]], axis=-1)
 
-    def _weights(self, logits: Tensor, distance: Tensor) -> Tensor:
+    def _weights(self, logits: Tensor, distance: Tensor, misfit: Tensor | float = 0.0) -> Tensor:
         """How much each cell counts, (B, N, C), sum 1: by its score over the distance."""
-        score = ops.log_sigmoid(logits) - ops.log(distance + _NEAR_CELLS)
+        score = ops.log_sigmoid(logits) - ops.log(distance + _NEAR_CELLS) - misfit
         return ops.softmax(self.sharpness * score, axis=1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which Keras saves and copies the layer."""
-        return super().get_config() | {"sharpness": self.sharpness}
+        own = {"sharpness": self.sharpness, "box_weight": self.box_weight}
+        return super().get_config() | own
+
+
+def _misfit_to_crop(people: Tensor, size: np.ndarray) -> Tensor:
+    """How far the box of each person's keypoints, (B, N, 17, 2) cells, is from the crop's person.
+
+    Returns:
+        (B, N, 1): 0 for the box that the crop was made for; 1 for each half-width off.
+    """
+    low, high = ops.min(people, axis=2), ops.max(people, axis=2)  # (B, N, 2)
+    shift = ((low + high) / 2 - size / 2) / (_SHIFT * size)
+    diagonal = ops.sqrt(ops.sum((high - low) ** 2, axis=-1, keepdims=True) + 1e-6)
+    expected = PERSON_DIAGONAL_PX / CROP_SIZE * size[0]
+    scale = ops.log(diagonal / expected) / _SCALE
+    misfit = ops.sum(shift**2, axis=-1, keepdims=True) + scale**2
+    return ops.minimum(misfit, _MISFIT_CAP)
 
 
 def _blocks() -> Iterator[tuple[int, int]]:
