@@ -20,6 +20,7 @@ from hmr.errors import UserError
 from hmr.files.images import read_image
 from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
+from hmr.prediction.writers.save import KINDS
 from hmr.settings import ModelSpec
 from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
 from tests.helpers.browser import chromium, picture_of, wait_until, watched_page
@@ -146,20 +147,14 @@ def test_from_upload_over_a_drawn_box_to_the_files(page, photo, tmp_path):
     page.mouse.up()
     estimate(page)
     files = downloads(page, tmp_path)
-    assert {name.rpartition(".")[2] for name in files} == {
-        "npz",
-        "json",
-        "png",
-        "html",
-        "obj",
-        "glb",
-    }
+    endings = {name.removeprefix("my photo").replace("_0", "_{}") for name in files}
+    assert endings == {kind.ending for kind in KINDS.values()}
     (described,) = (json.loads(files[name].read_text()) for name in files if name.endswith("json"))
     box = described["people"][0]["rectangle_px"]
     np.testing.assert_allclose(box, [180, 140, 450, 1120], atol=12)
     (drawn,) = (read_image(files[name]) for name in files if name.endswith("_overlay.png"))
     assert drawn.shape == (1400, 900, 3)
-    (glb,) = (files[name].read_bytes() for name in files if name.endswith("glb"))
+    (glb,) = (files[name].read_bytes() for name in files if name.endswith("_scene.glb"))
     assert glb[:4] == b"glTF"
 
 

@@ -10,9 +10,9 @@ from hmr.files.images import read_image
 from hmr.network.build import build_model
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.writers.numbers import load_result
+from hmr.prediction.writers.save import KINDS
 from hmr.settings import ModelSpec
 from hmr.web.estimator import (
-    KINDS,
     SAMPLES_FOLDER,
     SHOWN_HEIGHT_PX,
     Estimator,
@@ -54,7 +54,7 @@ def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
     estimator = Estimator(predictor, tmp_path)
     made = estimator.estimate(photo, (60, 120, 300, 900))
     assert len(made.files) == len(KINDS) and all(file.is_file() for file in made.files)
-    assert made.overlay.shape == photo.shown.shape and made.glb in made.files
+    assert made.overlay.shape == photo.shown.shape and made.scene in made.files
     (npz,) = (file for file in made.files if file.suffix == ".npz")
     saved = load_result(npz)
     assert saved.name == "tall.png"
@@ -73,11 +73,13 @@ def test_everyone_is_found_where_no_box_is_drawn(predictor, photo, tmp_path):
     )
     made = estimator.estimate(Photo("pair.png", pair, pair), None)
     assert {"pair_0.glb", "pair_1.glb"} <= {file.name for file in made.files}
-    matched = load_result(made.glb.with_name("pair.npz")).bodies
+    matched = load_result(made.scene.with_name("pair.npz")).bodies
     assert len(matched) == 2 and all(np.isfinite(body.reprojection_px).all() for body in matched)
     assert made.about.startswith("2 people")
+    left = min(body.vertices_px[:, 0].min() for body in matched) / pair.shape[1]
+    assert 100 * left - 2.1 < made.seen_from < 100 * left, "the slider starts beside them"
     plain = estimator.estimate(Photo("pair.png", pair, pair), None, match=False)
-    for body in load_result(plain.glb.with_name("pair.npz")).bodies:
+    for body in load_result(plain.scene.with_name("pair.npz")).bodies:
         assert np.isnan(body.reprojection_px[1]) and body.uncertain
     assert "2 people, 2 uncertain: person 1 (far from the keypoints" in plain.about
 

@@ -31,9 +31,8 @@ whole local network can open it; there is no password.
 
 On the page: choose a photo or a sample; everyone in it is found and their bodies moved onto the
 keypoints that are found (switch it off to see the network's own answer), or drag a box around the
-one person whom you mean; then compare, turn the mesh, and download npz, json, obj, skinned glb, the
-overlay and a page that opens anywhere. Uploads and results are deleted when the program ends, or
-after an hour.
+one person whom you mean; then compare, turn everyone's mesh, and download every kind of file that
+predict writes. Uploads and results are deleted when the program ends, or after an hour.
 
 Needs the extra web: pip install "hmr-tf2[web]"
 """
@@ -72,8 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _estimator(options: argparse.Namespace, folder: str) -> Estimator:
     """Loads the model and runs it once, so that the first visitor does not wait for it."""
     from hmr.prediction.predictor import Predictor
-    from hmr.prediction.writers.save import check_kinds
-    from hmr.web.estimator import KINDS, SAMPLES, SAMPLES_FOLDER, Estimator, discard, open_photo
+    from hmr.prediction.writers.save import KINDS, check_kinds
+    from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER, Estimator, discard, open_photo
 
     predictor = Predictor.load(options.checkpoint, options.body, batch_size=1, fit=True)
     check_kinds(KINDS, predictor.body)

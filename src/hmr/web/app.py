@@ -45,6 +45,15 @@ _READY = "Everyone is found. Or drag a box around the one person whom you mean."
 _MATCH = "Match my picture: move bodies onto the keypoints that are found (not in a drawn box)"
 _START = "Begin with a photo of yours, or with a sample."
 
+# A browser takes the graphics card away from a page now and then; its mesh is then blank.
+_LOST_CONTEXT = """<script>
+addEventListener("webglcontextlost", () => {
+  document.querySelector("#notice").insertAdjacentHTML("beforeend",
+    '<p class="error">The browser has taken the graphics card away: the mesh is not shown. '
+    + 'Reload the page; the files open in any 3D viewer.</p>');
+}, true);
+</script>"""
+
 Shown = tuple[Any, ...]
 
 
@@ -55,6 +64,8 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
         estimator: estimates the bodies and keeps their files.
         about: a line about the model, shown below the title.
     """
+    # Samples are served from where they lie: copies among the uploads would be cleaned away.
+    gr.set_static_paths([SAMPLES_FOLDER])
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_BETWEEN_CLEANINGS, SECONDS_KEPT)
     ) as page:
@@ -117,7 +128,7 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
         server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True,
         show_error=True, ssr_mode=False, footer_links=[], max_file_size="200mb",
         theme=gr.themes.Default(primary_hue="blue", font=[gr.themes.Font("sans-serif")]),
-        css_paths=[_CSS_FILE],
+        css_paths=[_CSS_FILE], head=_LOST_CONTEXT,
         app_kwargs={"middleware": [Middleware(Guard, host=host, uploads=_uploads())]},
     )  # fmt: skip
     return address
@@ -134,7 +145,7 @@ def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
         buttons=["fullscreen"], interactive=False, elem_id="overlay",
     )  # fmt: skip
     mesh = gr.Model3D(
-        label="The mesh: drag to turn, scroll to zoom", height=STAGE_PX,
+        label="Everyone's mesh: drag to turn, scroll to zoom", height=STAGE_PX,
         camera_position=(90, 80, None), interactive=False, elem_id="mesh",
     )  # fmt: skip
     return overlay, mesh
@@ -147,8 +158,9 @@ def _estimated(estimator: Estimator, photo: Photo, drawn: dict, match: bool) -> 
     except UserError as error:
         return _error(error), None, None, None, None
     notice = f"{made.about} Drag the line in the picture to compare."
-    files = list(map(str, made.files))
-    return notice, made, (photo.shown, made.overlay), str(made.glb), files
+    # Everyone is seen at first: the photo alone is shown to the left of the line.
+    compared = gr.update(value=(photo.shown, made.overlay), slider_position=made.seen_from)
+    return notice, made, compared, str(made.scene), list(map(str, made.files))
 
 
 def _opened(path: str | None, box: Box | None) -> Shown:

@@ -14,12 +14,11 @@ from hmr.errors import UserError
 from hmr.files.images import read_image
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import Body, Result
-from hmr.prediction.writers.save import save_result
+from hmr.prediction.writers.save import KINDS, save_result
 from hmr.rendering.draw import shrink_to_fit
 
 Box = tuple[float, float, float, float]
 
-KINDS = ("npz", "json", "overlay", "page", "obj", "glb")
 # Photos are drawn on as they are shown: a person of a tall photo must fit on the screen.
 SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX = 1280, 560
 SAMPLES_FOLDER = Path(__file__).parent / "samples"
@@ -56,14 +55,16 @@ class PageResult:
     """What the page shows and offers of one person's body.
 
     Attributes:
-        overlay: the body over the photo, as large as `Photo.shown`.
-        glb: the mesh for the page to turn.
-        files: everything to download, the glb among it.
+        overlay: the bodies over the photo, as large as `Photo.shown`.
+        seen_from: where they begin, per cent of the photo's width.
+        scene: everyone's meshes for the page to turn, a glb.
+        files: every kind to download, the scene among them.
         about: how many people, and which of them are uncertain, and why.
     """
 
     overlay: np.ndarray
-    glb: Path
+    seen_from: float
+    scene: Path
     files: list[Path]
     about: str
 
@@ -138,7 +139,15 @@ class Estimator:
         by_ending = {file.name.removeprefix(base.name): file for file in files}
         overlay = read_image(by_ending["_overlay.png"])
         shown = shrink_to_fit(overlay, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX)
-        return PageResult(shown, by_ending["_0.glb"], files, _about(bodies))
+        return PageResult(
+            shown, _seen_from(bodies, width), by_ending["_scene.glb"], files, _about(bodies)
+        )
+
+
+def _seen_from(bodies: Sequence[Body], width: int) -> float:
+    """The left end of the bodies in a picture so many pixels wide, per cent, 2 % beside them."""
+    left_px = min(float(body.vertices_px[:, 0].min()) for body in bodies)
+    return min(max(100 * left_px / width - 2, 0), 50)
 
 
 def _about(bodies: Sequence[Body]) -> str:
@@ -154,4 +163,4 @@ def discard(made: PageResult | None) -> None:
     No method of `Estimator`: Gradio copies what it calls back to at every visit, the network too.
     """
     if made is not None:
-        shutil.rmtree(made.glb.parent, ignore_errors=True)
+        shutil.rmtree(made.scene.parent, ignore_errors=True)

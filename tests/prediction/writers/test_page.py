@@ -136,3 +136,12 @@ def still(shown):
 def test_page_of_nobody_says_so(browser, tmp_path, model):
     with opened(browser, tmp_path, [], model) as page:
         page.get_by_text("Nobody was found in this picture.").wait_for()
+
+
+@pytest.mark.slow
+def test_a_lost_graphics_card_is_said(browser, tmp_path, model):
+    with opened(browser, tmp_path, [standing(model)], model) as page:
+        wait_until(lambda: bool(colourful(picture_of(page.locator("#mesh"))).any()), "a mesh")
+        lose = "getContext('webgl').getExtension('WEBGL_lose_context').loseContext()"
+        page.evaluate(f"document.getElementById('mesh').{lose}")
+        page.get_by_text("The browser has taken the graphics card away").wait_for()
