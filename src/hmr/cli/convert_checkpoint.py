@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import glob
 from pathlib import Path
 
-from hmr.cli import verb_parser
+from hmr.cli import check_folder, check_keras_settings, verb_parser
 from hmr.errors import UserError
 from hmr.files.whole import scratch_folder, whole_folder
 from hmr.network.description import check_body
-from hmr.original.release import is_release, open_release
+from hmr.original.release import (
+    DOWNLOAD,
+    check_weights,
+    checkpoint_prefix,
+    is_release,
+    open_release,
+)
 
 EPILOG = """\
 examples:
@@ -54,20 +59,17 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
+    check_keras_settings()
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists already. Choose another --output, or remove it first.")
-    prefix = Path(options.input)
-    packed = options.input != "keras" and is_release(prefix)
-    if (
-        options.input != "keras"
-        and not packed
-        and not any(prefix.parent.glob(f"{glob.escape(prefix.name)}*"))
-    ):
-        raise UserError(
-            f"no TF1 checkpoint at {prefix}: {prefix}.index is missing. Give the path without "
-            "suffix, such as models/model.ckpt-667589."
-        )
+    check_folder(output)
+    source = options.input
+    packed = source != DOWNLOAD and is_release(Path(source))
+    if source.endswith(".h5"):
+        check_weights(source)
+    elif source != DOWNLOAD and not packed:
+        checkpoint_prefix(source)
     if options.body:
         check_body(options.body)
 
@@ -75,11 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
     with whole_folder(output) as folder, scratch_folder(unpacked) as scratch:
         body = options.body
         if packed:
-            release = open_release(prefix, scratch)
-            prefix, body = release.prefix, body or release.body
+            release = open_release(Path(source), scratch)
+            source, body = str(release.prefix), body or release.body
 
         from hmr.original.convert import convert_checkpoint
 
-        lines = convert_checkpoint(str(prefix), folder, body, options.training)
+        lines = convert_checkpoint(source, folder, body, options.training)
     print("\n".join([*lines, f"wrote {output}"]))
     return 0

@@ -22,10 +22,10 @@ from hmr.network.regressor import NUM_THETA, Regressor
 from hmr.original import tf1_names
 from hmr.original.keras_imagenet import (
     DIFFERENCE,
-    DOWNLOAD,
     copy_applications_weights,
     load_applications,
 )
+from hmr.original.release import DOWNLOAD
 from hmr.original.smpl_file import read_official
 from hmr.original.tf1_checkpoint import IMAGENET, CheckpointKind, Tf1Checkpoint
 from hmr.original.tf1_names import Tf1Mapping

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import keras
 
 from hmr.errors import UserError
+from hmr.original.release import DOWNLOAD, check_weights
 
-DOWNLOAD = "keras"
 DIFFERENCE = (
     "Keras's own ImageNet weights: its first pool pads on every side and its batch norms add "
     "1.001e-5 instead of 1e-5, so features differ from the original's start until training "
@@ -61,8 +60,8 @@ def load_applications(source: str) -> keras.Model:
         UserError: the file is missing or damaged, or the download fails.
     """
     weights = "imagenet" if source == DOWNLOAD else source
-    if source != DOWNLOAD and not Path(source).is_file():
-        raise UserError(f"no file at {source}. --input keras downloads it.")
+    if source != DOWNLOAD:
+        check_weights(source)
     if not sys.stdout.isatty():
         keras.config.disable_interactive_logging()  # the download's bar, twenty lines a second
     try:

@@ -1,4 +1,4 @@
-"""Released archives: finds the checkpoint and the SMPL file in `models.tar.gz` or its folder.
+"""Released files: finds the checkpoint, and the SMPL file in `models.tar.gz` or its folder.
 
 From an archive only regular files of the expected names are taken, under their bare names, so that
 nothing is written elsewhere; what a header claims is checked before it is read.
@@ -6,7 +6,9 @@ nothing is written elsewhere; what a header claims is checked before it is read.
 
 from __future__ import annotations
 
+import glob
 import gzip
+import os
 import re
 import shutil
 import tarfile
@@ -21,6 +23,13 @@ from hmr.files.foreign import reading
 # Two files, or TF-Slim's one of 2017.
 _CHECKPOINT = re.compile(r"([\w.-]+)\.(?:index|data-\d+-of-\d+)|([\w.-]+\.ckpt)")
 _BODY = re.compile(r"\w*cocoplus\w*\.pkl")
+DOWNLOAD = "keras"
+"""In the place of a file: Keras downloads its own ImageNet weights."""
+
+_SUFFIX = re.compile(r"\.(index|data-\d+-of-\d+|meta)$")
+# The end of an index, and of the one file of the older format: both are LevelDB's tables.
+_TABLE_END = bytes.fromhex("57fb808b247547db")
+_HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 _GZIP_HEAD, _TAR_HEAD, _TAR_HEAD_AT = b"\x1f\x8b", b"ustar", 257
 _MAX_ARCHIVE_BYTES, _MAX_UNPACKED_BYTES, _MOST_MEMBERS = 4 << 30, 8 << 30, 10_000
 _MOST_READ_AT_ONCE = 1 << 24
@@ -37,6 +46,48 @@ class Release:
 
     prefix: Path
     body: Path | None
+
+
+def checkpoint_prefix(path: str) -> str:
+    """The prefix of a TF1 checkpoint, as TensorFlow opens it.
+
+    Args:
+        path: without suffix, as TF1 names it (`model.ckpt-667589`), or any of its files; or the one
+            file of the older format, in which TF-Slim's ImageNet weights come.
+
+    Raises:
+        UserError: a file is missing or is not a checkpoint, by its last bytes.
+    """
+    prefix = _SUFFIX.sub("", path)
+    table = Path(prefix if Path(prefix).is_file() else f"{prefix}.index")
+    if not table.is_file():
+        raise UserError(
+            f"no TF1 checkpoint at {prefix}: {table} is missing. Give the path without suffix, "
+            "such as models/model.ckpt-667589."
+        )
+    if table.suffix == ".index" and not glob.glob(f"{glob.escape(prefix)}.data-*-of-*"):
+        raise UserError(
+            f"{table} is there, but not the values, {prefix}.data-00000-of-00001. Copy both files "
+            "of the checkpoint into one folder."
+        )
+    with reading(table, "TF1 checkpoint", _MAX_ARCHIVE_BYTES), table.open("rb") as file:
+        file.seek(-min(len(_TABLE_END), table.stat().st_size), os.SEEK_END)
+        if file.read() != _TABLE_END:
+            raise ValueError("it does not end as one")
+    return prefix
+
+
+def check_weights(path: str) -> None:
+    """Looks whether a file of Keras's ImageNet weights is there, by its first bytes.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no file at {path}. --input keras downloads it.")
+    with reading(path, "file of Keras's weights"), Path(path).open("rb") as file:
+        if file.read(len(_HDF5_HEAD)) != _HDF5_HEAD:
+            raise ValueError("it does not begin as HDF5")
 
 
 def is_release(path: Path) -> bool:

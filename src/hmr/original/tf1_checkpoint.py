@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,9 @@ from hmr.errors import UserError
 from hmr.files.foreign import parsing
 from hmr.files.whole import plain_folder
 from hmr.original import tf1_names
+from hmr.original.release import checkpoint_prefix
 from hmr.progress import progress_bar
 
-_SUFFIX = re.compile(r"\.(index|data-00000-of-00001|meta)$")
 _SHOWN = 5
 
 
@@ -52,8 +50,7 @@ class Tf1Checkpoint:
     """A TF1 checkpoint on disk.
 
     Args:
-        prefix: path without suffix, as TF1 names it (`model.ckpt-667589`), or any of its files; or
-            the one file of the older format, in which TF-Slim's ImageNet weights come.
+        prefix: as `checkpoint_prefix` takes it.
 
     Attributes:
         path: the prefix.
@@ -64,20 +61,7 @@ class Tf1Checkpoint:
     """
 
     def __init__(self, prefix: str):
-        self.path = _SUFFIX.sub("", prefix)
-        single = Path(self.path).is_file()
-        if not single and not Path(f"{self.path}.index").is_file():
-            raise UserError(
-                f"no TF1 checkpoint at {self.path}: {self.path}.index is missing. Give the path "
-                "without suffix, such as models/model.ckpt-667589."
-            )
-        if not single and not list(
-            Path(self.path).parent.glob(f"{glob.escape(Path(self.path).name)}.data-*-of-*")
-        ):
-            raise UserError(
-                f"{self.path}.index is there, but not the values, {self.path}.data-00000-of-00001. "
-                "Copy both files of the checkpoint into one folder."
-            )
+        self.path = checkpoint_prefix(prefix)
         with parsing(self.path, "TF1 checkpoint"), self._opened() as reader:
             shapes = reader.get_variable_to_shape_map()
         self.shapes = {name: tuple(shape) for name, shape in sorted(shapes.items())}
