@@ -1,6 +1,7 @@
 """The authors' checkpoints, in made values, through the verb."""
 
 import gzip
+import sys
 import tarfile
 
 import numpy as np
@@ -128,6 +129,18 @@ def test_missing_files_are_named(prefix, tmp_path):
     (tmp_path / "model.ckpt-7.data-00000-of-00001").write_bytes(b"cut short")
     with pytest.raises(UserError, match="cut short"):
         _run("--input", index, "--output", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.ckpt.index", "weights.h5"])
+def test_a_file_that_is_none_is_told_before_the_network_is_imported(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("# A page\n")
+    (tmp_path / "model.ckpt.data-00000-of-00001").write_text("")
+    monkeypatch.setitem(sys.modules, "hmr.original.convert", None)
+    with pytest.raises(
+        UserError, match=f"{name} is not a (TF1 checkpoint|file of Keras's weights)"
+    ):
+        _run("--input", tmp_path / name, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_folder_is_left_alone(prefix, converted):

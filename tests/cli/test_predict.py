@@ -44,6 +44,15 @@ def predict(model_folder, *arguments):
     return main(arguments + ["--find", "none"] * (not set(SOMEBODY) & set(arguments)))
 
 
+def test_a_kind_of_videos_is_refused_for_pictures_before_the_network_is_imported(
+    tmp_path, model_folder, pictures, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "hmr.prediction.predictor", None)
+    with pytest.raises(UserError, match="motion is of videos only"):
+        predict(model_folder, "--input", pictures, "--save", "motion", "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, capsys):
     out = tmp_path / "out"
     code = predict(model_folder, "--input", pictures, "--output", out, "--batch_size", 2)

@@ -1,12 +1,14 @@
 """Every encoder of the table, and one that is no ResNet, through all that is done with encoders."""
 
 import functools
+import sys
 
 import keras
 import pytest
 
 from hmr.errors import UserError
 from hmr.network.build import build_model
+from hmr.network.description import check_encoder_name
 from hmr.network.encoders import ENCODERS, build_encoder
 from hmr.settings import ModelSpec
 from tests.helpers import encoder_checks
@@ -89,3 +91,12 @@ def test_a_row_that_builds_other_shapes_is_refused(monkeypatch, wrong):
     monkeypatch.setitem(ENCODERS, "wrong", functools.partial(flat, **wrong))
     with pytest.raises(ValueError, match="must map"):
         build_encoder("wrong", 32)
+
+
+def test_a_wrong_name_is_told_without_the_table(monkeypatch):
+    monkeypatch.delitem(sys.modules, "hmr.network.encoders")
+    own = [name for name in ENCODERS if name != "mobilenet"]
+    with pytest.raises(UserError, match=f"encoder must be one of {', '.join(own)}. Received: 'x'"):
+        check_encoder_name("x")
+    for name in own:
+        check_encoder_name(name)

@@ -167,12 +167,14 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.inputs import ImageFiles, open_inputs
     from hmr.prediction.people_files import open_people
     from hmr.prediction.picture_names import match_people
+    from hmr.prediction.writers.save import check_names
 
     kinds = _kinds(options.save)
     output = options.output or Path("runs/predictions")
     check_folder(output)
     check_model(options.checkpoint or DEFAULT_MODEL, options.body)
     source = open_inputs(options.input, options.max_frames)
+    check_names(kinds, of_video=not isinstance(source, ImageFiles))
     if isinstance(source, ImageFiles):
         source.max_pixels = options.max_pixels
         if len(source) == 1:

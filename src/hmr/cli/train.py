@@ -27,10 +27,17 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
+from hmr.body.mean_params import read_mean_params
 from hmr.cli import check_folder, check_keras_settings
 from hmr.data.shards import find_shards
 from hmr.errors import UserError
-from hmr.network.description import check_body
+from hmr.network.description import (
+    check_body,
+    check_encoder_name,
+    find_encoder,
+    model_folder,
+    read_spec,
+)
 from hmr.settings import read_experiment
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -188,7 +195,7 @@ def _run(_: Sequence[str]) -> int:
 
 
 def _check_what_is_cheap(config: ConfigDict) -> None:
-    """Values, records and body, before TensorFlow is imported.
+    """Values, records, body and first weights, before TensorFlow is imported.
 
     Raises:
         UserError: a value cannot be meant, or something is not there.
@@ -197,7 +204,14 @@ def _check_what_is_cheap(config: ConfigDict) -> None:
     for name, weight in (experiment.data.train | experiment.data.mocap).items():
         if weight > 0:
             find_shards(experiment.data.root, name, "train")
+    check_encoder_name(experiment.model.encoder)
     check_body(experiment.model.body)
+    if experiment.mean_params != "mocap":
+        read_mean_params(experiment.mean_params)
+    if experiment.initial_model:
+        read_spec(model_folder(experiment.initial_model))
+    elif experiment.initial_encoder:
+        find_encoder(experiment.initial_encoder)
 
 
 def main() -> None:

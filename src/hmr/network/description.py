@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import sys
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +17,11 @@ from hmr.files.shipped import find_shipped
 from hmr.settings import ModelSpec, read_settings
 
 DESCRIPTION_FILE = "model.json"
+TWO_WAYS = (
+    "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
+    "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
+    "keras. To train from scratch on purpose: --config.initial_encoder="
+)
 # Goes up when the meaning of a field changes, not when one is added. Older folders hold none: 1.
 VERSION = 1
 _MAX_DESCRIPTION_BYTES = 1 << 20
@@ -75,6 +82,33 @@ def check_model(folder: str | os.PathLike, body: str | None = None) -> None:
     found = model_folder(folder)
     spec = read_spec(found)
     check_body(body or (found / spec.body if (found / spec.body).is_file() else spec.body))
+
+
+def find_encoder(path: str | os.PathLike) -> Path:
+    """The file or model folder with the encoder's weights that a training starts from.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = find_shipped(path)
+    if not found.exists():
+        raise UserError(f"config.initial_encoder: no file at {path}. {TWO_WAYS}")
+    return found
+
+
+def check_encoder_name(name: str) -> None:
+    """Looks a name up in the table of encoders as it is written, without importing it.
+
+    Raises:
+        UserError: it is not among them.
+    """
+    if "hmr.network.encoders" in sys.modules:  # the table is there, perhaps with rows of others
+        return
+    names = re.findall(r'^    "(\w+)": ', Path(__file__).with_name("encoders.py").read_text(), re.M)
+    if name not in names:
+        raise UserError(
+            f"config.model.encoder must be one of {', '.join(names)}. Received: {name!r}."
+        )
 
 
 def check_body(path: str | os.PathLike) -> None:

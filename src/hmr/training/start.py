@@ -18,19 +18,13 @@ from absl import logging
 from hmr.errors import UserError
 from hmr.files.foreign import brief
 from hmr.files.safe_npz import load_npz
-from hmr.files.shipped import find_shipped
 from hmr.files.whole import write_whole
 from hmr.network.checkpoint import load_model, load_weights
-from hmr.network.description import model_folder
+from hmr.network.description import TWO_WAYS, find_encoder, model_folder
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")
-_TWO_WAYS = (
-    "The paper starts from ImageNet weights. Convert TF-Slim's: python -m src.convert_checkpoint "
-    "--input resnet_v2_50.ckpt --output models/imagenet; or let Keras download its own: --input "
-    "keras. To train from scratch on purpose: --config.initial_encoder="
-)
 
 
 def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) -> int:
@@ -62,9 +56,7 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
 
 
 def _load_encoder(encoder: keras.Model, path: str) -> None:
-    found = find_shipped(path)
-    if not found.exists():
-        raise UserError(f"config.initial_encoder: no file at {path}. {_TWO_WAYS}")
+    found = find_encoder(path)
     try:
         if found.is_dir():
             encoder.set_weights(load_model(path).encoder.get_weights())
@@ -75,7 +67,7 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
     except Exception as error:  # whatever damage leads to
         reason = brief(error)
         raise UserError(
-            f"config.initial_encoder: {path} does not fit config.model: {reason} {_TWO_WAYS}"
+            f"config.initial_encoder: {path} does not fit config.model: {reason} {TWO_WAYS}"
         ) from error
 
 

@@ -99,11 +99,11 @@ VIDEO_KINDS = ("motion",)
 """Kinds of a whole video only, see `hmr.prediction.writers.motion`."""
 
 
-def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False) -> None:
-    """Checks that the body has all that the kinds need; call it before anything is written.
+def check_names(kinds: Collection[str], of_video: bool = False) -> None:
+    """Checks that these are kinds of a picture, or of a video.
 
     Raises:
-        UserError: a kind is unknown, or needs the body's faces, and it has none.
+        UserError: one is unknown.
     """
     is_list = isinstance(kinds, list | tuple | set | frozenset | dict)
     known = (*KINDS, *VIDEO_KINDS) if of_video else tuple(KINDS)
@@ -114,6 +114,15 @@ def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False)
             f"kinds must be a list of {', '.join(known)}. Received: "
             f"{', '.join(map(str, unknown))}{alone}"
         )
+
+
+def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False) -> None:
+    """Checks that the body has all that the kinds need; call it before anything is written.
+
+    Raises:
+        UserError: as `check_names`, or a kind needs the body's faces, and it has none.
+    """
+    check_names(kinds, of_video)
     if any(kind in VIDEO_KINDS or KINDS[kind].needs_faces for kind in kinds):
         require_faces(body)
 
