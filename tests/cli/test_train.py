@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from hmr.cli.train import _check_what_is_cheap
+from hmr.errors import UserError
 from hmr.settings import CHOICES
 
 PYTHON = [sys.executable, "-m", "src.main"]
@@ -81,6 +83,23 @@ def test_a_dataset_whose_name_begins_with_a_digit_is_overridden(words, tmp_path)
     command = [sys.executable, "-c", probe, f"--config={tmp_path / 'own.py'}", option, *rest]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert float(printed) == float((rest or [words[0][1:]])[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data.service": "first:5050"}, "config.data.service must be grpc://HOST:PORT"),
+        ({"model.body": "no_such.npz"}, "hmr convert-smpl"),
+        ({"mean_params": "no_such.h5"}, "no mean parameters at no_such.h5"),
+        ({"initial_model": "no_such"}, "no model in no_such"),
+        ({"initial_encoder": "no_such.h5"}, "no file at no_such.h5. The paper starts from"),
+    ],
+)
+def test_what_is_cheap_is_checked(tiny_config, change, expected):
+    tiny_config.update_from_flattened_dict(change)
+    with pytest.raises(UserError) as told:
+        _check_what_is_cheap(tiny_config)
+    assert expected in str(told.value)
 
 
 def test_the_choices_are_those_of_the_parts_that_use_them():
