@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hmr.body.model_file import BodyModel
 from hmr.files.video import VideoWriter
 from hmr.prediction.result import Result
 from hmr.prediction.stopwatch import Stopwatch
-from hmr.prediction.writers.motion import MotionWriter
 from hmr.prediction.writers.pictures import draw_overlay, draw_side
+
+if TYPE_CHECKING:
+    from hmr.prediction.writers.motion import MotionWriter
 
 DRAWINGS = {"overlay": draw_overlay, "side": draw_side}
 MOTION_KINDS = ("bvh", "motion")
@@ -44,7 +47,12 @@ class VideoStreams:
             if kind in DRAWINGS
         }
         moving = tuple(kind for kind in kinds if kind in MOTION_KINDS)
-        self._motion = MotionWriter(base, moving, body, rate, strength) if moving else None
+        self._motion: MotionWriter | None = None
+        if moving:
+            # SciPy's filters take half a second to import.
+            from hmr.prediction.writers.motion import MotionWriter
+
+            self._motion = MotionWriter(base, moving, body, rate, strength)
 
     @property
     def draws(self) -> bool:
