@@ -138,6 +138,18 @@ def test_glb_bounds_and_alignment_follow_the_specification(tmp_path, body, posed
     assert all(view["byteOffset"] % 4 == 0 for view in glb.document["bufferViews"])
 
 
+def test_a_glb_lies_at_rest_where_its_person_stands(tmp_path, body, posed):
+    """Viewers choose what they show by the bounds of the shape at rest."""
+    frame = frame_of(posed, 0)
+    far = MotionFrame(frame.rotations, frame.beta, frame.translation_m + [2, 0.5, 30])
+    write_glb(tmp_path / "a.glb", body, far)
+    glb = Glb((tmp_path / "a.glb").read_bytes())
+    primitive = glb.document["meshes"][0]["primitives"][0]
+    bounds = glb.document["accessors"][primitive["attributes"]["POSITION"]]
+    middle_m = np.mean([bounds["min"], bounds["max"]], axis=0)
+    np.testing.assert_allclose(middle_m, to_y_up(far.translation_m), atol=0.5)
+
+
 def test_glb_loads_in_trimesh(tmp_path, body, posed):
     trimesh = pytest.importorskip("trimesh")
     write_glb(tmp_path / "a.glb", body, frame_of(posed, 0))

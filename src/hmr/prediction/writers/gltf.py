@@ -152,6 +152,9 @@ class GltfDocument:
         # A parent of each person's own: programs make a skeleton of each.
         skeleton = {"name": f"{name} skeleton", "children": nodes[:1]}
         skeleton_node = self._add_root({**skeleton, "extras": extras} if extras else skeleton)
+        # Bound where the person stands: programs choose their view by the shape at rest.
+        stands_m = to_y_up(joints[0] + frame.translation_m) - joints[0]
+        vertices, joints = vertices + stands_m, joints + stands_m
         # glTF stores matrices by columns: (24, 4, 4) -> (24, 16).
         bind = np.tile(np.eye(4), (len(joints), 1, 1))
         bind[:, :3, 3] = -joints
