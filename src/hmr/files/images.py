@@ -71,12 +71,14 @@ class LazyImage:
         target: relative path of its results, without suffix.
         load: returns (H, W, 3) uint8 RGB, or raises UserError.
         origin: the file it comes from; None for a camera.
+        seconds: since the first frame of its video; of a camera by the clock, as it may skip some.
     """
 
     name: str
     target: Path
     load: Callable[[], np.ndarray]
     origin: Path | None
+    seconds: float = 0.0
 
 
 def read_image(

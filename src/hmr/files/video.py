@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,7 +91,7 @@ class Video:
     def __iter__(self) -> Iterator[LazyImage]:
         capture = self._open()
         origin = self.source if isinstance(self.source, Path) else None
-        read, last_s = 0, 0.0
+        read, last_s, start_s = 0, 0.0, time.monotonic()
         try:
             while self.max_frames is None or read < self.max_frames:
                 good, picture = capture.read()
@@ -98,7 +99,9 @@ class Video:
                     break
                 name, last_s = self._name(read), capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-                yield LazyImage(name, Path(self.stem) / name, partial(np.asarray, rgb), origin)
+                seconds = read / self.rate if origin else time.monotonic() - start_s
+                load = partial(np.asarray, rgb)
+                yield LazyImage(name, Path(self.stem) / name, load, origin, seconds)
                 read += 1
         finally:
             capture.release()

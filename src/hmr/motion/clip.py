@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hmr.body.joints import SMPL_PARENTS
+
+_BLOCK = 1024
+"""So many frames are posed at a time, which bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,19 @@ class Clip:
         return len(self.seen)
 
 
-def turned(rotations: np.ndarray) -> np.ndarray:
-    """The joints' rotations in the root's frame of reference, (N, 24, 3, 3), of local ones."""
-    world = np.array(rotations, np.float64)
-    for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
-        world[:, joint] = world[:, parent] @ world[:, joint]
-    return world
+def by_joint(
+    values: np.ndarray, convert: Callable, *shape: int, kind: npt.DTypeLike = np.float64
+) -> np.ndarray:
+    """(N, 24, ...) -> (N, 24, *shape) of the type `kind`.
+
+    Args:
+        convert: takes what one joint has in all frames, (N, ...), and returns (N, *shape). Being
+            called for each joint, it needs little memory for long clips.
+    """
+    converted = np.empty((len(values), len(SMPL_PARENTS), *shape), kind)
+    for joint in range(len(SMPL_PARENTS)):
+        converted[:, joint] = convert(values[:, joint])
+    return converted
 
 
 def joints_m(rotations: np.ndarray, translation_m: np.ndarray, rest_m: np.ndarray) -> np.ndarray:
@@ -52,10 +64,13 @@ def joints_m(rotations: np.ndarray, translation_m: np.ndarray, rest_m: np.ndarra
         translation_m: (N, 3) of the body's origin.
         rest_m: (24, 3) joints of the shaped body before posing.
     """
-    world = turned(rotations)
-    places = np.empty((len(world), len(SMPL_PARENTS), 3))
-    places[:, 0] = rest_m[0] + translation_m
-    for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
-        bone = rest_m[joint] - rest_m[parent]
-        places[:, joint] = places[:, parent] + world[:, parent] @ bone
+    places = np.empty((len(rotations), len(SMPL_PARENTS), 3))
+    for start in range(0, len(rotations), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        world = np.array(rotations[block], np.float64)
+        places[block, 0] = rest_m[0] + translation_m[block]
+        for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
+            bone = rest_m[joint] - rest_m[parent]
+            places[block, joint] = places[block, parent] + world[:, parent] @ bone
+            world[:, joint] = world[:, parent] @ world[:, joint]
     return places

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation, Slerp
 
-from hmr.motion.clip import Clip
+from hmr.motion.clip import Clip, by_joint
 
 _ORDER = 2
 _MOST_OF_RATE = 0.45
@@ -33,15 +33,21 @@ def smooth(clip: Clip, strength: float) -> Clip:
         clip: as the network sees it; frames that are not `seen` count for nothing.
         strength: from 0 (only frames that are missing are filled) to 1.
     """
-    quaternions = _filled_rotations(clip)  # (N, 24, 4)
+    cutoff = min(cutoff_hz(strength), _MOST_OF_RATE * clip.rate)
+    calms = strength > 0 and len(clip) > 2
+
+    def calm(matrices: np.ndarray) -> np.ndarray:
+        quaternions = _filled_rotations(matrices, clip.seen)  # (N, 3, 3) -> (N, 4)
+        calmed = low_pass(quaternions, cutoff, clip.rate) if calms else quaternions
+        return Rotation.from_quat(calmed).as_matrix()  # of any length but 0
+
     path = _filled_path(clip)  # (N, 3)
-    if strength > 0 and len(clip) > 2:
-        cutoff = min(cutoff_hz(strength), _MOST_OF_RATE * clip.rate)
-        quaternions = low_pass(quaternions, cutoff, clip.rate)
+    if calms:
         across, depth = path[:, :2], path[:, 2:]
         slow = cutoff / _DEPTH_SLOWER
         path = np.hstack([low_pass(across, cutoff, clip.rate), low_pass(depth, slow, clip.rate)])
-    return replace(clip, rotations=_matrices(quaternions), translation_m=_from_path(path))
+    rotations = by_joint(clip.rotations, calm, 3, 3, kind=clip.rotations.dtype)
+    return replace(clip, rotations=rotations, translation_m=_from_path(path))
 
 
 def low_pass(values: np.ndarray, cutoff: float, rate: float) -> np.ndarray:
@@ -58,19 +64,15 @@ def continuous(quaternions: np.ndarray) -> np.ndarray:
     return np.concatenate([quaternions[:1], quaternions[1:] * signs])
 
 
-def _filled_rotations(clip: Clip) -> np.ndarray:
-    """Quaternions (N, 24, 4), continuous; between seen frames by the shortest turn."""
-    count, joints = clip.rotations.shape[:2]
-    times, known = np.arange(count), np.flatnonzero(clip.seen)
-    matrices = clip.rotations[known].reshape(-1, 3, 3)  # (M * 24, 3, 3)
-    seen = Rotation.from_matrix(matrices).as_quat().reshape(len(known), joints, 4)
-    if len(known) == count:
-        return continuous(seen)
-    inside = np.clip(times, known[0], known[-1])
+def _filled_rotations(matrices: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """A joint's quaternions (N, 4), continuous; between seen frames by the shortest turn."""
+    known = np.flatnonzero(seen)
+    turns = Rotation.from_matrix(matrices[known])
     if len(known) == 1:
-        return np.repeat(seen, count, axis=0)
-    columns = [Slerp(known, Rotation.from_quat(seen[:, j]))(inside) for j in range(joints)]
-    return continuous(np.stack([column.as_quat() for column in columns], axis=1))
+        return np.repeat(turns.as_quat(), len(seen), axis=0)
+    if len(known) < len(seen):
+        turns = Slerp(known, turns)(np.clip(np.arange(len(seen)), known[0], known[-1]))
+    return continuous(turns.as_quat())
 
 
 def _filled_path(clip: Clip) -> np.ndarray:
@@ -85,9 +87,3 @@ def _filled_path(clip: Clip) -> np.ndarray:
 def _from_path(path: np.ndarray) -> np.ndarray:
     depth = np.exp(path[:, 2:])
     return np.concatenate([path[:, :2] * depth, depth], axis=1)
-
-
-def _matrices(quaternions: np.ndarray) -> np.ndarray:
-    """(N, 24, 4), of any length but 0 -> (N, 24, 3, 3)."""
-    flat = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix()
-    return flat.reshape(*quaternions.shape[:2], 3, 3)

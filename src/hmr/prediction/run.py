@@ -180,7 +180,7 @@ class PictureRun:
         try:
             for index, task in enumerate(self._pictures(self._prepare_frames(video))):
                 if live and task.result is not None:
-                    task.result = live.calm(task.result, index / video.rate)
+                    task.result = live.calm(task.result, task.source.seconds)
                 self._save(task, per_frame)
                 if task.result is not None:
                     streams.add(self._with_image(task) if streams.draws else task.result, index)
@@ -215,22 +215,22 @@ class PictureRun:
         frames = map(self._open, self._watch.each("read", video))
         first = next(frames, None)
         before = None  # who was found in `first`, if that was asked already
-        tracker, frame = Tracker(), 0
+        tracker = Tracker()
 
-        def look(task: PictureTask, frame: int) -> Detections:
+        def look(task: PictureTask) -> Detections:
             image = task.source.load() if task.image is None else task.image
-            return with_ids(tracker, self._find(task), image, frame / video.rate)
+            return with_ids(tracker, self._find(task), image, task.source.seconds)
 
         while first is not None:
             held = [first, *islice(frames, self.options.find_every - 1)]
             following, after = next(frames, None), None
             if first.result is not None:
                 image = first.source.load()
-                remember(tracker, first.result.bodies, image, frame / video.rate)
+                remember(tracker, first.result.bodies, image, first.source.seconds)
             if any(task.image is not None for task in held):
-                before = before or look(first, frame)
+                before = before or look(first)
                 if following is not None and len(held) > 1:
-                    after = look(following, frame + len(held))
+                    after = look(following)
             for index, task in enumerate(held):
                 if task.image is not None:
                     assert before is not None
@@ -238,7 +238,7 @@ class PictureRun:
                     share = index / self.options.find_every
                     self._place(task, between(before, last, share) if index else before)
                 yield task
-            first, before, frame = following, after, frame + len(held)
+            first, before = following, after
 
     def _find(self, task: PictureTask) -> Detections:
         """The people in a picture, also in one whose result an earlier run made."""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hmr.body.joints import SMPL_JOINTS, SMPL_PARENTS
-from hmr.files.whole import write_text
+from hmr.files.whole import whole_file
+from hmr.motion.clip import by_joint
 from hmr.prediction.result import Body
 from hmr.prediction.writers.obj import Y_UP, to_y_up
 
@@ -51,21 +52,22 @@ def write_bvh(
         rest_joints_m: (24, 3) joints of the shaped body before posing, SMPL's axes.
         frames_per_second: of the motion.
     """
-    rotations = np.array(rotations, np.float64)
-    rotations[:, 0] = Y_UP @ rotations[:, 0]
-    count = len(rotations)
-    matrices = rotations.reshape(-1, 3, 3)  # (N, 24, 3, 3) -> (N * 24, 3, 3)
     from scipy.spatial.transform import Rotation  # takes a quarter of a second to import
 
-    angles = Rotation.from_matrix(matrices).as_euler(_EULER_ORDER, degrees=True)
-    # Without jumps of whole turns between frames, so that programs can interpolate.
-    angles = np.unwrap(angles.reshape(count, len(SMPL_JOINTS), 3), axis=0, period=360.0)
-    angles = angles[:, _depth_first()].reshape(count, -1)  # (N, 24, 3) -> (N, 72)
-    rows = np.concatenate([to_y_up(root_positions_m).reshape(count, 3), angles], axis=1)
+    def angles_of(matrices: np.ndarray) -> np.ndarray:
+        angles = Rotation.from_matrix(matrices).as_euler(_EULER_ORDER, degrees=True)
+        # Without jumps of whole turns between frames, so that programs can interpolate.
+        return np.unwrap(angles, axis=0, period=360.0)
+
+    rotations, count = np.array(rotations), len(rotations)
+    rotations[:, 0] = Y_UP @ rotations[:, 0]
+    angles = by_joint(rotations, angles_of, 3)[:, _depth_first()].reshape(count, 72)
     lines = ["HIERARCHY", *_joint_lines(0, np.asarray(rest_joints_m, np.float64), "")]
     lines += ["MOTION", f"Frames: {count}", f"Frame Time: {1 / frames_per_second:.8f}"]
-    lines += [" ".join(f"{value:.6f}" for value in row) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
+    rows = np.hstack([to_y_up(root_positions_m).reshape(count, 3), angles])
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        np.savetxt(file, rows, "%.6f")
 
 
 def _children(joint: int) -> list[int]:

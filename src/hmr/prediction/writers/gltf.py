@@ -374,12 +374,12 @@ def _quaternions(rotations: np.ndarray) -> np.ndarray:
     # They take a quarter of a second to import.
     from scipy.spatial.transform import Rotation
 
+    from hmr.motion.clip import by_joint
     from hmr.motion.smooth import continuous
 
-    local = np.array(rotations, np.float64)
+    local = np.array(rotations)
     local[:, 0] = Y_UP @ local[:, 0]
-    flat = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_quat()
-    return continuous(flat.reshape(*local.shape[:2], 4))
+    return by_joint(local, lambda own: continuous(Rotation.from_matrix(own).as_quat()), 4)
 
 
 def _pack(document: dict, binary: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Motion of a video's people: a table of all of them, and files for other programs.
 
-Frames are kept in a file without a name until the video ends, so that memory does not grow with
-its length but for a kilobyte a frame of the one person who is being written.
+Frames are kept in a file without a name until the video ends; then the people are smoothed and
+written one by one, each joint by joint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from hmr.body.model_file import BodyModel, rest_body
 from hmr.files.whole import scratch_folder, write_whole
-from hmr.motion.clip import Clip, joints_m
+from hmr.motion.clip import Clip, by_joint, joints_m
 from hmr.motion.feet import plant
 from hmr.motion.ground import Ground, find_ground
 from hmr.motion.smooth import smooth
@@ -110,9 +110,8 @@ class MotionWriter:
         at = own["frame"] - first
         seen = np.zeros(count, bool)
         seen[at] = True
-        rotations = np.tile(np.eye(3), (count, 24, 1, 1))
-        turns = Rotation.from_rotvec(own["pose"].reshape(-1, 3)).as_matrix()
-        rotations[at] = turns.reshape(-1, 24, 3, 3)
+        rotations = np.zeros((count, 24, 3, 3), np.float32)
+        rotations[at] = _matrices(own["pose"])
         translation_m = np.ones((count, 3))
         translation_m[at] = own["translation_m"]
         beta = np.median(own["beta"], axis=0)
@@ -124,7 +123,7 @@ class MotionWriter:
         stem = f"{self._base.name}_{name}"
         _, rest = rest_body(self._body, clip.beta)
         turn, shift = ground.levelled[:3, :3], ground.levelled[:3, 3]
-        rotations = clip.rotations.copy()
+        rotations = clip.rotations
         rotations[:, 0] = turn @ rotations[:, 0]
         pelvis_m = (rest[0] + clip.translation_m) @ turn.T + shift
         path = self._base.with_name(f"{stem}.bvh")
@@ -145,6 +144,16 @@ class MotionWriter:
         self._rows.close()
 
 
+def _matrices(pose: np.ndarray) -> np.ndarray:
+    """(N, 72) axis-angles -> (N, 24, 3, 3)."""
+    turns = pose.reshape(-1, 24, 3)
+    return by_joint(turns, lambda own: Rotation.from_rotvec(own).as_matrix(), 3, 3, kind="f4")
+
+
+def _axis_angles(matrices: np.ndarray) -> np.ndarray:
+    return Rotation.from_matrix(matrices).as_rotvec()
+
+
 def write_amass(
     path: Path, rotations: np.ndarray, pelvis_m: np.ndarray, rest_pelvis_m: np.ndarray, clip: Clip
 ) -> None:
@@ -162,9 +171,7 @@ def write_amass(
     turned[:, 0] = z_up @ turned[:, 0]
     poses = np.zeros((len(clip), _AMASS_POSE))
     # SMPL's two hands are no joints of SMPL+H; fingers stay at rest.
-    poses[:, :66] = (
-        Rotation.from_matrix(turned[:, :22].reshape(-1, 3, 3)).as_rotvec().reshape(-1, 66)
-    )
+    poses[:, :66] = by_joint(turned, _axis_angles, 3).reshape(-1, 72)[:, :66]
     arrays = {
         "poses": poses,
         "trans": pelvis_m @ z_up.T - rest_pelvis_m,
@@ -208,8 +215,7 @@ class _Table:
         self._spans[index], self._betas[index] = (span.start, span.stop), clip.beta
         values = {name: column[index] for name, column in self._columns.items()}
         joints = joints_m(clip.rotations, clip.translation_m, rest_body(body, clip.beta)[1])
-        turns = Rotation.from_matrix(clip.rotations.reshape(-1, 3, 3)).as_rotvec()
-        values["pose"][span] = turns.reshape(-1, 72)
+        values["pose"][span] = by_joint(clip.rotations, _axis_angles, 3).reshape(-1, 72)
         values["translation_m"][span] = clip.translation_m
         values["smpl_joints_m"][span] = joints.reshape(-1, 72)
         values["seen"][span], values["contact"][span] = clip.seen, clip.contact
@@ -234,13 +240,12 @@ class _Table:
         for index, label in enumerate(self._labels):
             first, end = self._spans[index]
             values = {name: column[index, first:end] for name, column in self._columns.items()}
-            turns = Rotation.from_rotvec(values["pose"].reshape(-1, 3)).as_matrix()
             yield Clip(
                 label,
                 int(first),
                 rate,
                 np.array(values["seen"]),
-                turns.reshape(-1, 24, 3, 3),
+                _matrices(values["pose"]),
                 self._betas[index],
                 np.array(values["translation_m"], np.float64),
                 np.array(values["contact"]),
