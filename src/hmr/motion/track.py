@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hmr.body.joints import COCO17, COCOPLUS, take_joints
+from hmr.body.joints import COCO17, COCO17_FLIP, COCOPLUS, take_joints
 from hmr.geometry.oks import oks
 
 LONGEST_GAP_S = 2.0
@@ -23,9 +23,11 @@ _SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
 _AREA_OF_DIAGONAL = 0.25
 _PACE_LASTS_S, _SHARE_OF_NEW_PACE = 2.0, 0.5
-_SHARE_OF_NEW_COLOUR = 0.3
+_LEAST_SHARE_OF_NEW_COLOUR = 0.05
 _COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
+_HUE_COUNTS, _SHADE_COUNTS = 2.0, 0.5
+"""Light falls differently on people who turn: how bright their clothes are tells less than hue."""
 _PARTS = tuple(
     tuple(tuple(COCOPLUS.index(f"{side}_{name}") for side in ("left", "right")) for name in ends)
     for ends in (("shoulder", "hip"), ("hip", "knee"))
@@ -41,6 +43,7 @@ class _Track:
     keypoints_px: np.ndarray
     colour: np.ndarray
     pace_px_per_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    looks: int = 1
 
     def moved_px(self, seconds: float) -> np.ndarray:
         """How far (2,) the person has gone since they were last seen: their pace fades."""
@@ -140,7 +143,10 @@ def _seen(before: _Track | None, track: _Track) -> _Track:
     """The track as it was seen now, with the pace and the colours of what went before."""
     if before is None:
         return track
-    track.colour = _mixed(before.colour, track.colour, _SHARE_OF_NEW_COLOUR)
+    track.looks = before.looks + 1
+    # A mean over long, so that a look in which somebody stands behind another does not count much.
+    share = max(1 / track.looks, _LEAST_SHARE_OF_NEW_COLOUR)
+    track.colour = _mixed(before.colour, track.colour, share)
     track.pace_px_per_s = before.pace_px_per_s
     if track.seconds <= before.seconds:
         return track
@@ -179,7 +185,12 @@ def _similar(track: _Track, seconds: float, people: _People) -> np.ndarray:
     area = _AREA_OF_DIAGONAL * (track.rectangle_px[2:] ** 2).sum() * spread**2
     counted = (track.keypoints_px[:, 2] > 0) & (people.keypoints_px[..., 2] > 0)  # (N, 17)
     points = track.keypoints_px[:, :2] + moved
-    alike = oks(people.keypoints_px[..., :2], points, np.full(len(counted), area), counted)
+    areas = np.full(len(counted), area)
+    # A finder that takes the front for the back exchanges left and right: they do not count here.
+    alike = np.maximum(
+        oks(people.keypoints_px[..., :2], points, areas, counted),
+        oks(people.keypoints_px[:, COCO17_FLIP, :2], points, areas, counted[:, COCO17_FLIP]),
+    )
     boxes = iou(track.rectangle_px + [*moved, 0, 0], people.rectangles_px)
     place = np.where(counted.any(axis=1), (alike + boxes) / 2, boxes)
     known, clothes = _clothes(track, people)
@@ -195,9 +206,11 @@ def _dressed_alike(track: _Track, seconds: float, people: _People) -> np.ndarray
 
 def _clothes(track: _Track, people: _People) -> tuple[np.ndarray, np.ndarray]:
     """How many of 6 numbers are known of both, (N,), and how like their clothes are, 0 to 1."""
-    apart = (people.colours - track.colour) ** 2  # (N, 6)
-    known = (~np.isnan(apart)).sum(axis=1)
-    mean = np.nansum(apart, axis=1) / np.maximum(known, 1)
+    apart = (people.colours - track.colour).reshape(-1, 2, 3)  # trunk, thighs
+    shade = apart.mean(axis=2, keepdims=True)
+    apart = _HUE_COUNTS * (apart - shade) + _SHADE_COUNTS * shade
+    known = (~np.isnan(apart)).sum(axis=(1, 2))
+    mean = np.nansum(apart**2, axis=(1, 2)) / np.maximum(known, 1)
     return known, np.exp(-mean / (2 * _COLOUR_SPREAD**2))
 
 
