@@ -79,7 +79,7 @@ setup(
     package_data={
         "hmr.evaluation": ["report.html"],
         "hmr.models": ["README.md", *(f"{name}/*" for name in SHIPPED)],
-        "hmr.prediction.writers": ["page.html"],
+        "hmr.prediction.writers": ["page.html", "motion.html"],
         "hmr.web": ["page.css", "samples/*.jpg"],
     },
     install_requires=CORE,

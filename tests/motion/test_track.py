@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hmr.body.joints import COCOPLUS_FLIP
 from hmr.motion.track import Tracker, clothes_colour, iou
 
 SHAPE = np.random.default_rng(0).uniform((-20, -60), (20, 60), (19, 2))
@@ -41,6 +42,30 @@ def test_after_more_than_two_seconds_only_clothes_tell():
     look(tracker, 0.0, [(100, 100), (400, 100)], colour=[RED, BLUE])
     assert look(tracker, 5.0, [(700, 100), (300, 100)], colour=[BLUE, RED]) == ["1", "0"]
     assert look(tracker, 8.5, [(100, 100)]) == ["2"]
+
+
+def test_one_look_at_somebody_elses_clothes_does_not_count_much():
+    tracker = Tracker()
+    for frame in range(20):
+        look(tracker, frame / 5, [(100, 100)], colour=[RED])
+    look(tracker, 4.0, [(100, 100)], colour=[BLUE])
+    assert look(tracker, 9.0, [(500, 100)], colour=[RED]) == ["0"]
+
+
+def test_the_same_clothes_in_brighter_light():
+    brown, grey = np.array([0.5, 0.35, 0.2] * 2), np.array([0.35, 0.4, 0.4] * 2)
+    tracker = Tracker()
+    look(tracker, 0.0, [(100, 100), (400, 100)], colour=[brown, grey])
+    assert look(tracker, 5.0, [(700, 100)], colour=[brown + 0.15]) == ["0"]
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_finder_may_exchange_left_and_right(who):
+    shapes = np.random.default_rng(1).uniform((100, 100), (140, 220), (2, 19, 2))
+    points = [np.column_stack([shape, np.ones(19)]) for shape in shapes]
+    box, tracker = [100, 100, 40, 120], Tracker()
+    assert tracker.assign(0.0, [box, box], points) == ["0", "1"]
+    assert tracker.assign(0.2, [box], [points[who][COCOPLUS_FLIP]]) == [str(who)]
 
 
 def test_given_ids_are_kept_and_not_given_to_others():

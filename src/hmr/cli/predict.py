@@ -52,7 +52,7 @@ results, in --output (npz is always written; a run that was interrupted goes on 
   obj glb  a mesh a person, y up, metres; glb is skinned, posed and placed
   scene    one glb of everyone, placed, with the picture's camera     backdrop  and its picture
   bvh      the smooth motion of each person of a video, with root motion, y up, metres
-  motion   bvh, an animated skinned glb and an AMASS npz a person, and one table of the video
+  motion   bvh, an animated skinned glb and an AMASS npz a person; a table and a player of the video
 
 exit code: 0; 1 if a picture failed or a person was left out; 2 if no picture could be done.
 """

@@ -1,6 +1,8 @@
 """The files of a video's motion."""
 
+import base64
 import json
+import re
 import struct
 from types import SimpleNamespace
 
@@ -50,8 +52,9 @@ def test_each_person_has_glb_bvh_and_amass_and_all_have_one_table(written):
     folder, paths, _, _ = written
     each = [f"walk_{name}{end}" for name in ("7", "a_b") for end in
             (".bvh", "_motion.glb", "_poses.npz")]  # fmt: skip
-    assert sorted(path.name for path in paths) == sorted([*each, "walk_motion.npz"])
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*each, "walk_motion.npz"])
+    each += ["walk_motion.npz", "walk_motion.html"]
+    assert sorted(path.name for path in paths) == sorted(each)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(each)
 
 
 def test_the_table_holds_what_it_describes_and_marks_what_is_missing(written):
@@ -120,6 +123,17 @@ def test_the_amass_file_is_read_back_by_the_converter(written):
     joints = joints_m(turns, trans, rest)[:, :22]
     x, down, away = np.moveaxis(levelled(table, table["smpl_joints_m"][0])[:, :22], -1, 0)
     np.testing.assert_allclose(joints, np.stack([x, away, -down], axis=-1), atol=2e-4)
+
+
+def test_the_player_holds_everybodys_joints_on_the_level_floor(written):
+    folder, _, _, table = written
+    text = (folder / "walk_motion.html").read_text("utf-8")
+    head = json.loads(re.search(r'id="data">(.*)</script>', text)[1])
+    assert head["labels"] == ["7", "a/b"] and head["frames"] == COUNT and head["rate"] == RATE
+    assert head["seen"][0] == "1" * 10 + "00" + "1" * 18
+    for data, true in zip(re.findall(r'class="joints">(.*)<', text), table["smpl_joints_m"]):
+        joints = np.frombuffer(base64.b64decode(data), "<f4").reshape(COUNT, 24, 3)
+        np.testing.assert_allclose(joints, levelled(table, true) * (1, -1, -1), atol=1e-5)
 
 
 def test_a_video_without_people_gives_no_files(tmp_path):

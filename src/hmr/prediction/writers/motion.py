@@ -6,16 +6,19 @@ written one by one, each joint by joint.
 
 from __future__ import annotations
 
+import base64
 import json
 import tempfile
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hmr.body.joints import SMPL_PARENTS
 from hmr.body.model_file import BodyModel, rest_body
-from hmr.files.whole import scratch_folder, write_whole
+from hmr.files.whole import scratch_folder, whole_file, write_whole
 from hmr.motion.clip import Clip, by_joint, joints_m
 from hmr.motion.feet import plant
 from hmr.motion.ground import Ground, find_ground
@@ -23,6 +26,8 @@ from hmr.motion.smooth import smooth
 from hmr.prediction.result import Body, Result
 from hmr.prediction.writers.bvh import write_bvh
 from hmr.prediction.writers.gltf import write_animated_glb
+from hmr.prediction.writers.obj import to_y_up
+from hmr.rendering.draw import person_color
 
 _ROW = np.dtype([
     ("frame", "i4"), ("label", "i4"), ("pose", "f4", 72), ("beta", "f4", 10),
@@ -102,6 +107,7 @@ class MotionWriter:
             paths = [path for clip in table.clips(self._rate) for path in self._write(clip, ground)]
             if "motion" in self._kinds:
                 paths.append(table.save(self._base, ground, self._rate, self._strength))
+                paths.append(table.save_player(self._base, ground, self._rate))
         return paths
 
     def _clip(self, label: str, own: np.ndarray) -> Clip:
@@ -269,4 +275,30 @@ class _Table:
             "quantities": np.str_(json.dumps(TABLE)),
         }
         write_whole(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+        return path
+
+    def save_player(self, base: Path, ground: Ground, rate: float) -> Path:
+        """Writes `<video>_motion.html`, which plays everybody's joints and needs no other file."""
+        path = base.with_name(f"{base.name}_motion.html")
+        head = {
+            "title": base.name,
+            "rate": rate,
+            "frames": self._columns["seen"].shape[1],
+            "labels": self._labels,
+            "colors": ["rgb({},{},{})".format(*person_color(k)) for k in range(len(self._labels))],
+            "parents": list(SMPL_PARENTS),
+            "seen": ["".join(map(str, seen.astype(int))) for seen in self._columns["seen"]],
+        }
+        # A label or file name from outside must not end the script element.
+        text = json.dumps(head, separators=(",", ":")).replace("<", "\\u003c")
+        template = files("hmr.prediction.writers").joinpath("motion.html").read_text("utf-8")
+        before, after = template.split("__JOINTS__")
+        turn, shift = ground.levelled[:3, :3], ground.levelled[:3, 3]
+        with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
+            file.write(before.replace("__DATA__", text))
+            for joints in self._columns["smpl_joints_m"]:
+                places = to_y_up(joints.reshape(-1, 3) @ turn.T + shift).astype("<f4")
+                data = base64.b64encode(places.tobytes()).decode()
+                file.write(f'<script type="text/plain" class="joints">{data}</script>\n')
+            file.write(after)
         return path
