@@ -99,6 +99,7 @@ endef
 
 .PHONY: demo demo-long
 demo: ready  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
+	@$(PY) -m hmr.studies.demo --plan
 	$(call demo,data/standin,runs/demo,demo,)
 
 demo-long: ready  ## the demo with three times the data, about an hour

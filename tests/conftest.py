@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hmr.body.model_file import save_body
+from hmr.body.model_file import BodyModel, save_body
+from hmr.body.standin.build import build_standin_body
 from tests.helpers import golden_inputs
 from tests.helpers.browser import chromium
 
@@ -34,6 +35,12 @@ def body_path(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("body") / "made_body.npz"
     save_body(path, golden_inputs.made_body())
     return path
+
+
+@pytest.fixture(scope="session")
+def standin() -> BodyModel:
+    """The stand-in body, which takes seconds to build; nobody changes its arrays."""
+    return build_standin_body()
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +109,10 @@ def write_bodies(path: Path, count: int = BODIES_PER_SET) -> None:
 @pytest.fixture
 def tiny_config(body_path, records_root):
     """The demo's configuration, cut down to a few seconds."""
+    return make_tiny_config(body_path, records_root)
+
+
+def make_tiny_config(body_path, records_root):
     from hmr.configs.demo import get_config
 
     config = get_config()

@@ -62,10 +62,8 @@ def test_known_height_scales_everything(egg):
 
 
 @pytest.mark.slow
-def test_stand_in_body_measures_as_people_do():
-    from hmr.body.standin.build import build_standin_body
-
-    figures = measure(build_standin_body(), np.zeros(10))
+def test_stand_in_body_measures_as_people_do(standin):
+    figures = measure(standin, np.zeros(10))
     assert 1.6 < figures["height"] < 1.8
     assert figures["waist"] < figures["chest"] < figures["hip"] + 0.1
     assert 0.8 < figures["chest"] < 1.1 and 0.65 < figures["waist"] < 0.95

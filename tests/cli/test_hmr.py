@@ -1,5 +1,6 @@
 """The command `hmr`, `python -m src.NAME` of a checkout, and what a wheel holds."""
 
+import json
 import os
 import re
 import shutil
@@ -70,18 +71,37 @@ def test_the_help_of_a_checkouts_module_says_how_it_was_called():
     assert shown.startswith("usage: python -m src.predict [-h]")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["predict x.jpg", "train --config=demo", "evaluate", "export", "web", "convert-smpl x.pkl",
-     "convert-checkpoint --input x --output no_such_folder"],
-)  # fmt: skip
-def test_a_package_that_is_not_installed_is_named_in_one_line(arguments):
-    hide = "import sys; sys.modules.update(dict.fromkeys(('numpy', 'absl')))"
-    program = f"{hide}; from hmr.cli.__main__ import main; main()"
-    command = [sys.executable, "-c", program, *arguments.split()]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert re.match(r"error: the package (numpy|absl) is not installed in .*: make", ended.stderr)
+CALLS_WITHOUT = """
+import contextlib, io, json, sys
+calls, hidden = map(json.loads, sys.argv[1:])
+sys.modules.update(dict.fromkeys(hidden))
+from hmr.cli.__main__ import main
+for words in calls:
+    sys.argv = ["hmr", *words.split()]
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            main()
+        except SystemExit as end:
+            print(json.dumps((end.code, errors.getvalue())))
+"""
+
+
+def calls_without(hidden, calls):
+    """Exit code and errors of each call of `hmr`, in one new process that lacks these packages."""
+    command = [sys.executable, "-c", CALLS_WITHOUT, json.dumps(calls), json.dumps(hidden)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    answers = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(answers) == len(calls), ended.stderr
+    return zip(calls, answers, strict=True)
+
+
+def test_a_package_that_is_not_installed_is_named_in_one_line():
+    calls = ["predict x.jpg", "train --config=demo", "evaluate", "export", "web",
+             "convert-smpl x.pkl", "convert-checkpoint --input x --output no_such"]  # fmt: skip
+    for words, (code, errors) in calls_without(["numpy", "absl"], calls):
+        assert code == 2 and errors.count("\n") == 1, words
+        assert re.match(r"error: the package (numpy|absl) is not installed in .*: make", errors)
 
 
 @pytest.fixture(scope="module")
@@ -158,28 +178,24 @@ def test_a_wheel_runs_beside_a_folder_called_src(wheel, tmp_path):
         assert shown.startswith((str(wheel), "usage: hmr export"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("export --format caffe", "--format knows"),
-        ("convert-checkpoint --input x --output docs", "docs exists already"),
-        ("convert-smpl x.pkl y.txt", "must end in .npz"),
-        ("convert-checkpoint --input no_such --output no_such_too", "no TF1 checkpoint"),
-        ("export --checkpoint no_such", "no model in no_such"),
-        ("web --checkpoint no_such", "no model in no_such"),
-        ("evaluate --checkpoint no_such", "no model in no_such"),
-        ("evaluate --predictions no_such.npz", "--predictions no_such.npz: no such file"),
-        ("predict no_such.jpg", "no such file or folder"),
-        ("predict README.md", "README.md is not a picture"),
-        ("predict README.md --checkpoint no_such", "no model in no_such"),
-        ("predict README.md --body no_such.npz", "No body model found"),
-        ("predict README.md --batch_size 0", "--batch_size must be at least 1"),
-    ],
-)
-def test_what_is_cheap_to_check_is_checked_before_tensorflow_is_imported(arguments, message):
-    hide = "import sys; sys.modules['tensorflow'] = None"
-    program = f"{hide}; from hmr.cli.__main__ import main; main()"
-    command = [sys.executable, "-c", program, *arguments.split()]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 2 and ended.stderr.startswith("error: ") and message in ended.stderr
+CHEAP_TO_CHECK = {
+    "export --format caffe": "--format knows",
+    "convert-checkpoint --input x --output docs": "docs exists already",
+    "convert-smpl x.pkl y.txt": "must end in .npz",
+    "convert-checkpoint --input no_such --output no_such_too": "no TF1 checkpoint",
+    "export --checkpoint no_such": "no model in no_such",
+    "web --checkpoint no_such": "no model in no_such",
+    "evaluate --checkpoint no_such": "no model in no_such",
+    "evaluate --predictions no_such.npz": "--predictions no_such.npz: no such file",
+    "predict no_such.jpg": "no such file or folder",
+    "predict README.md": "README.md is not a picture",
+    "predict README.md --checkpoint no_such": "no model in no_such",
+    "predict README.md --body no_such.npz": "No body model found",
+    "predict README.md --batch_size 0": "--batch_size must be at least 1",
+}
+
+
+def test_what_is_cheap_to_check_is_checked_before_tensorflow_is_imported():
+    for words, (code, errors) in calls_without(["tensorflow"], list(CHEAP_TO_CHECK)):
+        assert code == 2 and errors.startswith("error: "), words
+        assert CHEAP_TO_CHECK[words] in errors

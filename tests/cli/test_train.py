@@ -6,21 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from hmr.cli.train import _check_what_is_cheap
 from hmr.errors import UserError
 from hmr.settings import CHOICES
+from tests.helpers.in_process import run_python
 
-PYTHON = [sys.executable, "-m", "src.main"]
-
-
-def _run(*arguments):
-    return subprocess.run([*PYTHON, *arguments], capture_output=True, text=True, timeout=120)
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -46,10 +43,11 @@ def _run(*arguments):
         (("--config=demo", "--config.data.root=nowhere"), "python -m tfrecords_tools --"),
     ],
 )
-def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_path):
-    finished = _run(*arguments, f"--workdir={tmp_path / 'run'}")
-    assert finished.returncode == 2
-    message = finished.stderr[finished.stderr.rindex("error: ") :]
+def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_path, capsys):
+    words = ("-m", "src.main", *arguments, f"--workdir={tmp_path / 'run'}")
+    assert run_python(words, ROOT) == 2
+    errors = capsys.readouterr().err
+    message = errors[errors.rindex("error: ") :]
     assert len(message.strip().splitlines()) == 1 and expected in message
     assert not (tmp_path / "run").exists()
 
@@ -62,15 +60,16 @@ def test_a_wrong_flag_gives_one_line_and_exit_code_2(arguments, expected, tmp_pa
         ("x = 1\n", "own.py defines no get_config()"),
     ],
 )
-def test_a_mistake_in_an_experiment_is_said_with_its_line(text, expected, tmp_path):
+def test_a_mistake_in_an_experiment_is_said_with_its_line(text, expected, tmp_path, capsys):
     (tmp_path / "own.py").write_text(text)
-    finished = _run("--config", str(tmp_path / "own.py"))
-    assert finished.returncode == 2 and finished.stderr.startswith("error: --config: ")
-    assert expected in finished.stderr and len(finished.stderr.strip().splitlines()) == 1
+    assert run_python(("-m", "src.main", "--config", str(tmp_path / "own.py")), ROOT) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: --config: ")
+    assert expected in errors and len(errors.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("words", [("=0",), ("", "0.5")])
-def test_a_dataset_whose_name_begins_with_a_digit_is_overridden(words, tmp_path):
+def test_a_dataset_whose_name_begins_with_a_digit_is_overridden(words, tmp_path, capsys):
     (tmp_path / "own.py").write_text(
         "from hmr.configs.demo import get_config as demo\n\ndef get_config():\n"
         "    config = demo()\n    config.data.train['3dpw'] = 2.0\n    return config\n"
@@ -80,9 +79,8 @@ def test_a_dataset_whose_name_begins_with_a_digit_is_overridden(words, tmp_path)
         "from hmr.cli import train; "
         "train._run = lambda _: print(train._CONFIG.value.data.train['3dpw']); train.main()"
     )
-    command = [sys.executable, "-c", probe, f"--config={tmp_path / 'own.py'}", option, *rest]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert float(printed) == float((rest or [words[0][1:]])[0])
+    assert run_python(("-c", probe, f"--config={tmp_path / 'own.py'}", option, *rest), ROOT) == 0
+    assert float(capsys.readouterr().out) == float((rest or [words[0][1:]])[0])
 
 
 @pytest.mark.parametrize(
@@ -114,11 +112,14 @@ def test_the_choices_are_those_of_the_parts_that_use_them():
 def test_a_terminated_training_saves_and_resumes(tiny_config, tmp_path):
     workdir = tmp_path / "run"
     config = [f"--config.{key}={value}" for key, value in _overrides(tiny_config).items()]
-    command = [*PYTHON, "--config=demo", f"--workdir={workdir}", *config]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    _wait_for(workdir / "metrics.jsonl", process)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "src.main", "--config=demo", f"--workdir={workdir}", *config]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _wait_for(workdir / "metrics.jsonl", process)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "run the same command to resume" in errors
     assert list((workdir / "checkpoints").glob("*.index"))

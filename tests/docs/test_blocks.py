@@ -1,24 +1,28 @@
 """Every shell and Python block of README and docs runs as it stands, or the source says why not.
 
-The blocks of a page run in order, in one folder that looks like a fresh checkout with a
-`photo.jpg`. A comment before a block, `<!-- not run: why -->`, leaves it out.
+The blocks of a page run in order, in one folder that looks like a checkout with a `photo.jpg`. A
+comment before a block, `<!-- not run: why -->`, leaves it out.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.in_process import run_python, run_shell
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"bash", "python", "text", "bibtex", "js"}
-RUN = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+# Language -> what runs a text in a folder, and returns its exit code.
+RUN: dict[str, Callable[[str, Path], int]] = {
+    "bash": run_shell,
+    "python": lambda code, folder: run_python(["-c", code], folder),
+}
 BLOCK = re.compile(
     r"(?:^ *<!-- not run: (?P<why>.+?) -->\n)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^ *```$",
@@ -26,7 +30,6 @@ BLOCK = re.compile(
 )
 # What a page's blocks need beyond the tests' packages.
 NEEDS = {"serving.md": ("ai_edge_litert", "tf2onnx", "onnxruntime")}
-SECONDS_PER_BLOCK = 900
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,25 @@ def runs(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language in RUN and not block.why_not]
 
 
-def checkout(folder: Path) -> Path:
-    """A folder with the code, the shipped weights, which a page may add to, and a photograph."""
-    for name in ("src", "tfrecords_tools", "tests", "benchmarks", "Makefile", "setup.py"):
-        (folder / name).symlink_to(ROOT / name)
-    shipped = (path for path in (ROOT / "models").iterdir() if path.is_dir())
-    (folder / "models").mkdir()
-    for path in shipped:
-        (folder / "models" / path.name).symlink_to(path)
-    shutil.copy(ROOT / "src/hmr/web/samples/standing.jpg", folder / "photo.jpg")
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """The weights that come along; the stand-in body is made beside them once, for all pages."""
+    folder = tmp_path_factory.mktemp("checkout") / "models"
+    folder.mkdir()
+    for path in filter(Path.is_dir, (ROOT / "models").iterdir()):
+        (folder / path.name).symlink_to(path)
     return folder
+
+
+@pytest.fixture
+def checkout(tmp_path, models, monkeypatch) -> Path:
+    """A folder with the code, the weights and a photograph."""
+    for name in ("src", "tfrecords_tools", "tests", "benchmarks", "Makefile", "setup.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "models").symlink_to(models)
+    shutil.copy(ROOT / "src/hmr/web/samples/standing.jpg", tmp_path / "photo.jpg")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -75,28 +87,11 @@ def test_blocks_name_their_language(page):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=lambda page: page.name)
-def test_blocks_run(page, tmp_path):
+def test_blocks_run(page, checkout):
     if missing := [name for name in NEEDS.get(page.name, ()) if not find_spec(name)]:
         pytest.skip(f"{page.name} needs {', '.join(missing)}")
-    folder = checkout(tmp_path)
-    programs = Path(sys.executable).parent
-    paths = {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-        "XDG_CACHE_HOME": str(folder / "cache"),
-    }
     for block in runs(page):
-        ended = subprocess.run(
-            [*RUN[block.language], block.code],
-            cwd=folder,
-            env={**os.environ, **paths},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_PER_BLOCK,
-        )
-        assert ended.returncode == 0, (
-            f"{block.code}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
-        )
+        assert RUN[block.language](block.code, checkout) == 0, block.code
 
 
 def test_the_pages_for_newcomers_run():

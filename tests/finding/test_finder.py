@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hmr.body.joints import COCO17
-from hmr.body.standin.build import build_standin_body
 from hmr.errors import UserError
 from hmr.finding.finder import Finder, FoundPerson, Region, without_doubles
 from hmr.geometry.oks import oks
@@ -19,8 +18,8 @@ def finder():
 
 
 @pytest.fixture(scope="module")
-def body():
-    return build_standin_body()
+def body(standin):
+    return standin
 
 
 def matched(people, crowd):

@@ -15,7 +15,7 @@ from tests.helpers.shapes import round_body
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     body_path = folder / "body.npz"
@@ -27,7 +27,7 @@ def model_folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def predictor(model_folder):
     return Predictor.load(model_folder, batch_size=3)
 
@@ -39,7 +39,7 @@ def image():
     return waves.astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare_body(tmp_path_factory):
     """A body as it comes out of a TF1 checkpoint."""
     path = tmp_path_factory.mktemp("bare") / "bare.npz"

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from hmr.network.build import build_model
-from hmr.network.checkpoint import save_model
+from hmr.network.checkpoint import load_model, save_model
 from hmr.settings import ModelSpec
 
 
@@ -22,13 +22,24 @@ def checkpoint(tmp_path_factory, body_path):
 
 
 @pytest.fixture(scope="session")
+def model(checkpoint):
+    """The model that was exported."""
+    return load_model(checkpoint)
+
+
+@pytest.fixture(scope="session")
 def exported(checkpoint, tmp_path_factory):
-    """The verb's output folder, and what it printed, from a process of its own."""
-    folder = tmp_path_factory.mktemp("export")
+    """The verb's output folder, and what it printed, from a process of its own.
+
+    The folder's own name is one that TensorFlow takes for a pattern; it is read by another.
+    """
+    folder = tmp_path_factory.mktemp("export") / "ex [v1]*"
     command = [sys.executable, "-m", "src.export"]
     command += ["--checkpoint", str(checkpoint), "--output", str(folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
-    return folder, finished.stdout
+    plain = folder.with_name("export")
+    plain.symlink_to(folder)
+    return plain, finished.stdout
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""The demo's last step."""
+"""The demo's plan and its last step."""
 
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -39,6 +40,29 @@ def test_summary_holds_every_figure(tmp_path, capsys):
     }  # fmt: skip
     printed = capsys.readouterr().out
     assert "-55 %" in printed and "-40 %" in printed and str(tmp_path / "predictions") in printed
+
+
+def test_the_plan_is_scaled_by_what_was_measured(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "measure_speed", lambda: demo.MEASURED)
+    assert demo.main(["--plan"]) == 0
+    printed = capsys.readouterr().out
+    assert "about 5 minutes in all" in printed and "slow" not in printed
+    rows = [line.split() for line in printed.splitlines()[1:]]
+    assert [float(row[-2]) for row in rows] == list(demo.STEPS.values())
+    matrices_ms, bytes_ms = demo.MEASURED
+    told = demo.plan(demo.Speed(4 * matrices_ms, 2 * bytes_ms))
+    training_s, others_s = 4 * demo.STEPS[demo.TRAINING], 2 * sum(demo.STEPS.values())
+    others_s -= 2 * demo.STEPS[demo.TRAINING]
+    assert f"about {(training_s + others_s) / 60:.0f} minutes" in told
+    assert f"3/7 training {training_s:.0f} s" in " ".join(told.split())
+    assert "this machine is slow, or busy (load " in told.splitlines()[-1]
+
+
+def test_the_speed_is_measured_in_moments():
+    started = time.monotonic()
+    speed = demo.measure_speed(seconds=0.01)
+    assert 0 < speed.matrices_ms < 1e5 and 0 < speed.bytes_ms < 1e5
+    assert time.monotonic() - started < 30
 
 
 def test_a_step_that_was_not_run_is_named(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from hmr.data.records import check_shard
 from hmr.data.shards import find_shards
 from tests.helpers.converting import manifest_of, read_bodies, read_people
+from tests.helpers.in_process import run_python
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"images_3d": 160, "test_3d": 12, "lsp": 20, "coco": 20, "mocap": 600}
@@ -31,8 +30,7 @@ def records(tmp_path_factory):
 
 
 def _run(module, *arguments):
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert run_python(("-m", module, *map(str, arguments)), ROOT) == 0
 
 
 def test_every_record_follows_the_schema(records):

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14, joint_map
-from hmr.body.standin.build import build_standin_body
 from hmr.errors import UserError
 from tests.helpers.converting import (
     brightness_at,
@@ -89,9 +88,9 @@ def test_json_without_masks(tmp_path):
     assert manifest.dropped == {"unknown picture or number of keypoints": 2}
 
 
-def test_pictures_alone_are_labelled_by_the_finder(tmp_path):
+def test_pictures_alone_are_labelled_by_the_finder(tmp_path, standin):
     """Made people in a picture that is stored on its side, beside one without any and a damaged."""
-    crowd = render_crowd(build_standin_body(), tmp_path, 2, (250, 350), (700, 500), 5)
+    crowd = render_crowd(standin, tmp_path, 2, (250, 350), (700, 500), 5)
     images = tmp_path / "mine" / "images"
     (images / "beach").mkdir(parents=True)
     exif = Image.Exif()

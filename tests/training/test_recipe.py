@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -15,6 +16,30 @@ from hmr.network.checkpoint import load_model
 from hmr.training import recipe
 from hmr.training.loop import Interrupted
 from hmr.training.recipe import run
+from tests.conftest import make_tiny_config
+
+
+@pytest.fixture(scope="module")
+def config_of_all(body_path, records_root):
+    """What the tests share whose trainings need nothing special."""
+    config = make_tiny_config(body_path, records_root)
+    config.train.log_every_steps = config.train.checkpoint_every_steps = 2
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, config_of_all):
+    """The working directory of a training from its first step to its last, and its summary."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    return workdir, run(config_of_all, workdir)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, config_of_all):
+    """The working directory of the same training, stopped after its third step."""
+    workdir = tmp_path_factory.mktemp("stopped") / "run"
+    _run_three_steps(config_of_all, workdir)
+    return workdir
 
 
 def _weights(workdir):
@@ -22,55 +47,51 @@ def _weights(workdir):
     return [*model.encoder.get_weights(), *model.regressor.get_weights()]
 
 
-def test_training_leaves_model_logs_and_summary(tiny_config, tmp_path):
-    summary = run(tiny_config, tmp_path / "run")
+def test_training_leaves_model_logs_and_summary(finished):
+    workdir, summary = finished
     assert summary["steps"] == 6  # half an epoch of 2 x 24 pictures in batches of 4
     assert summary["train_images"] == 48
-    assert json.loads((tmp_path / "run" / "training.json").read_text()) == summary
-    outputs = load_model(tmp_path / "run")(np.zeros((2, 32, 32, 3), np.float32))
+    assert json.loads((workdir / "training.json").read_text()) == summary
+    outputs = load_model(workdir)(np.zeros((2, 32, 32, 3), np.float32))
     assert outputs["theta"].shape == (2, 3, 85)
 
 
-def test_resumed_training_equals_an_uninterrupted_one(tiny_config, tmp_path, monkeypatch):
-    run(tiny_config, tmp_path / "whole")
-    _stop_after(monkeypatch, steps=3)
-    with pytest.raises(Interrupted):
-        run(tiny_config, tmp_path / "parts")
-    monkeypatch.undo()
-    run(tiny_config, tmp_path / "parts")
-    for whole, parts in zip(
-        _weights(tmp_path / "whole"), _weights(tmp_path / "parts"), strict=True
-    ):
+def test_resumed_training_equals_an_uninterrupted_one(finished, stopped, config_of_all, tmp_path):
+    shutil.copytree(stopped, tmp_path / "parts")
+    run(config_of_all, tmp_path / "parts")
+    for whole, parts in zip(_weights(finished[0]), _weights(tmp_path / "parts"), strict=True):
         np.testing.assert_array_equal(whole, parts)
 
 
-def _stop_after(monkeypatch, steps):
-    """Sends the process a Ctrl-C when the progress line reaches `steps`."""
+def _run_three_steps(config, workdir):
+    """Sends the process a Ctrl-C when the progress line reaches the third."""
 
     class Stopper(recipe.ProgressLine):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, logs)
-            if batch + 1 == steps:
+            if batch + 1 == 3:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(recipe, "ProgressLine", Stopper)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(recipe, "ProgressLine", Stopper)
+        run(config, workdir)
 
 
-def test_a_configuration_that_contradicts_its_checkpoint_is_refused(tiny_config, tmp_path):
-    run(tiny_config, tmp_path / "run")
+def test_a_configuration_that_contradicts_its_checkpoint_is_refused(finished, tiny_config):
     tiny_config.model.hidden_units = 48
     with pytest.raises(UserError, match=r"model.hidden_units = 32, this run has 48"):
-        run(tiny_config, tmp_path / "run")
+        run(tiny_config, finished[0])
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_resumed_training_takes_a_lower_learning_rate(
-    tiny_config, tmp_path, monkeypatch, schedule
+    stopped, tiny_config, tmp_path, monkeypatch, schedule
 ):
-    tiny_config.optimizer.schedule = schedule
-    _stop_after(monkeypatch, steps=3)
-    with pytest.raises(Interrupted):
-        run(tiny_config, tmp_path / "run")
+    if schedule == tiny_config.optimizer.schedule:
+        shutil.copytree(stopped, tmp_path / "run")
+    else:
+        tiny_config.optimizer.schedule = schedule
+        _run_three_steps(tiny_config, tmp_path / "run")
     tiny_config.optimizer.encoder_learning_rate = 1e-7
     seen = []
 
@@ -115,10 +136,8 @@ def test_a_truncated_record_is_named(tiny_config, tmp_path, records_root):
         run(tiny_config, tmp_path / "run")
 
 
-def test_terms_without_samples_are_not_logged(tiny_config, tmp_path):
-    tiny_config.train.log_every_steps = 2
-    run(tiny_config, tmp_path / "run")
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+def test_terms_without_samples_are_not_logged(finished):
+    lines = (finished[0] / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 3
     entry = json.loads(lines[-1])
     assert entry["supervised/smpl"] == 0 and "loss/smpl" not in entry
@@ -130,10 +149,10 @@ def _states(workdir):
     return sorted(int(path.stem[5:]) for path in (workdir / "checkpoints").glob("ckpt-*.index"))
 
 
-def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(tiny_config, tmp_path, caplog):
-    tiny_config.train.checkpoint_every_steps = 2
-    tiny_config.train.log_every_steps = 1
-    run(tiny_config, tmp_path / "run")
+def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(
+    finished, config_of_all, tmp_path, caplog
+):
+    shutil.copytree(finished[0], tmp_path / "run")
     logged = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert _states(tmp_path / "run") == [2, 4, 6]
     newest = tmp_path / "run" / "checkpoints" / "ckpt-6.data-00000-of-00001"
@@ -141,21 +160,23 @@ def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(tiny_config
     (tmp_path / "run" / "config.json").write_text("")
     with (tmp_path / "run" / "metrics.jsonl").open("a") as table:
         table.write('{"step": 6, "lo')
-    run(tiny_config, tmp_path / "run")
+    run(config_of_all, tmp_path / "run")
     assert "step 6" in caplog.text and "is damaged" in caplog.text
     assert "config.json is empty or cut off" in caplog.text
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 0
-    assert (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[:4] == (
-        logged.splitlines()[:4]
-    )
+    again = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert again[:2] == logged.splitlines()[:2]  # up to step 4
     for index in (tmp_path / "run" / "checkpoints").glob("*.index"):
         index.write_bytes(b"")
     with pytest.raises(UserError, match=r"none of the 3 checkpoints .* can be read"):
-        run(tiny_config, tmp_path / "run")
+        run(config_of_all, tmp_path / "run")
 
 
-def test_a_second_training_in_the_same_folder_is_refused(tiny_config, tmp_path):
+def test_a_second_training_in_the_same_folder_is_refused(tiny_config, tmp_path, monkeypatch):
     refused = pytest.raises(UserError, match=rf"a training in .*run is under way .*{os.getpid()}")
     with only_one(tmp_path / "run" / ".lock", "a test"), refused:
         run(tiny_config, tmp_path / "run")
+    steps = []
+    monkeypatch.setattr(recipe, "train", lambda *_: steps.append("taken"))
     run(tiny_config, tmp_path / "run")
+    assert steps == ["taken"]

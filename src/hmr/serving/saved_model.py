@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -24,17 +25,18 @@ from hmr.serving.report import (
     check_export,
     write_report,
 )
-from hmr.serving.signatures import (
-    answers,
-    example_requests,
-    run_on_crops,
-    run_on_images,
-    run_on_pictures,
-    signatures,
-)
+from hmr.serving.signatures import RUN, answers, example_requests, signatures
 
 EXTRA_FOLDER, REPORT_FILE = "assets.extra", "export.json"
 WARMUP_FILE = "tf_serving_warmup_requests"
+# Signature -> inputs; the first one is the default. The graph checks their sizes, the signatures do
+# not: TensorFlow does not enforce a signature's sizes and would compute garbage from wrong ones.
+_IMAGE_BYTES = tf.TensorSpec((None,), tf.string, "image_bytes")
+_INPUTS = {
+    FROM_IMAGES: [_IMAGE_BYTES, tf.TensorSpec((None, None), tf.float32, "boxes")],
+    FROM_CROPS: [tf.TensorSpec((None, None, None, None), tf.float32, "crops")],
+    FROM_PICTURES: [_IMAGE_BYTES],
+}
 
 
 def export_saved_model(
@@ -77,29 +79,10 @@ def next_version(folder: Path) -> int:
 
 
 def _write(model: HMR, folder: Path) -> None:
-    """Writes the SavedModel. The graph checks the sizes of the inputs, the signatures do not:
-    TensorFlow does not enforce a signature's sizes and would compute garbage from wrong ones.
-    """
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(
-        FROM_IMAGES,
-        lambda image_bytes, boxes: run_on_images(model, image_bytes, boxes),
-        input_signature=[
-            tf.TensorSpec((None,), tf.string, "image_bytes"),
-            tf.TensorSpec((None, None), tf.float32, "boxes"),
-        ],
-    )
-    archive.add_endpoint(
-        FROM_CROPS,
-        lambda crops: run_on_crops(model, crops),
-        input_signature=[tf.TensorSpec((None, None, None, None), tf.float32, "crops")],
-    )
-    archive.add_endpoint(
-        FROM_PICTURES,
-        lambda image_bytes: run_on_pictures(model, image_bytes),
-        input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")],
-    )
+    for name, specs in _INPUTS.items():
+        archive.add_endpoint(name, partial(RUN[name], model), input_signature=specs)
     archive.write_out(str(folder), verbose=False)
 
 

@@ -191,7 +191,7 @@ def _finder_network() -> MoveNet:
         return MoveNet(load_npz(weights_file()), MOST_PEOPLE)
 
 
-_RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
+RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
     FROM_IMAGES: run_on_images,
     FROM_PICTURES: run_on_pictures,
     FROM_CROPS: run_on_crops,
@@ -201,7 +201,7 @@ _RUN: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
 def answers(model: HMR, requests: Sequence[Request]) -> list[Outputs]:
     """The Keras model's outputs for each request, computed in this process."""
     received = [
-        _RUN[signature](model, **{name: tf.constant(array) for name, array in inputs.items()})
+        RUN[signature](model, **{name: tf.constant(array) for name, array in inputs.items()})
         for signature, inputs in requests
     ]
     return [{name: value.numpy() for name, value in outputs.items()} for outputs in received]

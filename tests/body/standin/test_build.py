@@ -11,8 +11,8 @@ from hmr.body.standin.shapes import SHAPE_NAMES
 
 
 @pytest.fixture(scope="module")
-def body() -> BodyModel:
-    return build_standin_body()
+def body(standin) -> BodyModel:
+    return standin
 
 
 @pytest.fixture(scope="module")

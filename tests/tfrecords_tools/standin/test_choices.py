@@ -8,7 +8,6 @@ import pytest
 
 from hmr.body.joints import SMPL_JOINTS
 from hmr.body.smpl import SMPL
-from hmr.body.standin.build import build_standin_body
 from hmr.errors import UserError
 from tfrecords_tools.standin import choices, framing, photos, poses, scene
 from tfrecords_tools.standin.picture import measure_template, render_picture
@@ -135,9 +134,8 @@ def test_bystanders_come_at_their_odds():
 
 
 @pytest.fixture(scope="module")
-def studio():
-    body = build_standin_body()
-    return measure_template(body), SMPL(body)
+def studio(standin):
+    return measure_template(standin), SMPL(standin)
 
 
 def take(studio, folder, style, count=6):

@@ -13,7 +13,7 @@ import scipy.io
 from pycocotools.coco import COCO
 
 from hmr.body.joints import LSP14, MPI_INF_3DHP28, joint_map
-from hmr.body.model_file import open_body
+from hmr.body.model_file import save_body
 from hmr.errors import UserError
 from hmr.prediction.people_files import open_people
 from tfrecords_tools.standin import __main__ as verb
@@ -38,9 +38,9 @@ def make(output: Path, body: Path, workers: int, **changes) -> None:
 
 
 @pytest.fixture(scope="module")
-def standin_body(tmp_path_factory) -> Path:
+def standin_body(tmp_path_factory, standin) -> Path:
     path = tmp_path_factory.mktemp("standin_body") / "standin_body.npz"
-    open_body(path)
+    save_body(path, standin)
     return path
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hmr.body.joints import COCOPLUS
-from hmr.body.model_file import open_body
+from hmr.body.model_file import save_body
 from tfrecords_tools.common.pictures import Labels
 from tfrecords_tools.pw3d import read_people, read_sequence
 from tfrecords_tools.standin import pw3d
@@ -16,11 +16,11 @@ from tfrecords_tools.standin.studio import Studio
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, standin):
     """Sequences of 4 pictures, every second of them held out."""
     folder = tmp_path_factory.mktemp("made")
     body = folder / "standin_body.npz"
-    open_body(body)
+    save_body(body, standin)
     with pytest.MonkeyPatch.context() as patch, Studio(body, workers=1) as studio:
         patch.setattr(pw3d, "PICTURES_PER_SEQUENCE", 4)
         patch.setattr(pw3d, "HELD_OUT_EVERY", 2)

@@ -5,7 +5,6 @@ import pytest
 
 from hmr.body.joints import LSP14
 from hmr.body.smpl import SMPL
-from hmr.body.standin.build import build_standin_body
 from hmr.evaluation import metrics
 from hmr.evaluation.baselines import constant_baseline
 from tfrecords_tools.standin import characters, poses
@@ -17,8 +16,8 @@ MM_PER_M = 1000.0
 
 
 @pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL(build_standin_body())
+def smpl(standin) -> SMPL:
+    return SMPL(standin)
 
 
 def filmed_joints_mm(smpl: SMPL, seed: int, count: int, held_out: bool) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hmr.body.model_file import open_body
+from hmr.body.model_file import save_body
 from hmr.body.smpl import SMPL
 from hmr.files.video import Video
 from tfrecords_tools.standin import videos
@@ -14,15 +14,15 @@ from tfrecords_tools.standin.walks import FEET, SOLE_M, sample_walk
 
 
 @pytest.fixture(scope="module")
-def body_file(tmp_path_factory):
+def body_file(tmp_path_factory, standin):
     path = tmp_path_factory.mktemp("body") / "standin_body.npz"
-    open_body(path)  # it is made
+    save_body(path, standin)
     return path
 
 
 @pytest.fixture(scope="module")
-def smpl(body_file):
-    return SMPL(open_body(body_file))
+def smpl(standin):
+    return SMPL(standin)
 
 
 def test_standing_feet_stay_on_the_floor_and_people_turn_round(smpl):
