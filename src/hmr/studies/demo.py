@@ -64,7 +64,7 @@ STEPS = {
     "6/7 pictures": 5.0,
 }
 TRAINING = "3/7 training"
-MEASURED = Speed(12.0, 5.0)
+MEASURED = Speed(10.0, 5.5)
 SLOW_MINUTES = 12.0
 
 
