@@ -21,7 +21,7 @@ from hmr.prediction.people import MIN_SCORE, from_keypoints
 from hmr.prediction.predictor import Predictor
 from hmr.serving import rerun, saved_model
 from hmr.serving.saved_model import export_saved_model, next_version
-from hmr.serving.signatures import signatures
+from hmr.serving.signatures import crop_requests, signatures
 from hmr.web.estimator import SAMPLES_FOLDER
 
 BOXES = np.array([[40, 20, 90, 180], [10, 30, 120, 150]], np.float32)
@@ -198,12 +198,13 @@ def test_neither_the_project_nor_keras_is_needed(exported):
 def test_a_difference_above_the_limit_fails_and_leaves_nothing(
     exported, model, tmp_path, monkeypatch
 ):
-    """What is compared is the export that is there already: writing one takes long."""
+    """What is compared is crops, and the export that is there already: more would take long."""
 
     def write(_, folder):
         shutil.copytree(exported[0] / "1", folder, dirs_exist_ok=True)
 
     monkeypatch.setattr(saved_model, "_write", write)
+    monkeypatch.setattr(saved_model, "example_requests", crop_requests)
     with pytest.raises(UserError, match="differs from the Keras model by more than -1"):
         export_saved_model(model, tmp_path, max_abs_diff=-1)
     assert list(tmp_path.iterdir()) == []
