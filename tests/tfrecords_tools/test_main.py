@@ -83,7 +83,6 @@ def test_nothing_given_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize("converter", command.CONVERTERS, ids=lambda converter: converter.name)
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 def test_every_converter_explains_itself(converter, capsys):
     module = f"tfrecords_tools.{converter.name}"
     assert run_python(("-m", module, "--help"), ROOT) == 0
