@@ -285,7 +285,8 @@ JSON = st.recursive(
     | st.dictionaries(
         st.sampled_from(
             ["people", "pose_keypoints_2d", "annotations", "images", "image_id", "bbox", "id",
-             "keypoints", "score", "category_id", "file_name", "person_id", "iscrowd"]
+             "keypoints", "score", "category_id", "file_name", "person_id", "iscrowd",
+             "predictions", "instance_info", "keypoint_scores", "track_id"]
         ),
         inner,
         max_size=6,
@@ -310,6 +311,7 @@ NUMBERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(NUMBERS, max_size=5), max_size=8))
 def test_every_box_row_is_used_or_named(rows):
     found = detections_from_boxes(rows)
@@ -318,6 +320,7 @@ def test_every_box_row_is_used_or_named(rows):
         assert np.isfinite(person.box.center_px).all() and person.box.scale > 0
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='image,framexywh0123456789.-\n" ', max_size=120))
 def test_any_csv_gives_people_or_a_user_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("csv") / "any.csv"

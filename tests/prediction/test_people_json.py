@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hmr.body.joints import COCOPLUS
+from hmr.body.joints import COCO17, COCOPLUS
 from hmr.errors import UserError
 from hmr.prediction.people_files import names_no_picture, open_people
 from hmr.prediction.people_json import people_of_one_picture
@@ -114,6 +114,37 @@ def test_the_category_that_the_file_calls_a_person(tmp_path):
     people = opened(tmp_path, content, "boxes")
     the_person(people.find("1.jpg", IMAGE))
     assert "1 entries of other categories" in people.match(["1.jpg"])[0]
+
+
+def test_categories_by_name_and_pictures_where_their_number_should_stand(tmp_path):
+    entry = {"image_id": "a.jpg", "category_id": "Man", "bbox": [100, 120, 100, 200]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [entry],
+        "categories": [{"id": 1, "name": "man"}, {"id": 2, "name": "car"}],
+    }  # fmt: skip
+    the_person(opened(tmp_path, content, "boxes").find("a.jpg", IMAGE))
+
+
+def test_fewer_points_than_the_file_names_are_no_other_order(tmp_path):
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17)}],
+        "annotations": [{"image_id": 1, "category_id": 1, "keypoints": points(16).tolist()}],
+    }
+    (problem,) = opened(tmp_path, content).find("a.jpg", IMAGE).problems
+    assert "expected 51 or" in problem and "got 48" in problem
+
+
+def test_a_null_among_points_is_a_point_that_is_not_seen(tmp_path):
+    rows = points().tolist()
+    rows[5] = None
+    the_person(opened(tmp_path, [{"image_id": "a.jpg", "keypoints": rows}]).find("a.jpg", IMAGE))
+
+
+def test_a_folder_of_which_no_file_is_used_is_an_error(tmp_path):
+    (tmp_path / "a.json").write_text('[{"what": 1}]')
+    with pytest.raises(UserError, match=r"no file is used: a\.json: no people"):
+        open_people(keypoints=str(tmp_path))
 
 
 def test_entries_that_name_no_picture_are_counted(tmp_path):

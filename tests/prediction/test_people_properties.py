@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Pen:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.style = self.random.randrange(6)
+        self.style = self.random.randrange(7)
 
     def one_of(self, *values):
         return self.random.choice(values)
@@ -81,7 +82,8 @@ class Pen:
         stem = last.rpartition(".")[0]
         return (
             f"{folder}/{last}", f"C:\\x\\{folder}\\{last}", f"./{folder}/{stem}.PNG", name,
-            f"{folder}/{stem}", f"https://host/{folder}/{last.replace(' ', '%20')}?size=1",
+            f"{folder}/{stem}", f"{folder}/{last}.jpeg",
+            f"https://host/{folder}/{last.replace(' ', '%20')}?size=1",
         )[self.style]  # fmt: skip
 
     def numbers(self, rows):
@@ -186,8 +188,14 @@ def test_coco_annotations(tmp_path, people, pen, flag, category):
 
 
 EXPORTS = {
-    "Label Studio": ("0badcafe-{}.jpg", "/data/local-files/?d=1%5C{}.jpg", "i\\deadbeef-{}.jpg"),
-    "Roboflow": ("{}_jpg.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9.jpg", "{}_png.rf.AbC09.png"),
+    "Label Studio": (
+        "0badcafe-{}.jpg", "0badcafe-{_}.jpg", "/data/local-files/?d=1%5C{}.jpg",
+        "i\\deadbeef-{}.jpg",
+    ),
+    "Roboflow": (
+        "{}_jpg.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9.jpg", "{-}_jpg.rf.0a1b2.jpg",
+        "{}_png.rf.AbC09.png",
+    ),
     "CVAT": ("{}.jpg", "task/{}.jpg"),
 }  # fmt: skip
 
@@ -196,8 +204,14 @@ EXPORTS = {
 @quick
 @given(people=PEOPLE, pen=PENS, flag=FLAGS)
 def test_exports_of_annotation_tools(tmp_path, tool, people, pen, flag):
-    stems = ("anna 1", "ben", "carl-2")
-    names = [pen.one_of(*EXPORTS[tool]).format(stem) for stem in stems]
+    stems = ("anna 1 (2)", "ben", "carl-2")
+    made = [
+        {"_": stem.replace(" ", "_"), "-": re.sub(r"[^\w-]", "-", stem)} for stem in stems
+    ]  # fmt: skip
+    names = [
+        pen.one_of(*EXPORTS[tool]).format(stem, **other)
+        for stem, other in zip(stems, made, strict=True)
+    ]
     content = {
         "info": {}, "categories": [{"id": 0, "name": "person"}],
         "images": images_of(pen, names), "annotations": annotations_of(pen, people, 0),
@@ -289,10 +303,11 @@ def test_openpose(tmp_path, people, pen):
 
 
 def instance(pen, known):
-    low, high = known.low, known.low + known.rectangle_px[2:]
+    low, high, places = known.low, known.low + known.rectangle_px[2:], known.points[:, :2].tolist()
     corners = [*low, *high]
     return {
-        "keypoints": known.points[:, :2].tolist(), "keypoint_scores": known.points[:, 2].tolist(),
+        "keypoints": pen.one_of([places], places),
+        "keypoint_scores": known.points[:, 2].tolist(),
         "bbox": pen.one_of([corners], corners), "bbox_score": known.score,
         "track_id": pen.id(known.label),
     }  # fmt: skip
@@ -303,9 +318,11 @@ def instance(pen, known):
 def test_mmpose(tmp_path, people, pen, flag):
     rows = [[instance(pen, known) for known in truth] for truth in people]
     meta = {"meta_info": {"keypoint_id2name": {str(at): name for at, name in enumerate(COCO17)}}}
-    kind = pen.one_of("demo", "inferencer", "folder")
-    if kind == "folder":  # the first picture's only
-        listed = pen.one_of(rows[0], {**meta, "instance_info": rows[0]})
+    kind = pen.one_of("demo", "inferencer", "picture")
+    if kind == "picture":  # the first one only
+        listed = pen.one_of(
+            rows[0], {**meta, "instance_info": rows[0]}, [rows[0]], {"predictions": [rows[0]]}
+        )
         path = pen.write(tmp_path / "000007.json", listed)
         check(open_people(**{flag: str(path)}), PICTURES[:1], people[:1])
         return
@@ -313,6 +330,40 @@ def test_mmpose(tmp_path, people, pen, flag):
     frames = [{"frame_id": pen.id(at + first), "instances": row} for at, row in enumerate(rows)]
     content = {**meta, "instance_info": frames} if kind == "demo" else frames
     check(open_people(**{flag: str(pen.write(tmp_path / "walk.json", content))}), FRAMES, people)
+
+
+@quick
+@given(people=PEOPLE, pen=PENS)
+def test_a_folder_of_mmpose_of_which_some_pictures_hold_nobody(tmp_path, people, pen):
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    for name, truth in zip(PICTURES, people, strict=True):
+        rows = [instance(pen, known) for known in truth]
+        stem = name.removeprefix("/data/").rsplit(".", 1)[0]
+        pen.write(folder / f"{stem}.json", pen.one_of(rows, {"instance_info": rows}))
+    check(open_people(keypoints=str(folder)), PICTURES, people)
+
+
+@pytest.mark.parametrize(
+    "left_out", [(), ("left_ear", "right_eye", "right_ear"), ("nose", "left_eye", "left_wrist")]
+)
+@quick
+@given(people=PEOPLE, pen=PENS)
+def test_points_that_a_file_names_may_be_of_any_number(tmp_path, left_out, people, pen):
+    """As PoseTrack's 15 and other annotation tools' own."""
+    kept = [name not in left_out for name in COCO17]
+    names = [*np.array(COCO17)[kept].tolist(), "left_big_toe"]
+    toe = np.array([[WIDTH - 1, HEIGHT - 1, 2]])
+    written = [
+        [Known(np.concatenate([known.points[kept], toe]), known.label, known.score)
+         for known in truth] for truth in people
+    ]  # fmt: skip
+    content = {
+        "images": images_of(pen, PICTURES), "annotations": annotations_of(pen, written),
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }  # fmt: skip
+    source = open_people(keypoints=str(pen.write(tmp_path / "coco.json", content)))
+    seen = [[Known(known.points[kept], known.label, known.score) for known in t] for t in people]
+    check(source, PICTURES, seen)
 
 
 @quick

@@ -67,6 +67,21 @@ def test_lines_that_are_not_used_are_named(tmp_path):
     assert "from 0 to 1" in found.problems[1]
 
 
+def test_an_empty_file_is_of_a_picture_without_people_and_stops_no_other(tmp_path):
+    (tmp_path / "b.txt").touch()
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\xff")
+    assert len(people_of(tmp_path, line(points()).replace(" ", ",")).people) == 1
+    people = open_people(keypoints=str(tmp_path))
+    assert people.find("b.jpg", IMAGE).problems == [] == people.find("b.jpg", IMAGE).people
+    assert "c.txt" in people.find("c.jpg", IMAGE).problems[0]
+
+
+def test_one_file_of_other_classes_only_is_an_error(tmp_path):
+    (tmp_path / "a.txt").write_text(line(points(), kind="1"))
+    with pytest.raises(UserError, match=r"holds nobody: .* 1 lines of other classes"):
+        open_people(keypoints=str(tmp_path / "a.txt"))
+
+
 def test_a_folder_that_fits_no_picture_is_an_error(tmp_path):
     (tmp_path / "a.txt").write_text(line(points()))
     with pytest.raises(UserError, match="none of its 1 entries"):

@@ -9,7 +9,10 @@ from hmr.errors import UserError
 
 Id = str | int
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
-_PEOPLE = frozenset({"person", "persons", "people", "human", "humans", "pedestrian", "pedestrians"})
+_PEOPLE = frozenset({
+    "person", "persons", "people", "human", "humans", "pedestrian", "pedestrians", "man", "men",
+    "woman", "women", "child", "children", "boy", "girl", "adult", "player", "athlete",
+})  # fmt: skip
 _COCO_PERSON, _FIRST_FROM_ZERO = 1, 0
 _ABOVE = "supercategory"
 
@@ -51,11 +54,12 @@ def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
         UserError: there are several categories, and none of them is a person.
     """
     ids = {key for value in used if (key := comparable_id(value)) is not None}
+    named_so = {key for key in ids if str(key).lower() in _PEOPLE}
     items = categories if isinstance(categories, list) else []
     listed = [item for item in items if isinstance(item, dict)]
     if not listed:
         first = _FIRST_FROM_ZERO if _FIRST_FROM_ZERO in ids else _COCO_PERSON
-        return frozenset({first, *(key for key in ids if str(key).lower() in _PEOPLE)})
+        return frozenset({first, *named_so})
     # Roboflow lists the project's name, too, as a category above the others.
     above = {_name(item, _ABOVE) for item in listed if _name(item) != _name(item, _ABOVE)}
     used_or_lowest = [
@@ -72,4 +76,4 @@ def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
             f"none of the categories is a person: expected the name person, got {names}"
         )
     found = (comparable_id(item.get("id")) for item in people)
-    return frozenset(each for each in found if each is not None)
+    return frozenset({each for each in found if each is not None} | named_so)

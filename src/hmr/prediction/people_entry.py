@@ -31,6 +31,8 @@ _OTHER_KEYS = {
 }
 # Files that write boxes as two corners.
 _CORNER_KEYS = ("keypoint_scores", "image_name")
+# MMPose's list of one person's list of points.
+_MOST_NESTED = 2
 
 
 def attempt(found: Detections, who: str, make: Callable[[], Detection]) -> None:
@@ -62,8 +64,18 @@ def _numbers(values: object, what: str) -> np.ndarray:
     """A list of numbers, or of lists of numbers, as one row; null is nan."""
     if not isinstance(values, list):
         raise UserError(f"{what} must be a list of numbers, got {values!r:.60}")
-    flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    flat = _flat(values, _MOST_NESTED)
     return np.array([np.nan if v is None else number(v, what) for v in flat], np.float64)
+
+
+def _flat(values: list, nested: int) -> list:
+    """The values of lists in a list, up to so many in each other; null may stand for a list."""
+    width = max((len(value) for value in values if isinstance(value, list)), default=1)
+    flat: list = []
+    for value in values:
+        is_row = isinstance(value, list) and nested
+        flat += _flat(value, nested - 1) if is_row else [value] * (width if value is None else 1)
+    return flat
 
 
 def with_known_keys(entry: dict) -> dict:
@@ -104,13 +116,30 @@ def add_person(
         if field == "bbox":
             person = from_rectangle(_rectangle(entry), 1.0 if score is None else score, label)
         else:
-            points = keypoints_of(entry.get("keypoints"), COUNTED, entry.get("keypoint_scores"))
-            ours = COCOPLUS if len(points) == len(COCOPLUS) else None
-            named = order[: len(points)] if order and len(order) >= len(points) else ours
+            points, named = _named_keypoints(entry, order)
             person = from_keypoints(points, min_score, label, score, named)
         return replace(confident(person, min_score), identified=given is not None)
 
     attempt(found, f"person {label} (entry {index})", make)
+
+
+def _named_keypoints(
+    entry: dict, order: tuple[str, ...] | None
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Keypoints (K, 3) that count for the box, and their names where they are known.
+
+    Where the file names as many as COCO and its like do not have, those count that are known.
+    """
+    counted = COUNTED
+    if order:
+        counted = {len(order): len(order)} | {k: n for k, n in COUNTED.items() if k >= len(order)}
+    points = keypoints_of(entry.get("keypoints"), counted, entry.get("keypoint_scores"))
+    if not order:
+        return points, COCOPLUS if len(points) == len(COCOPLUS) else None
+    named = order[: len(points)]
+    if len(order) not in COUNTED and len(points) == len(order):
+        points[[name not in COCOPLUS for name in named], 2] = 0
+    return points, named if len(named) == len(points) else None
 
 
 def _first(value: object, what: str) -> float:

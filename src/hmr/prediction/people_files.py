@@ -40,8 +40,9 @@ _INLINE = re.compile(r"[-+0-9.,;\seEnaif]+")
 _CSV_COLUMNS = ("image", "frame", "x", "y", "width", "height", "id", "score", "category")
 _CSV_ALIASES = {
     "w": "width", "h": "height", "left": "x", "top": "y", "file": "image", "filename": "image",
-    "file_name": "image", "image_id": "image", "track_id": "id", "confidence": "score",
-    "class": "category",
+    "file_name": "image", "image_id": "image", "path": "image", "frame_id": "frame",
+    "track_id": "id", "person_id": "id", "confidence": "score", "class": "category",
+    "label": "category",
 }  # fmt: skip
 _CSV_SIDES = ("x", "y", "width", "height")
 _CSV_SEPARATORS = ",;\t"
@@ -85,6 +86,8 @@ def _open_boxes(text: str, min_score: float) -> PeopleSource:
         return _csv_people(path, min_score)
     if "," in text and _INLINE.fullmatch(text):
         return SamePeople(parse_boxes(text))
+    if os.path.isdir(text):
+        raise UserError(f"--boxes {text} is a folder; --keypoints takes folders")
     raise UserError(f"--boxes {text}: no such file, and not x,y,w,h")
 
 
@@ -94,7 +97,10 @@ def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
     if not path.is_file():
         raise UserError(f"--keypoints {path}: no such file or folder")
     if path.suffix.lower() == ".txt" and not _is_json(path):
-        return SamePeople(yolo_people(path, min_score))
+        found = yolo_people(path, min_score)
+        if found.notes and not (found.people or found.problems):
+            raise UserError(f"{path} holds nobody: {'; '.join(found.notes)}")
+        return SamePeople(found)
     return people_from_json(path, "keypoints", min_score)
 
 

@@ -64,8 +64,7 @@ def is_of_one_picture(content: object) -> bool:
     """Whether a file names no pictures, as OpenPose's and MMPose's of one picture do."""
     if listed_people(content) is not None:
         return True
-    instances = content.get("instance_info") if isinstance(content, dict) else content
-    items = _dicts(instances)
+    items = _dicts(_instances(content))
     return bool(items) and all(
         any(key in item for key in _PERSON_KEYS) and not any(key in item for key in _PICTURE_KEYS)
         for item in items
@@ -90,8 +89,7 @@ def people_of_one_picture(
     own_results = any("rectangle_px" in person for person in people)
     if listed_people(content) is not None and field == "keypoints" and not own_results:
         return openpose_people(content, name, min_score)
-    instances = _dict(content).get("instance_info", content)
-    entries = people if own_results else _dicts(instances)
+    entries = people if own_results else _dicts(_instances(content))
     if not any(with_known_keys(entry)[field] is not None for entry in entries):
         raise _no_people(name, content, field)
     found = Detections()
@@ -178,7 +176,7 @@ def _rows(content: object, table: PeopleTable, name: str) -> Iterator[_Row]:
     """The entries of a file; pictures that it lists without people become empty entries."""
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         return _annotation_rows(content, table)
-    frames = content.get("instance_info") if isinstance(content, dict) else content
+    frames = _instances(content)
     if not isinstance(frames, list):
         raise _no_people(name, content, "bbox or keypoints")
     if isinstance(content, dict) or any("instances" in item for item in _dicts(frames)):
@@ -204,7 +202,9 @@ def _annotation_rows(content: dict, table: PeopleTable) -> Iterator[_Row]:
     ]
     for entry in map(_dict, content["annotations"]):
         key = comparable_id(entry.get("image_id"))
-        yield _Row(names.get(key) if names and key is not None else key, entry)
+        # Some name the picture where its number should stand.
+        other = key if not names or isinstance(key, str) else None
+        yield _Row(other if key is None else names.get(key, other), entry)
 
 
 def _frame_rows(frames: list, table: PeopleTable, first: int) -> Iterator[_Row]:
@@ -221,6 +221,17 @@ def _result_rows(entries: list) -> Iterator[_Row]:
     for entry in map(_dict, entries):
         value = next((entry[key] for key in _PICTURE_KEYS if entry.get(key) is not None), None)
         yield _Row(comparable_id(value), entry)
+
+
+def _instances(content: object) -> object:
+    """The list of a file: the file itself, or what MMPose's demo and its inferencer wrap around it.
+
+    The inferencer's predictions are a list a picture: those of one picture are taken out.
+    """
+    for key in ("instance_info", "predictions"):
+        content = content.get(key, content) if isinstance(content, dict) else content
+    one = isinstance(content, list) and len(content) == 1 and isinstance(content[0], list)
+    return content[0] if one else content
 
 
 def _dicts(entries: object) -> list[dict]:
@@ -251,7 +262,10 @@ def add_json_files(
         min_score: keypoints at or below it do not count.
     """
     paths = sorted(paths, key=lambda path: path.stem.endswith(_SUFFIXES))
-    if is_of_one_picture(_readable(paths[-1])):
+    # A file without anybody may be of either kind.
+    contents = map(_readable, reversed(paths))
+    telling = next((content for content in contents if _instances(content)), None)
+    if telling is None or is_of_one_picture(telling):
         for path in paths:
             name = str(path.relative_to(folder).with_suffix(""))
             for suffix in _SUFFIXES:
@@ -263,21 +277,23 @@ def add_json_files(
             add_people(table, read_json(path), path.name, "keypoints", min_score)
         except UserError as error:
             table.notes.append(f"{error}: skipped")
+    if not len(table):
+        raise UserError(f"{folder}: no file is used: {'; '.join(table.notes[:3])}")
 
 
 def _readable(path: Path) -> object:
-    """What a file holds; people of one picture where it cannot be read, which is said later."""
+    """What a file holds; nothing where it cannot be read, which is said later."""
     try:
         return read_json(path)
     except UserError:
-        return {"people": []}
+        return None
 
 
 def _read_one_picture(path: Path, min_score: float) -> Detections:
-    try:
-        return people_of_one_picture(read_json(path), path.name, "keypoints", min_score)
-    except UserError as error:
-        return Detections(problems=[str(error)])
+    content = read_json(path)
+    if _instances(content) == []:
+        return Detections()
+    return people_of_one_picture(content, path.name, "keypoints", min_score)
 
 
 def people_from_json(path: Path, field: str, min_score: float) -> PeopleSource:

@@ -29,8 +29,10 @@ _FURTHEST = 0.1
 def yolo_people(path: Path, min_score: float) -> Detections:
     """The people of one file; lines that are none are problems, other classes are noted."""
     found, others = Detections(), 0
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
-        words = text.split()
+    # Of a picture without people the file is empty.
+    text = read_text(path) if path.stat().st_size else ""
+    for line, row in enumerate(text.splitlines(), start=1):
+        words = row.replace(",", " ").split()
         if words and words[0] not in (str(_PERSON), f"{_PERSON}.0"):
             others += 1
         elif words:

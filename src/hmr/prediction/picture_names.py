@@ -22,7 +22,10 @@ from hmr.errors import UserError
 from hmr.files.coco_json import Id
 from hmr.prediction.people import Detections, PeopleSource, SamePeople, check_against_picture
 
-_ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}$", re.IGNORECASE)
+# A name's ending, with what a tool has put behind another (a.png.jpg).
+_ENDING = re.compile(
+    r"(\.(jpe?g|jpe|jfif|png|bmp|gif|tiff?|webp|hei[cf]|avif))*\.[a-z][a-z0-9]{1,4}$", re.IGNORECASE
+)
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,18})$", re.DOTALL)
 # A frame as `hmr.files.video.Video` names it.
 _FRAME = re.compile(r"([^/\\]+)_(\d{12})")
@@ -38,6 +41,7 @@ _MADE_NAMES = (
 # A web address, or Label Studio's of a file that lies beside it; what follows ? is no name.
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]+:/)?/[^?]*\?d=|[a-z][a-z0-9+]+://", re.IGNORECASE)
 _MOST_NAMED = 3
+_LETTERS = -1
 
 End = str | int | tuple[str, int]
 Rank = tuple[int, int, bool, bool]
@@ -74,7 +78,12 @@ def _made_of(stem: str) -> dict[End, int]:
     """The names of which an export tool may have made this one; they fit worse than itself."""
     plain = unquote(stem)
     found = [made[1] for pattern in _MADE_NAMES if (made := pattern.fullmatch(plain))]
-    return dict.fromkeys([*found, plain], 0)
+    return dict.fromkeys([*map(_letters, found), *found, plain], 0)
+
+
+def _letters(stem: str) -> End:
+    """What is left of a name where tools write - and _ for other characters, or leave them out."""
+    return "".join(filter(str.isalnum, stem)), _LETTERS
 
 
 def _video_of(before: str) -> str:
@@ -104,7 +113,7 @@ def _of_picture(name: str, first_frame: int = 0) -> _Name:
     frame = _FRAME.fullmatch(name)
     *folders, last = _parts(name if frame else os.path.abspath(name)) or [""]
     stem = _stem(last)
-    ends: dict[End, int] = {}
+    ends: dict[End, int] = {_letters(stem): 0}
     if number := _LAST_NUMBER.fullmatch(stem):
         ends[int(number[2]) + (first_frame if frame else 0)] = 0
     if frame:
@@ -267,7 +276,10 @@ class PeopleTable:
         if key is None:
             stem = name.replace("\\", "/").rsplit("/", 1)[-1]
             return Detections(notes=[f"{self.source} {self.nobody.format(_stem(stem))}"])
-        people = self._people[key] if key in self._people else self._readers[key]()
+        try:
+            people = self._people[key] if key in self._people else self._readers[key]()
+        except UserError as error:
+            people = Detections(problems=[str(error)])
         return check_against_picture(people, image)
 
     def _key_of(self, name: str) -> Id | None:
