@@ -33,7 +33,7 @@ from tfrecords_tools.common.pictures import (
     SIZE_UNKNOWN,
     Labels,
     Size,
-    find_picture,
+    find_pictures,
     labelled_size,
     reorder,
 )
@@ -75,22 +75,22 @@ def _compact(item: dict[str, Any]) -> dict[str, Any]:
     """Only `_KEYS` of an object, numbers as arrays: the whole would take gigabytes of memory."""
     needed = {key: item[key] for key in _KEYS if key in item}
     if isinstance(needed.get("keypoints"), list) and "image_id" in needed:
-        needed["keypoints"] = _numbers(needed["keypoints"])
+        needed["keypoints"] = numbers_of(needed["keypoints"])
     if isinstance(needed.get("segmentation"), list):
-        needed["segmentation"] = [_numbers(part) for part in needed["segmentation"]]
+        needed["segmentation"] = [numbers_of(part) for part in needed["segmentation"]]
     return needed
 
 
-def _numbers(values: list) -> np.ndarray:
-    """A list as an array; empty where it holds something else, so that one row stops no others."""
+def numbers_of(values: Any) -> np.ndarray:
+    """A list as an array; empty where it is something else, so that one row stops no others."""
     try:
         return np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.zeros(0)
 
 
 def rejection(
-    annotation: dict[str, Any], height: int, width: int, people: Container[Id] = (PERSON,)
+    annotation: dict[str, Any], height: Any, width: Any, people: Container[Id] = (PERSON,)
 ) -> str | None:
     """Why a person is left out by the original's filters; None if it is kept.
 
@@ -116,9 +116,11 @@ def rejection(
     return _mask_rejection(annotation.get("segmentation"), height, width)
 
 
-def _mask_rejection(segmentation: Any, height: int, width: int) -> str | None:
+def _mask_rejection(segmentation: Any, height: Any, width: Any) -> str | None:
     if segmentation is None:
         return "no mask (tfrecords_tools.from_labels needs none)"
+    if height is None or width is None:
+        return "picture without height and width"
     try:
         extent = mask_extent_px(segmentation, height, width)
     except UserError:
@@ -204,27 +206,38 @@ def is_person(annotation: dict[str, Any], people: Container[Id]) -> bool:
 
 def people_of(content: dict[str, Any]) -> frozenset[Id]:
     """The categories of a file that are people."""
-    used = (annotation.get("category_id") for annotation in content["annotations"])
+    annotations = (item for item in content["annotations"] if isinstance(item, dict))
+    used = (annotation.get("category_id") for annotation in annotations)
     return person_ids(content.get("categories"), used)
+
+
+def annotations_of(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict | None]]:
+    """Each annotation with the entry of its picture; None if there is none with a name.
+
+    What is no annotation at all comes as one without anything. Some files name the picture where
+    its number should stand.
+    """
+    items = (item for item in content["images"] if isinstance(item, dict))
+    named = [picture for picture in items if picture.get("file_name")]
+    pictures: dict[Id | None, dict] = {str(picture["file_name"]): picture for picture in named}
+    pictures |= {comparable_id(picture.get("id")): picture for picture in named}
+    for annotation in content["annotations"]:
+        entry = annotation if isinstance(annotation, dict) else {}
+        key = comparable_id(entry.get("image_id"))
+        yield entry, None if key is None else pictures.get(key)
 
 
 def read_people(
     content: dict[str, Any],
 ) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
-    """Yields for each annotation (id, file name, size) of the picture, and its labels or why none.
-
-    Raises:
-        KeyError: an image or annotation lacks a key.
-    """
-    pictures = {comparable_id(picture["id"]): picture for picture in content["images"]}
+    """Yields for each annotation (id, name, size) of the picture, and its labels or why none."""
     people = people_of(content)
-    for annotation in content["annotations"]:
-        key = comparable_id(annotation["image_id"])
+    for annotation, picture in annotations_of(content):
+        key = comparable_id(annotation.get("image_id"))
         name = f"annotation {annotation.get('id')} of image {key}"
-        picture = pictures.get(key)
         if picture is None:
             yield (key, "", SIZE_UNKNOWN), SampleError("annotation of an unknown picture", name)
-        elif reason := rejection(annotation, picture["height"], picture["width"], people):
+        elif reason := rejection(annotation, picture.get("height"), picture.get("width"), people):
             yield (key, "", SIZE_UNKNOWN), SampleError(reason, name)
         else:
             points = np.reshape(annotation["keypoints"], (len(COCO17), 3))  # x, y, v
@@ -268,8 +281,9 @@ def _found_files(args: argparse.Namespace) -> dict[str, tuple[Path, Path]]:
 
 def _job(split: str, annotations: Path, images: Path) -> Job:
     people, dropped = group_people_of(annotations, _people_in)
+    paths = find_pictures(images, {name for _, name, _ in people})
     pictures = [
-        PicturePeople(find_picture(images, name), NAME, people[key, name, size], WINDOW, size)
+        PicturePeople(paths[name], NAME, people[key, name, size], WINDOW, size)
         for key, name, size in sorted(people, key=lambda at: (isinstance(at[0], str), at))
     ]
     arguments = {"annotations": annotations.name}
@@ -279,11 +293,7 @@ def _job(split: str, annotations: Path, images: Path) -> Job:
 def _people_in(path: Path) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
     content = read_annotations(path)
     with parsing(path, "COCO json"):
-        try:
-            yield from read_people(content)
-        except KeyError as error:
-            message = f"{path}: an image or annotation lacks the key {error}."
-            raise UserError(message) from error
+        yield from read_people(content)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

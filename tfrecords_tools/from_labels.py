@@ -8,7 +8,7 @@ and where known
   joints3d_m      (N, 14, 3) LSP-14 joints in the camera frame (x right, y down, z away), metres
   pose, shape     (N, 72) rad and (N, 10), SMPL, root rotation in the camera frame
   camera          (N, 3) focal length, cx, cy in px
-NaN stands for what a row lacks. People are scaled and cut like COCO's; those with fewer than
+NaN stands for what a row lacks. Names may have other endings than the files. People are scaled and cut like COCO's; those with fewer than
 --min_visible labelled points are left out. --labels find takes every picture of --images and
 labels everyone in it by MoveNet MultiPose, as prediction does: 17 COCO points, the sure ones.
 """
@@ -26,13 +26,19 @@ import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
-from hmr.files.coco_json import Id, comparable_id
+from hmr.files.coco_json import Id
 from hmr.files.foreign import parsing
-from hmr.files.images import IMAGE_SUFFIXES, read_image
+from hmr.files.images import IMAGE_SUFFIXES, is_picture, read_image
 from hmr.files.safe_npz import load_npz
 from hmr.finding.finder import Finder, weights_file
 from hmr.progress import progress_bar
-from tfrecords_tools.coco import is_person, people_of, read_annotations
+from tfrecords_tools.coco import (
+    annotations_of,
+    is_person,
+    numbers_of,
+    people_of,
+    read_annotations,
+)
 from tfrecords_tools.common.cli import Converter, need_file, run_converter
 from tfrecords_tools.common.jobs import Plan, SampleError
 from tfrecords_tools.common.people import (
@@ -46,7 +52,7 @@ from tfrecords_tools.common.pictures import (
     SIZE_UNKNOWN,
     Labels,
     Size,
-    find_picture,
+    find_pictures,
     labelled_size,
     reorder,
 )
@@ -140,15 +146,12 @@ def read_json(path: Path) -> Iterator[Found]:
         UserError: it is unreadable or lacks a key.
     """
     content = read_annotations(path)
-    with parsing(path, "json of labels (an image or annotation lacks a key or is of a wrong type)"):
-        pictures = {
-            comparable_id(picture["id"]): (str(picture["file_name"]), labelled_size(picture))
-            for picture in content["images"]
-        }
+    with parsing(path, "json of labels"):
         people = people_of(content)
-        for annotation in content["annotations"]:
+        for annotation, listed in annotations_of(content):
+            name = str((listed or {}).get("file_name", ""))
+            picture = (name, labelled_size(listed)) if listed else None
             row = f"annotation {annotation.get('id')}"
-            picture = pictures.get(comparable_id(annotation.get("image_id")))
             yield picture or ("", SIZE_UNKNOWN), _annotated(annotation, picture, people, row)
 
 
@@ -163,9 +166,11 @@ def _annotated(
         return SampleError("no person", row)
     if annotation.get("keypoints") is None:
         return SampleError("no keypoints", row)
-    numbers = np.ravel(np.array(annotation["keypoints"], np.float64))
-    if picture is None or len(numbers) % 3 or len(numbers) // 3 not in POINT_SETS:
-        return SampleError("unknown picture or number of keypoints", row)
+    if picture is None:
+        return SampleError("annotation of an unknown picture", row)
+    numbers = np.ravel(numbers_of(annotation["keypoints"]))
+    if len(numbers) % 3 or len(numbers) // 3 not in POINT_SETS:
+        return SampleError("another number of keypoints than 14, 17 or 19", row)
     points = with_visibility(numbers.reshape(1, -1, 3))[0]  # (K, 3)
     return _labels(picture[0], points, row, {})
 
@@ -177,7 +182,7 @@ def find_people(folder: Path) -> Iterator[Found]:
         UserError: the folder holds no picture.
     """
     finder = Finder()
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture(path))
     if not paths:
         raise UserError(
             f"{NAME}: no picture in {folder}. Expected files ending in "
@@ -222,10 +227,9 @@ def plan(args: argparse.Namespace) -> Plan:
     else:
         labels = need_file(args.input / args.labels, NAME)
         people, dropped = group_people_of(labels, partial(_people_in, least=args.min_visible))
+    paths = find_pictures(images, {name for name, _ in people})
     pictures = [
-        PicturePeople(
-            find_picture(images, name), args.name, people[name, size], WINDOW, size, turned
-        )
+        PicturePeople(paths[name], args.name, people[name, size], WINDOW, size, turned)
         for name, size in sorted(people)
     ]
     split = (args.splits or CONVERTER.splits)[0]

@@ -191,6 +191,14 @@ def test_containers(tmp_path, ending, code):
     assert abs(video.rate - 50 / 3) < 0.05
 
 
+def test_a_video_without_frames_says_what_to_do(tmp_path):
+    path = tmp_path / "none.avi"
+    cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48)).release()
+    video = Video(path)
+    assert not list(video)
+    assert "no frame can be read" in video.problem and "ffmpeg -i" in video.problem
+
+
 def test_a_rate_that_varies_is_no_early_end(clip, monkeypatch):
     """Some headers give a length alone, of which a number of frames is made by the first rate."""
     video = Video(clip)

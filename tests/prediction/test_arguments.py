@@ -22,7 +22,7 @@ PREDICT = {
     "keypoints": [3, POINTS, [POINTS[:, :2]], [None], [[[1, 2, 3], [1, 2]]], [POINTS * 1j],
                   [{"nose": (1, 2, 3)}], [np.full((17, 3), NAN)], "abc"],
     "min_score": [-0.1, 1, "0.2", NAN, None, True],
-    "find": ["yolo", None, 3, ["none"]],
+    "find": ["yolo", None, 3, ["none"], np.array(["none", "yolo"])],
     "fit": ["yes", 3, np.array([True, False])],
 }  # fmt: skip
 BODIES = [None, 3, "a", [1], [LIKE_A_BODY], LIKE_A_BODY]
@@ -74,6 +74,7 @@ def test_crops(predictor, wrong):
 @pytest.mark.parametrize("wrong", [None, 3, [(1, [])], [("a.jpg", [])], [(CROP[0], [])], [CROP]])
 def test_pictures_with_people(predictor, wrong):
     refused(lambda: predictor.predict_people(wrong))
+    refused(lambda: predictor.predict_people([], fit="yes"))
 
 
 OPTIONS = {

@@ -21,6 +21,7 @@ from tests.helpers.converting import (
     run,
     write_picture,
 )
+from tfrecords_tools import coco
 from tfrecords_tools.coco import (
     CONVERTER,
     find_files,
@@ -277,8 +278,7 @@ def test_numbers_are_read_as_arrays_and_what_is_not_needed_is_left(tmp_path):
         "[1, 2]",
         '{"images": []}',
         '{"images": [',
-        '{"images": [{"id": 9}], "annotations": [{"image_id": 9}]}',
-        '{"images": [], "annotations": [{"id": 9}]}',
+        '{"images": 3, "annotations": [{"image_id": 9}]}',
     ],
 )
 def test_a_damaged_json_is_named(tmp_path, text):
@@ -286,6 +286,20 @@ def test_a_damaged_json_is_named(tmp_path, text):
     (root / "annotations" / "person_keypoints_train2014.json").write_text(text)
     with pytest.raises(UserError, match=r"person_keypoints_train2014\.json"):
         run(CONVERTER, root, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": [{"id": 9}], "annotations": [{"image_id": 9}]},
+        {"images": [], "annotations": [{"id": 9}]},
+        {"images": [None, {"file_name": "a.jpg"}], "annotations": [None, {"image_id": [9]}]},
+    ],
+)
+def test_rows_that_lack_a_key_or_are_none_are_left_out(content):
+    people = list(coco.read_people(content))
+    assert len(people) == len(content["annotations"])
+    assert {error.reason for _, error in people} == {"annotation of an unknown picture"}
 
 
 def test_nothing_left_says_why(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14, take_joints
 from tfrecords_tools import coco, from_labels
-from tfrecords_tools.common.pictures import Labels, find_picture
+from tfrecords_tools.common.pictures import Labels, find_pictures
 
 NAMES = ("cam1/7.jpg", "cam2/7.jpg", "b c.png")
 quick = settings(
@@ -39,6 +39,15 @@ class Pen:
         return points
 
 
+def other_spellings(name):
+    """The name of a picture as files of labels have it; the picture itself is called `name`."""
+    stem = name.removesuffix(".jpg").removesuffix(".png")
+    return (
+        name, name.replace("/", "\\"), f"x/{name}", f"{stem}.bmp", f"C:\\x\\{stem}.JPEG".upper(),
+        stem, f"{name}.png", f"{stem}.jpeg.jpg", f"x/{stem}_jpg.rf.0a1b2c.jpg",
+    )  # fmt: skip
+
+
 def annotation(pen, image, points, category):
     rows = points.tolist()
     return {
@@ -52,15 +61,16 @@ def annotation(pen, image, points, category):
 def write(pen, path, truth, size):
     """A json of one person a picture, and of others whom no reader takes."""
     person = pen.one_of(0, 1, 7)
-    spelt = [pen.one_of(name, name.replace("/", "\\"), f"x/{name}") for name in NAMES]
+    spelt = [pen.one_of(*other_spellings(name)) for name in NAMES]
     entries = [annotation(pen, at, points, person) for at, points in enumerate(truth, start=3)]
-    broken = {**entries[0], "keypoints": pen.one_of(["x"] * 51, None, [1, 2], [[1, 2], [3]])}
+    broken = {**entries[0], "keypoints": pen.one_of(["x"] * 51, None, "1 2 3", {"a": 1})}
+    broken = pen.one_of(broken, None, {**entries[0], "image_id": 99}, "annotation")
     dog = {**entries[0], "category_id": 99}
     content = {
         "info": {}, "categories": [{"id": person, "name": "Person"}, {"id": 99, "name": "dog"}],
         "images": [
             {"id": pen.id(at), "file_name": name, **size} for at, name in enumerate(spelt, start=3)
-        ],
+        ] + pen.one_of([], [None], [{"id": 77}], [{"file_name": "d.jpg"}]),
         "annotations": [*entries, broken, dog],
     }  # fmt: skip
     items = list(content.items())[:: pen.one_of(1, -1)]
@@ -77,7 +87,7 @@ def check(folder, found, truth, order):
     kept = [(name, labels) for name, labels in found if isinstance(labels, Labels)]
     assert len(found) == len(truth) + 2 and len(kept) == len(truth)
     for (name, labels), meant, points in zip(kept, NAMES, truth, strict=True):
-        assert find_picture(folder, name) == folder / meant
+        assert find_pictures(folder, [name]) == {name: folder / meant}
         expected = take_joints(points, order, COCOPLUS)
         seen = expected[:, 2] > 0
         np.testing.assert_array_equal(labels.visibility > 0, seen)

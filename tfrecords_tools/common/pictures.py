@@ -12,6 +12,7 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,7 @@ from hmr.files.images import (
     MAX_PIXELS,
     claims_too_much,
     exif_orientation,
+    is_picture,
     jpeg_lacks_data,
     load_pixels,
     png_ends_early,
@@ -151,11 +153,35 @@ def _orientation(data: bytes) -> int:
         return 1
 
 
-def find_picture(folder: Path, name: str) -> Path:
-    """The picture that a file of labels calls so, perhaps with Windows' separators.
+def find_pictures(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The pictures that a file of labels calls so.
 
-    Where it is not there, folders at the beginning of its name are left out until one is.
+    Where one is not there, its name may have another ending or none, be written in other letters,
+    lie below further folders, or be what an annotation tool made of it, as in prediction.
+
+    Returns:
+        name -> path; of a name that fits none, or several, a path where nothing is.
     """
+    found = {name: _with_fewer_folders(folder, name) for name in names}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing and folder.is_dir():
+        # Takes TensorFlow to import.
+        from hmr.prediction.picture_names import NameIndex
+
+        taken = set(found.values())
+        others = [path for path in sorted(folder.rglob("*")) if path not in taken]
+        pictures = {
+            os.sep + str(path.relative_to(folder)): path
+            for path in others
+            if path.is_file() and is_picture(path)
+        }
+        fits, _ = NameIndex(missing, all_folders=True).match(list(pictures))
+        found |= {str(name): pictures[picture] for picture, name in fits.items()}
+    return found
+
+
+def _with_fewer_folders(folder: Path, name: str) -> Path:
+    """The picture, without the folders at the beginning of its name that are not there."""
     parts = name.replace("\\", "/").split("/")
     paths = [folder / name, *(folder.joinpath(*parts[at:]) for at in range(len(parts)))]
     return paths[0] if len(parts) == 1 else next(filter(Path.is_file, paths), paths[0])

@@ -20,7 +20,7 @@ from absl import logging
 from PIL import Image, UnidentifiedImageError
 
 from hmr.errors import UserError
-from hmr.files.content import content_of
+from hmr.files.content import content_of, content_of_file
 from hmr.files.foreign import brief, read_bounded
 from hmr.files.whole import write_whole
 
@@ -79,6 +79,14 @@ class LazyImage:
     load: Callable[[], np.ndarray]
     origin: Path | None
     seconds: float = 0.0
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file calls itself a picture, or is one by its content."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    content = content_of_file(path)
+    return content is not None and not content.is_video
 
 
 def read_image(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import deque
@@ -22,6 +23,8 @@ VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts",
     ".m2ts", ".ts", ".flv",
 )  # fmt: skip
+# What is wrong with a video is said in one line, here: FFmpeg within OpenCV is to be quiet.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _USUAL_RATE = 25.0
 _FASTEST_RATE = 1000.0
 # Of what OpenCV's wheel can write into an mp4, VP9 alone is played by browsers.
@@ -110,7 +113,10 @@ class Video:
     def _early_end(self, read: int, last_s: float) -> str | None:
         """What is wrong with a video of which so many frames were read, the last at that time."""
         if read == 0:
-            return f"{self.source}: no frame can be read: damaged, or in a codec that OpenCV lacks"
+            return (
+                f"{self.source}: no frame can be read: damaged, or in a codec that OpenCV lacks "
+                "(AV1 mostly); save it anew as H.264: ffmpeg -i VIDEO -c:v libx264 NEW.mp4"
+            )
         expected = len(self)
         # Headers of intact files may count a frame or two too many: only a larger gap is reported.
         # Those that know their length in seconds only count too many where the rate varies.

@@ -14,7 +14,13 @@ import numpy as np
 
 from hmr.errors import UserError
 from hmr.files.content import content_of_file
-from hmr.files.images import IMAGE_SUFFIXES, MAX_PREDICTED_PIXELS, LazyImage, read_image
+from hmr.files.images import (
+    IMAGE_SUFFIXES,
+    MAX_PREDICTED_PIXELS,
+    LazyImage,
+    is_picture,
+    read_image,
+)
 from hmr.files.safe_npz import load_npy
 from hmr.files.video import VIDEO_SUFFIXES, Video
 from hmr.prediction.result import SUMMARY_FILE
@@ -124,7 +130,7 @@ def _is_video(path: Path) -> bool:
 def _from_folder(folder: Path) -> ImageFiles:
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("._"))
     source = _without_own_results(files)
-    pictures = [path for path in source.paths if _is_picture(path)]
+    pictures = [path for path in source.paths if is_picture(path)]
     others = sorted(path.name for path in set(source.paths) - set(pictures))
     if not pictures:
         holds = f" but {_some(others)}" if others else ""
@@ -135,14 +141,6 @@ def _from_folder(folder: Path) -> ImageFiles:
     seen = [name for name in others if not name.startswith(".")]
     notes = [f"{folder}: no pictures, passed over: {_some(seen)}"] if seen else []
     return ImageFiles(pictures, [*source.notes, *notes])
-
-
-def _is_picture(path: Path) -> bool:
-    """Whether a file calls itself a picture, or is one by its content."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    content = content_of_file(path)
-    return content is not None and not content.is_video
 
 
 def _without_own_results(files: list[Path], notes: Sequence[str] = ()) -> ImageFiles:

@@ -134,10 +134,12 @@ class NameIndex:
     Args:
         entries: their names or numbers.
         first_frame: the number that the first frame of a video has in them.
+        all_folders: all folders that both sides name have to be the same; else the name alone may
+            decide.
     """
 
-    def __init__(self, entries: Iterable[Id], first_frame: int = 0):
-        self._first_frame = first_frame
+    def __init__(self, entries: Iterable[Id], first_frame: int = 0, all_folders: bool = False):
+        self._first_frame, self._all_folders = first_frame, all_folders
         self._names = {key: _of_entry(key) for key in entries}
         self._by_end: dict[End, list[Id]] = defaultdict(list)
         for key, name in self._names.items():
@@ -197,6 +199,8 @@ class NameIndex:
         """Whether the first folders that differ are known on the other side, at the same depth."""
         if shared >= min(len(entry.folders), len(picture.folders)):
             return False
+        if self._all_folders:
+            return True
         entry_known = (shared, entry.folders[shared]) in folders
         return entry_known or (shared, picture.folders[shared]) in self._folders
 

@@ -173,8 +173,6 @@ class Predictor:
         Raises:
             UserError: the picture or a box is unusable; the message names which.
         """
-        if fit is not None:
-            check_flag(fit, "fit")
         image, done = as_picture(image)
         if done:
             logging.warning("the picture is no (H, W, 3) uint8 RGB: %s", done)
@@ -196,7 +194,7 @@ class Predictor:
     ) -> Detections:
         if boxes is not None and keypoints is not None:
             raise UserError("give boxes or keypoints, not both")
-        if find not in FINDERS:
+        if not isinstance(find, str) or find not in FINDERS:
             raise UserError(f"find is one of {', '.join(FINDERS)}. Received: {find!r}.")
         if not is_number(min_score) or not 0 <= min_score < 1:
             raise UserError(f"min_score is from 0 to below 1. Received: {min_score!r}.")
@@ -227,6 +225,8 @@ class Predictor:
             per picture its bodies, and a line for each person without one.
         """
         check_pictures(pictures)
+        if fit is not None:
+            check_flag(fit, "fit")
         with self.watch("crop"):
             cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
         crops = [crop for row in cut for crop, _ in row]
