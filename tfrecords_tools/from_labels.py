@@ -8,9 +8,10 @@ and where known
   joints3d_m      (N, 14, 3) LSP-14 joints in the camera frame (x right, y down, z away), metres
   pose, shape     (N, 72) rad and (N, 10), SMPL, root rotation in the camera frame
   camera          (N, 3) focal length, cx, cy in px
-NaN stands for what a row lacks. Names may have other endings than the files. People are scaled and cut like COCO's; those with fewer than
---min_visible labelled points are left out. --labels find takes every picture of --images and
-labels everyone in it by MoveNet MultiPose, as prediction does: 17 COCO points, the sure ones.
+NaN stands for what a row lacks; names may have other endings than the files. People are scaled and
+cut like COCO's; those with fewer than --min_visible labelled points are left out. --labels find
+takes every picture of --images and labels everyone in it by MoveNet MultiPose, as prediction does:
+17 COCO points, the sure ones.
 """
 
 from __future__ import annotations

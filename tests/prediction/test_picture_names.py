@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmr.errors import UserError
+from hmr.files.coco_json import comparable_id
+from hmr.prediction.people import from_rectangle
 from hmr.prediction.picture_names import NameIndex, PeopleTable
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -95,6 +97,18 @@ def test_entries_that_are_not_used_are_counted_and_named():
     assert line == "people.json: 1 of 3 entries used; not used: 'b.jpg', 'c.jpg'"
     assert not table_of("a.jpg").match(["x/a.jpg", "x/d.jpg"])
     assert not table_of().match(["a.jpg"])
+
+
+@pytest.mark.parametrize("name", ["{}", "frame_{:04d}.jpg", "walk/{:05d}.png", "walk_{}.jpg"])
+def test_frames_that_are_counted_from_1_are_known_by_the_one_beyond_the_last(name):
+    frames = [f"walk_{frame:012d}" for frame in range(3)]
+    for first, note in ((1, "counted from 1"), (0, None)):
+        keys = [comparable_id(name.format(first + at)) for at in range(3)]
+        table = table_of(*keys)
+        table.entry(keys[2]).people.append(from_rectangle((10, 20, 30, 40)))
+        lines = table.match(frames)
+        assert [note in line for line in lines] == [True] if note else lines == []
+        assert [len(table.find(frame, IMAGE).people) for frame in frames] == [0, 0, 1]
 
 
 def test_a_picture_that_was_left_open_stays_without_people():

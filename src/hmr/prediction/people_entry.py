@@ -31,6 +31,7 @@ _OTHER_KEYS = {
 }
 # Files that write boxes as two corners.
 _CORNER_KEYS = ("keypoint_scores", "image_name")
+_OTHER_IDS = ("idx", "person_id", "instance_id")
 # MMPose's list of one person's list of points.
 _MOST_NESTED = 2
 
@@ -155,9 +156,11 @@ def _given_id(entry: dict) -> str | None:
     attributes = entry.get("attributes")
     annotated = attributes.get("track_id") if isinstance(attributes, dict) else None
     ours = entry.get("label") if "rectangle_px" in entry else None
-    for value in (entry.get("track_id"), annotated, entry.get("idx"), ours):
+    for value in (entry.get("track_id"), annotated, *map(entry.get, _OTHER_IDS), ours):
         first = value[0] if isinstance(value, list) and value else value
-        if (key := comparable_id(first)) is not None:
+        key = comparable_id(first)
+        # Trackers write -1 where they do not know.
+        if key is not None and not (isinstance(key, int) and key < 0):
             return str(key)
     return None
 

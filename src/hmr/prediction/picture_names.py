@@ -254,8 +254,9 @@ class PeopleTable:
             UserError: there are entries, and none of them fits.
         """
         keys = {**self._people, **self._readers}
-        self._index = self._new_index()
-        found, several = self._index.match(pictures)
+        found, several = self._match(pictures)
+        if 0 < len(found) < len(keys) and all(map(_FRAME.fullmatch, pictures)):
+            found, several = self._match_from_1(pictures, found, several)
         self._entry_of = {picture: found.get(picture) for picture in pictures}
         used = set(found.values())
         unused = [key for key in keys if key not in used]
@@ -271,8 +272,21 @@ class PeopleTable:
         lines = [f"{counted}; not used: {_some(unused)}{reasons}"] if unused else []
         return [*(f"{self.source}: {note}" for note in self.notes), *lines]
 
-    def _new_index(self) -> NameIndex:
-        return NameIndex({**self._people, **self._readers}, self.first_frame)
+    def _match(self, pictures: Sequence[str]) -> tuple[dict[str, Id], list[str]]:
+        self._index = NameIndex({**self._people, **self._readers}, self.first_frame)
+        return self._index.match(pictures)
+
+    def _match_from_1(
+        self, pictures: Sequence[str], found: dict[str, Id], several: list[str]
+    ) -> tuple[dict[str, Id], list[str]]:
+        """Counts a video's frames from 1, as FFmpeg does, where that leaves no entry over."""
+        first, self.first_frame = self.first_frame, 1
+        again, ambiguous = self._match(pictures)
+        if len(again) == len(self):
+            self.notes.append("frames are counted from 1: as many as the video has, without a 0")
+            return again, ambiguous
+        self.first_frame, self._index = first, None
+        return found, several
 
     def find(self, name: str, image: np.ndarray) -> Detections:
         """The people of a picture's entry that lie in it."""
@@ -289,8 +303,8 @@ class PeopleTable:
     def _key_of(self, name: str) -> Id | None:
         """The entry of a picture; one of unknown length (a camera's) is looked up alone."""
         if name not in self._entry_of:
-            self._index = self._index or self._new_index()
-            self._entry_of[name] = self._index.match([name])[0].get(name)
+            matched = self._match([name]) if self._index is None else self._index.match([name])
+            self._entry_of[name] = matched[0].get(name)
         return self._entry_of[name]
 
 
