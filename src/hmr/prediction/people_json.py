@@ -223,7 +223,7 @@ def _result_rows(entries: list) -> Iterator[_Row]:
         yield _Row(comparable_id(value), entry)
 
 
-def _instances(content: object) -> object:
+def _instances(content: Any) -> Any:
     """The list of a file: the file itself, or what MMPose's demo and its inferencer wrap around it.
 
     The inferencer's predictions are a list a picture: those of one picture are taken out.
