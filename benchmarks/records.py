@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare
-from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
+from hmr.data.pipeline import find_record_sets, open_batches, training_dataset
 from hmr.data.records import parse_person
+from hmr.settings import DataSettings
 
 PIPELINE_BATCH = 32
 # Many, so that the few that one stream prefetches while the other is timed hardly count.
@@ -26,9 +27,17 @@ def input_row(root: str, images: str, mocap: str, input_size: int, repeats: int)
         repeats: how often they are timed.
     """
     people, bodies = find_record_sets(root, {images: 1.0}), find_record_sets(root, {mocap: 1.0})
-    settings = PipelineSettings(input_size, PIPELINE_BATCH, 3 * PIPELINE_BATCH, seed=0)
+    dataset = training_dataset(
+        people,
+        bodies,
+        DataSettings(),
+        input_size=input_size,
+        batch_size=PIPELINE_BATCH,
+        real_bodies=3 * PIPELINE_BATCH,
+        seed=0,
+    )
     # Stays open for all measurements: a training fills its shuffle buffer only once.
-    with open_batches(training_dataset(people, bodies, settings)) as ours:
+    with open_batches(dataset) as ours:
         bare = iter(_decoded(people[0].paths))
         return compare(
             f"input, {images}, {input_size} px, {BATCHES * PIPELINE_BATCH} pictures",

@@ -8,14 +8,18 @@ import time
 
 import pytest
 
-from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
+from hmr.data.pipeline import find_record_sets, open_batches, training_dataset
 from hmr.geometry.crop_train import BatchSampler
+from hmr.settings import DataSettings
 from tests.conftest import MOCAP_SETS
+
+LAYOUT = {"input_size": 32, "batch_size": 6, "real_bodies": 9, "seed": 0}
 
 SCRIPT = """
 import time
-from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
+from hmr.data.pipeline import find_record_sets, open_batches, training_dataset
 from hmr.geometry.crop_train import BatchSampler
+from hmr.settings import DataSettings
 
 sample = BatchSampler.sample
 def slow(*args):
@@ -24,7 +28,8 @@ def slow(*args):
     return sample(*args)
 BatchSampler.sample = slow
 people, bodies = (find_record_sets({root!r}, {{name: 1.0}}) for name in ("lsp", {mocap!r}))
-with open_batches(training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0))) as batches:
+layout = dict(input_size=32, batch_size=6, real_bodies=9, seed=0)
+with open_batches(training_dataset(people, bodies, DataSettings(), **layout)) as batches:
     next(batches)
     raise RuntimeError('end')
 """
@@ -52,7 +57,7 @@ def test_closing_ends_the_sampling(records_root, monkeypatch):
     people, bodies = (
         find_record_sets(records_root, {name: 1.0}) for name in ("lsp", MOCAP_SETS[0])
     )
-    dataset = training_dataset(people, bodies, PipelineSettings(32, 6, 9, seed=0))
+    dataset = training_dataset(people, bodies, DataSettings(), **LAYOUT)
     with open_batches(dataset) as batches:
         next(batches)
     ended = len(calls)

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from hmr.data.pipeline import (
-    PipelineSettings,
     evaluation_dataset,
     find_record_sets,
     mean_body,
@@ -20,9 +19,8 @@ from hmr.errors import UserError
 from hmr.settings import DataSettings
 from tests.conftest import IMAGE_SETS, MOCAP_SETS, RECORDS_PER_SET, make_person, write_people
 
-SETTINGS = PipelineSettings(
-    32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8)
-)
+DATA = DataSettings(shuffle_buffer=8)
+LAYOUT = {"input_size": 32, "batch_size": 6, "real_bodies": 9, "seed": 5}
 
 
 @pytest.fixture(scope="module")
@@ -36,27 +34,25 @@ def _take(dataset, count):
 
 
 def test_half_of_each_batch_carries_3d_labels(sources):
-    for batch in _take(training_dataset(*sources, SETTINGS), 5):
+    for batch in _take(training_dataset(*sources, DATA, **LAYOUT), 5):
         np.testing.assert_array_equal(batch["has_joints3d"], [1, 0, 1, 0, 1, 0])
 
 
 def test_the_share_of_3d_labels_is_spread_over_the_batch(sources):
-    settings = dataclasses.replace(
-        SETTINGS, batch_size=5, data=dataclasses.replace(SETTINGS.data, share_3d=0.8)
-    )
-    for batch in _take(training_dataset(*sources, settings), 3):
+    data = dataclasses.replace(DATA, share_3d=0.8)
+    for batch in _take(training_dataset(*sources, data, **{**LAYOUT, "batch_size": 5}), 3):
         assert batch["has_joints3d"].sum() == 4
 
 
 def test_one_kind_fills_the_whole_batch(sources):
     images, mocap = sources
     only_2d = [source for source in images if not source.has_3d]
-    (batch,) = _take(training_dataset(only_2d, mocap, SETTINGS), 1)
+    (batch,) = _take(training_dataset(only_2d, mocap, DATA, **LAYOUT), 1)
     assert batch["has_joints3d"].sum() == 0
 
 
 def test_shapes_and_ranges(sources):
-    (batch,) = _take(training_dataset(*sources, SETTINGS), 1)
+    (batch,) = _take(training_dataset(*sources, DATA, **LAYOUT), 1)
     assert batch["images"].shape == (6, 32, 32, 3)
     assert batch["images"].min() >= -1 and batch["images"].max() <= 1
     assert batch["real_pose"].shape == (9, 72) and batch["real_beta"].shape == (9, 10)
@@ -65,8 +61,8 @@ def test_shapes_and_ranges(sources):
 
 
 def test_the_seed_decides_everything(sources):
-    first, second = (_take(training_dataset(*sources, SETTINGS), 3) for _ in range(2))
-    other = _take(training_dataset(*sources, dataclasses.replace(SETTINGS, seed=6)), 3)
+    first, second = (_take(training_dataset(*sources, DATA, **LAYOUT), 3) for _ in range(2))
+    other = _take(training_dataset(*sources, DATA, **{**LAYOUT, "seed": 6}), 3)
     for one, two, three in zip(first, second, other, strict=True):
         for key in one:
             np.testing.assert_array_equal(one[key], two[key])
@@ -79,7 +75,7 @@ def test_a_weight_of_three_is_seen_three_times_as_often(tmp_path, records_root):
     _mark(tmp_path / "coco" / "train_00000.tfrecord")
     images = find_record_sets(tmp_path, {"lsp": 1.0, "coco": 3.0})
     mocap = find_record_sets(records_root, {"mocap_cmu": 1.0})
-    batches = _take(training_dataset(images, mocap, SETTINGS), 100)
+    batches = _take(training_dataset(images, mocap, DATA, **LAYOUT), 100)
     marked = np.mean([batch["visibility"].sum(axis=1) == 19 for batch in batches])
     assert marked == pytest.approx(0.75, abs=0.06)
 
@@ -127,11 +123,9 @@ def test_a_service_prepares_the_same_kind_of_batches(sources):
     address = dispatcher.target.partition("://")[2]
     # It serves as long as it is referred to.
     _worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=address))
-    settings = dataclasses.replace(
-        SETTINGS, data=dataclasses.replace(SETTINGS.data, service=dispatcher.target)
-    )
-    served = _take(training_dataset(*sources, settings), 3)
-    (own,) = _take(training_dataset(*sources, SETTINGS), 1)
+    data = dataclasses.replace(DATA, service=dispatcher.target)
+    served = _take(training_dataset(*sources, data, **LAYOUT), 3)
+    (own,) = _take(training_dataset(*sources, DATA, **LAYOUT), 1)
     for batch in served:
         assert {key: batch[key].shape for key in batch} == {key: own[key].shape for key in own}
         np.testing.assert_array_equal(batch["has_joints3d"], own["has_joints3d"])

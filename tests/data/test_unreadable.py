@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmr.data.pipeline import PipelineSettings, find_record_sets, open_batches, training_dataset
+from hmr.data.pipeline import find_record_sets, open_batches, training_dataset
 from hmr.data.records import read_shard
 from hmr.data.schema import person_to_example
 from hmr.data.tfrecord import RecordWriter
@@ -18,9 +18,8 @@ from hmr.data.unreadable import STREAMS, map_readable, unreadable_key
 from hmr.settings import DataSettings
 from tests.conftest import MOCAP_SETS, RECORDS_PER_SET, make_person
 
-SETTINGS = PipelineSettings(
-    32, batch_size=6, real_bodies=9, seed=5, data=DataSettings(shuffle_buffer=8)
-)
+DATA = DataSettings(shuffle_buffer=8)
+LAYOUT = {"input_size": 32, "batch_size": 6, "real_bodies": 9, "seed": 5}
 BAD = (3, 4, 17)
 COUNT, GROUP = 60, 6
 KEY = unreadable_key("people")
@@ -128,8 +127,8 @@ def _names(batches, stream):
     return b"".join(texts).decode().splitlines()
 
 
-def _batches(sets, steps, settings=SETTINGS):
-    return list(training_dataset(*sets, settings).take(steps).as_numpy_iterator())
+def _batches(sets, steps, data=DATA):
+    return list(training_dataset(*sets, data, **LAYOUT).take(steps).as_numpy_iterator())
 
 
 def test_pictures_that_are_none_are_left_out_and_named(damaged_root):
@@ -148,10 +147,8 @@ def test_a_service_names_them_too(damaged_root):
     _workers = [
         service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)
     ]
-    settings = dataclasses.replace(
-        SETTINGS, data=dataclasses.replace(SETTINGS.data, service=dispatcher.target)
-    )
-    batches = _batches(_sets(damaged_root), 24, settings)
+    data = dataclasses.replace(DATA, service=dispatcher.target)
+    batches = _batches(_sets(damaged_root), 24, data)
     shard = damaged_root / "lsp" / "train_00000.tfrecord"
     assert set(_names(batches, "people")) == {f"record {index} of {shard}" for index in BAD}
 
@@ -177,7 +174,7 @@ def test_whole_records_name_nothing(records_root):
 
 
 def test_a_saved_position_goes_on_to_the_same_batches_and_names(damaged_root, tmp_path):
-    dataset = training_dataset(*_sets(damaged_root), SETTINGS)
+    dataset = training_dataset(*_sets(damaged_root), DATA, **LAYOUT)
     with open_batches(dataset) as batches:
         for _ in range(3):
             next(batches)

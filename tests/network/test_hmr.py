@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.data.pipeline import PipelineSettings, find_record_sets, training_dataset
+from hmr.data.pipeline import find_record_sets, training_dataset
 from hmr.network.build import build_model
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
@@ -37,10 +37,9 @@ def model(spec):
 def batches(records_root):
     images = find_record_sets(records_root, {"lsp": 1.0, "mpi_inf_3dhp": 1.0})
     mocap = find_record_sets(records_root, {"mocap_cmu": 1.0})
-    settings = PipelineSettings(
-        32, batch_size=4, real_bodies=12, seed=0, data=DataSettings(shuffle_buffer=8)
-    )
-    return training_dataset(images, mocap, settings)
+    data = DataSettings(shuffle_buffer=8)
+    layout = {"input_size": 32, "batch_size": 4, "real_bodies": 12, "seed": 0}
+    return training_dataset(images, mocap, data, **layout)
 
 
 def _compile(model, encoder_optimizer, discriminator_optimizer):

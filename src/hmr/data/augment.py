@@ -43,7 +43,7 @@ def prepare_person(person: dict[str, tf.Tensor], jitter: Jitter, input_size: int
         has_smpl.
     """
     people = {key: value[None] for key, value in person.items()}
-    draws = Jitter(jitter.shift_px[None], jitter.scale[None], jitter.flip[None])
+    draws = Jitter(*(draw[None] for draw in jitter))
     encoded, center_px = people["image_bytes"], people["center_px"]
     crops = crop_pictures(encoded, center_px, draws, input_size, sample_in_graph)
     return {key: value[0] for key, value in finish_samples({**people, **crops}).items()}

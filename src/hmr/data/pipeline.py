@@ -11,7 +11,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from hmr.geometry.crop_train import (
     no_jitter,
     sample_in_graph,
 )
-from hmr.settings import Augmentation, DataSettings
+from hmr.settings import DataSettings
 from hmr.tensor import Tensor
 
 # To be raised whenever the structure of the datasets below changes: the position of an iterator in
@@ -45,7 +45,7 @@ from hmr.tensor import Tensor
 # version have 1.
 POSITION_VERSION = 2
 _OPEN_SHARDS = 4
-_TRIED_RECORDS = 100
+_TRIED_RECORDS, _MEAN_OF = 100, 100_000
 # Every call of a function costs tf.data time, so each call draws this many random numbers.
 _DRAWS = 256
 
@@ -74,30 +74,6 @@ class RecordSet:
         return sum(self.counts)
 
 
-@dataclass(frozen=True)
-class PipelineSettings:
-    """What a training batch looks like.
-
-    Attributes:
-        input_size: side S of the images, px.
-        batch_size: B, images a step.
-        real_bodies: mocap bodies a step; the original takes B * T.
-        seed: of order and augmentation; not used with a tf.data service, where every worker draws
-            an order of its own.
-        data: shares, shuffling, augmentation and service.
-        parts, part: how many processes share each batch evenly, and which of them this is. All
-            read the records in the same order, and each decodes only its own part.
-    """
-
-    input_size: int
-    batch_size: int
-    real_bodies: int
-    seed: int
-    data: DataSettings = field(default_factory=DataSettings)
-    parts: int = 1
-    part: int = 0
-
-
 def find_record_sets(
     root: str, weights: Mapping[str, float], split: str = "train"
 ) -> list[RecordSet]:
@@ -110,18 +86,27 @@ def find_record_sets(
     Raises:
         UserError: a configured dataset has no records.
     """
-    sources = []
+    found = []
     for name, weight in weights.items():
         if weight > 0:
             paths = find_shards(root, name, split)
             counts = count_by_shard(root, name, split)
             has_3d = _carries_3d(_readable_record(paths[0]), paths[0])
-            sources.append(RecordSet(name, paths, counts, weight, has_3d))
-    return sources
+            found.append(RecordSet(name, paths, counts, weight, has_3d))
+    return found
 
 
 def training_dataset(
-    images: Sequence[RecordSet], mocap: Sequence[RecordSet], settings: PipelineSettings
+    images: Sequence[RecordSet],
+    mocap: Sequence[RecordSet],
+    settings: DataSettings,
+    *,
+    input_size: int,
+    batch_size: int,
+    real_bodies: int,
+    seed: int,
+    parts: int = 1,
+    part: int = 0,
 ) -> tf.data.Dataset:
     """Endless training batches.
 
@@ -131,31 +116,38 @@ def training_dataset(
     Args:
         images: datasets of people.
         mocap: datasets of bodies.
-        settings: what a batch looks like.
+        settings: shares, shuffling, augmentation and service.
+        input_size: side S of the images, px.
+        batch_size: B, images a step.
+        real_bodies: N, mocap bodies a step; the original takes B * T.
+        seed: of order and augmentation; not used with a tf.data service, where every worker draws
+            an order of its own.
+        parts, part: how many processes share each batch evenly, and which of them this is. All
+            read the records in the same order, and each decodes only its own part.
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
         visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72);
         beta (B, 10); has_smpl (B,); real_pose (N, 72); real_beta (N, 10); and the `unreadable_key`
         of both streams, which names the records that could not be read and were left out.
     """
-    data, batch_size, size = settings.data, settings.batch_size, settings.input_size
+    service, buffer = settings.service, settings.shuffle_buffer
     # Every worker of a tf.data service draws an order of its own, so nothing needs dividing.
-    seed = None if data.service else settings.seed
-    parts, part = settings.parts, 0 if data.service else settings.part
-    kinds = [[s for s in images if s.has_3d is has_3d] for has_3d in (True, False)]
-    streams = [_mix(kind, seed, data.shuffle_buffer) for kind in kinds if kind]
+    order, part = (None, 0) if service else (seed, part)
+    kinds = [[each for each in images if each.has_3d is has_3d] for has_3d in (True, False)]
+    streams = [_mix(kind, order, buffer) for kind in kinds if kind]
     people = streams[0]
     if len(streams) > 1:
-        people = _alternate(streams, batch_size, data.share_3d)
-    people = tf.data.Dataset.zip(people, _jitters(data.augmentation, seed))
-    real = tf.data.Dataset.zip((_mix(mocap, seed, data.shuffle_buffer),))
+        people = _alternate(streams, batch_size, settings.share_3d)
+    jitters = _draws(lambda seed: draw_jitters(seed, settings.augmentation, _DRAWS), order)
+    people = tf.data.Dataset.zip(people, jitters)
+    real = tf.data.Dataset.zip((_mix(mocap, order, buffer),))
     # The workers cannot call Python functions of this process either.
-    sample = sample_in_graph if data.service else BatchSampler()
+    sample = sample_in_graph if service else BatchSampler()
 
-    def people_batch(serialized: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def people_batch(serialized: Tensor, jitters: Jitter) -> dict[str, Tensor]:
         raw = parse_training_raw(serialized)
         encoded, labels = raw["image/encoded"][:, 0], person_labels(raw)
-        crops = crop_pictures(encoded, labels["center_px"], Jitter(*draws), size, sample)
+        crops = crop_pictures(encoded, labels["center_px"], jitters, input_size, sample)
         return finish_samples({**labels, **crops})
 
     def body_batch(serialized: Tensor) -> dict[str, Tensor]:
@@ -163,11 +155,11 @@ def training_dataset(
         return {"real_pose": pose, "real_beta": beta}
 
     people = _batches(people, batch_size, people_batch, parts, part, "people")
-    bodies = _batches(real, settings.real_bodies, body_batch, parts, part, "bodies")
+    bodies = _batches(real, real_bodies, body_batch, parts, part, "bodies")
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
-    if data.service:
-        service = tf.data.experimental.service
-        joined = joined.apply(service.distribute(service.ShardingPolicy.OFF, data.service))
+    if service:
+        policy = tf.data.experimental.service.ShardingPolicy.OFF
+        joined = joined.apply(tf.data.experimental.service.distribute(policy, service))
     return _untuned(joined)
 
 
@@ -274,10 +266,10 @@ def evaluation_batches(
         raise explain_input_error(paths, error) from error
 
 
-def mean_body(mocap: Sequence[RecordSet], limit: int = 100_000) -> tuple[np.ndarray, np.ndarray]:
-    """Mean pose (72,) axis-angles in rad and mean beta (10,) of the first `limit` mocap records."""
-    paths = [path for source in mocap for path in source.paths]
-    bodies = tf.data.TFRecordDataset(paths).take(limit).batch(4096).map(parse_mocap)
+def mean_body(mocap: Sequence[RecordSet]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean pose (72,) axis-angles in rad and mean beta (10,) of the first 100,000 records."""
+    paths = [path for each in mocap for path in each.paths]
+    bodies = tf.data.TFRecordDataset(paths).take(_MEAN_OF).batch(4096).map(parse_mocap)
     poses, betas = zip(*bodies.as_numpy_iterator(), strict=True)
     return np.concatenate(poses).mean(axis=0), np.concatenate(betas).mean(axis=0)
 
@@ -313,23 +305,13 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
     return bool(person["has_joints3d"] or person["has_smpl"])
 
 
-def _jitters(augmentation: Augmentation, seed: int | None) -> tf.data.Dataset:
-    """Endless draws of the augmentation: (shift_px, scale, flip) for each person."""
-
-    def draw(seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        jitters = draw_jitters(seed, augmentation, _DRAWS)
-        return jitters.shift_px, jitters.scale, jitters.flip
-
-    return _seeds(seed).map(draw).unbatch()
-
-
-def _mix(sources: Sequence[RecordSet], seed: int | None, buffer: int) -> tf.data.Dataset:
+def _mix(record_sets: Sequence[RecordSet], seed: int | None, buffer: int) -> tf.data.Dataset:
     """Endless (bytes, index, path) of records, sampled in proportion to size times weight."""
-    seeds = [None if seed is None else seed + index for index in range(len(sources))]
-    streams = [_shuffled(each, own, buffer) for each, own in zip(sources, seeds, strict=True)]
+    seeds = [None if seed is None else seed + index for index in range(len(record_sets))]
+    streams = [_shuffled(each, own, buffer) for each, own in zip(record_sets, seeds, strict=True)]
     if len(streams) == 1:
         return streams[0]
-    shares = np.array([source.examples * source.weight for source in sources])
+    shares = np.array([each.examples * each.weight for each in record_sets])
     return tf.data.Dataset.choose_from_datasets(streams, _choices(shares, seed))
 
 
@@ -340,16 +322,18 @@ def _choices(shares: np.ndarray, seed: int | None) -> tf.data.Dataset:
     def draw(seed: Tensor) -> Tensor:
         return tf.random.stateless_categorical(chances, _DRAWS, seed)[0]
 
-    return _seeds(seed).map(draw).unbatch()
+    return _draws(draw, seed)
 
 
-def _seeds(seed: int | None) -> tf.data.Dataset:
-    return tf.data.Dataset.random(seed, rerandomize_each_iteration=False).batch(2)
+def _draws(draw: Callable[[Tensor], Any], seed: int | None) -> tf.data.Dataset:
+    """Endless single draws of `draw`, which makes `_DRAWS` of them from a seed (2,) int64."""
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=False).batch(2)
+    return seeds.map(draw).unbatch()
 
 
-def _shuffled(source: RecordSet, seed: int | None, buffer: int) -> tf.data.Dataset:
-    shards = (list(source.paths), np.asarray(source.counts, np.int64))
-    paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(source.paths), seed=seed)
+def _shuffled(records_of: RecordSet, seed: int | None, buffer: int) -> tf.data.Dataset:
+    shards = (list(records_of.paths), np.asarray(records_of.counts, np.int64))
+    paths = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(records_of.paths), seed=seed)
     records = paths.interleave(records_of_shard, cycle_length=_OPEN_SHARDS)
     return records.shuffle(buffer, seed=seed).repeat()
 

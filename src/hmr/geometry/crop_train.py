@@ -13,7 +13,7 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,8 +29,7 @@ _ALIGNMENT = 64
 _KEPT_BATCHES = 8
 
 
-@dataclass
-class Jitter:
+class Jitter(NamedTuple):
     """Random draws of the augmentation.
 
     Attributes:

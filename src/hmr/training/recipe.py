@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from hmr.body.mean_params import read_mean_params
 from hmr.data.pipeline import (
-    PipelineSettings,
     RecordSet,
     find_record_sets,
     mean_body,
@@ -60,16 +59,17 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     num_images = sum(each.examples for each in images)
     total_steps = max(1, round(training.epochs * num_images / batch_size))
     validations = find_validations(data.root, experiment.validation, batch_size, total_steps)
-    layout = PipelineSettings(
+    dataset = training_dataset(
+        images,
+        mocap,
+        data,
         input_size=experiment.model.input_size,
         batch_size=batch_size,
         real_bodies=batch_size * experiment.model.iterations,  # one for each estimate
         seed=experiment.seed,
-        data=data,
         parts=devices.workers,
         part=devices.worker,
     )
-    dataset = training_dataset(images, mocap, layout)
 
     # --------------------------------------------------------------------------------- model
     from_mocap = experiment.mean_params == "mocap"
