@@ -16,7 +16,7 @@ from hmr.body.model_file import NUM_BETAS, NUM_JOINTS, NUM_VERTICES, BodyModel, 
 from hmr.body.rotations import rodrigues
 from hmr.tensor import Tensor
 
-# Of a homogeneous transform.
+# The last row of a homogeneous transform.
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0], np.float32)
 
 

@@ -233,13 +233,15 @@ def open_batches(
 ) -> Iterator[Iterator[dict[str, Tensor]]]:
     """A context manager: an iterator over a dataset, which `tf.train.Checkpoint` can save.
 
-    That of a tf.data service, whose address is `service`, cannot be saved; it raises a UserError
-    where no batch comes.
+    Leaving it stops the threads that prepare batches ahead. One that needs the interpreter
+    (`BatchSampler`) while Python shuts down would never return, and the process would hang. The
+    iterator is emptied to this end: deleting its name is not enough, since checkpoints and
+    tracebacks still refer to it.
 
-    Until it is closed, threads prepare batches ahead, and a thread that needs the interpreter
-    (`BatchSampler`) while Python shuts down never returns: the process would hang. Deleting the
-    name does not close the iterator, since checkpoints and tracebacks still refer to it; emptying
-    it does.
+    Args:
+        dataset: of batches.
+        service: address of the tf.data service that prepares them; such an iterator cannot be
+            saved, and raises a UserError where no batch comes in time.
     """
     batches = iter(dataset)
     try:

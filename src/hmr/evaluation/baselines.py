@@ -13,6 +13,9 @@ import numpy as np
 from hmr.errors import UserError
 from hmr.evaluation import metrics
 
+# Of the mean's size, and how often the samples are aligned to it at most.
+_TOLERANCE, _MAX_ITERATIONS = 1e-6, 100
+
 
 @dataclass(frozen=True)
 class ConstantAnswer:
@@ -48,24 +51,22 @@ def constant_baseline(
     )
 
 
-def generalised_procrustes_mean(
-    joints: np.ndarray, tolerance: float = 1e-6, max_iterations: int = 100
-) -> np.ndarray:
+def generalised_procrustes_mean(joints: np.ndarray) -> np.ndarray:
     """Mean shape (J, 3) under similarity alignment (Gower 1975).
 
-    All samples are aligned to the mean and averaged until the mean moves less than `tolerance` of
-    its size. Centred, with the root mean square size of the samples.
+    All samples are aligned to the mean and averaged until the mean moves less than `_TOLERANCE`
+    of its size. Centred, with the root mean square size of the samples.
     """
     joints = np.asarray(joints, np.float64)
     centred = joints - joints.mean(axis=1, keepdims=True)  # (N, J, 3)
     size = np.sqrt(np.mean(np.sum(centred**2, axis=(1, 2))))
     mean = _resize(centred[0], size)
-    for _ in range(max_iterations):
+    for _ in range(_MAX_ITERATIONS):
         aligned = metrics.procrustes_align(centred, np.broadcast_to(mean, centred.shape))
         updated = _resize(aligned.mean(axis=0), size)
         moved = np.linalg.norm(updated - mean)
         mean = updated
-        if moved <= tolerance * size:
+        if moved <= _TOLERANCE * size:
             break
     return mean
 

@@ -19,9 +19,8 @@ from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, PosedBodies, pos
 from hmr.evaluation.protocols import select_sequences
 from hmr.files.safe_npz import load_npz
 from hmr.fitting.fit import FitSettings, Fitter
-from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
-from hmr.network.regressor import BETA, CAMERA, POSE
+from hmr.network.hmr import bodies_of
 from hmr.progress import progress_bar
 
 # Where only labels are wanted the crops are made this small, which reads fastest: the JPEGs are
@@ -194,13 +193,9 @@ def moved_onto_keypoints(
     for start in progress_bar(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
         chosen = slice(start, start + _FITTED_AT_ONCE)
         given = truth.keypoints2d[chosen], truth.visibility[chosen]
-        fitted = fitter.fit(theta[chosen], *given)
-        camera, pose, beta = fitted[:, CAMERA], fitted[:, POSE], fitted[:, BETA]
-        joints3d = smpl.keypoints(pose, beta)["joints3d"]
-        keypoints2d = project(joints3d, camera)
-        parts.append([np.asarray(each) for each in (joints3d, keypoints2d, camera, pose, beta)])
-    columns = map(np.concatenate, zip(*parts, strict=True))
-    return _of_model(dict(zip(_MODEL_KEYS, columns, strict=True)), smpl)
+        parts.append(bodies_of(fitter.fit(theta[chosen], *given), smpl))
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in _MODEL_KEYS}
+    return _of_model(columns, smpl)
 
 
 def _numbered(batches: Iterable[dict]) -> Iterator[dict]:

@@ -8,6 +8,7 @@ not needed: a leaf is its array, and the few expressions that occur are evaluate
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pickle
@@ -86,23 +87,22 @@ def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Stub:
     return cls()
 
 
-_ARRAY, _DTYPE = _stub_class("numpy.ndarray"), _stub_class("numpy.dtype")
-_SCALAR, _BUFFER = _stub_class("numpy.scalar"), _stub_class("numpy.frombuffer")
+_ARRAY = _stub_class("numpy.ndarray")
+_SPARSE = ("scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix")
 # Whatever could turn a short file into much memory is a stub too: `_Resolver` limits memory.
-_SPECIAL: dict[str, Any] = {
+_ALLOWED: dict[str, Any] = {
     "_codecs.encode": _stub_class("encode"),
     "copy_reg._reconstructor": _Function(_reconstruct_object),
     "builtins.set": _stub_class("set"),
     "builtins.bytes": _stub_class("bytes"),
     "builtins.object": _Function(object),
     "numpy.ndarray": _ARRAY,
-    "numpy.dtype": _DTYPE,
+    "numpy.dtype": _stub_class("numpy.dtype"),
     "numpy.core.multiarray._reconstruct": _Function(lambda *_: _ARRAY()),
-    "numpy.core.multiarray.scalar": _SCALAR,
-    "numpy.core.numeric._frombuffer": _BUFFER,
+    "numpy.core.multiarray.scalar": _stub_class("numpy.scalar"),
+    "numpy.core.numeric._frombuffer": _stub_class("numpy.frombuffer"),
+    **{name: _stub_class(name) for name in _SPARSE},
 }
-_SPARSE = ("scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix")
-_ALLOWED = _SPECIAL | {name: _stub_class(name) for name in _SPARSE}
 # A derived entry of a SMPL file may hold any chumpy class; as a stub it only holds data.
 _CHUMPY_NAME = re.compile(r"chumpy\.\w+\.\w+")
 
@@ -315,23 +315,18 @@ def _make_empty_bytes(arguments: tuple, state: None) -> bytes:
     return b""
 
 
-def _make_sparse(kind: str) -> Callable[[tuple, dict], Any]:
-    def make(arguments: tuple, state: dict) -> Any:
-        parts = (state["data"], state["indices"], state["indptr"])
-        # Importing scipy.sparse takes a tenth of a second.
-        matrix = getattr(scipy.sparse, kind)(parts, shape=tuple(state["_shape"]))
-        matrix.check_format(full_check=True)
-        return matrix
-
-    return make
+def _make_sparse(kind: str, arguments: tuple, state: dict) -> Any:
+    parts = (state["data"], state["indices"], state["indptr"])
+    # Importing scipy.sparse takes a tenth of a second.
+    matrix = getattr(scipy.sparse, kind)(parts, shape=tuple(state["_shape"]))
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 def _select(array: np.ndarray, state: dict) -> np.ndarray:
     """chumpy's `Select`: elements of the flattened array, in a new shape."""
-    if (
-        np.size(state["idxs"]) * array.itemsize
-        > MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * array.nbytes
-    ):
+    limit_bytes = MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * array.nbytes
+    if np.size(state["idxs"]) * array.itemsize > limit_bytes:
         raise ValueError("a selection much larger than what it selects from")
     selected = array.ravel()[state["idxs"]]
     return selected.reshape(state.get("preferred_shape", selected.shape))
@@ -362,8 +357,7 @@ _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
     "numpy.ndarray": _make_array,
     "numpy.scalar": _make_scalar,
     "numpy.frombuffer": _make_from_buffer,
-    "scipy.sparse.csc_matrix": _make_sparse("csc_matrix"),
-    "scipy.sparse.csr_matrix": _make_sparse("csr_matrix"),
+    **{name: functools.partial(_make_sparse, name.rpartition(".")[2]) for name in _SPARSE},
 }
 
 

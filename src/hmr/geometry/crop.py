@@ -193,8 +193,12 @@ def crop_image(
 def _taps(
     length: int, resized_length: float, start: float, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For `size` pixels of a resized axis, from `start` on: both neighbours in the source, (S,)
-    indices, and the weight of the upper neighbour in units of 1 / WEIGHT_ONE, (S,)."""
+    """Where `size` pixels of a resized axis, from `start` on, are read in the source.
+
+    Returns:
+        indices (S,) of the neighbours below and above, and the weight (S,) of the one above in
+        units of 1 / WEIGHT_ONE.
+    """
     target = np.clip(start + np.arange(size), 0, resized_length - 1)
     source = (target + 0.5) * (length / resized_length) - 0.5
     lower = np.floor(source)

@@ -107,8 +107,8 @@ def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
 
     Args:
         encoder: any encoder; its outputs in training do not change.
-        batch_variance: "biased", as in TF 1.3 and Keras 3, or "corrected", N / (N - 1) times that,
-            as in the fused kernel that TF-Slim uses from TF 1.4 on.
+        batch_variance: "biased", as in TensorFlow 1.3 and Keras 3; or "corrected", N / (N - 1)
+            times that, as in the fused kernel that TF-Slim uses since TensorFlow 1.4.
     Raises:
         ValueError: it is neither.
     """
@@ -122,7 +122,7 @@ def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:
 
 
 def _call_and_correct(layer: Any, inputs: Tensor, training: bool = False, **kwargs: Any) -> Tensor:
-    """The layer's `call`, then the update of the moving variance is multiplied by N / (N - 1)."""
+    """The layer's `call`; then what it added to the moving variance is scaled by N / (N - 1)."""
     before = ops.copy(layer.moving_variance)
     outputs = type(layer).call(layer, inputs, training=training, **kwargs)
     if training and layer.trainable:

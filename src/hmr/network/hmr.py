@@ -89,18 +89,8 @@ class HMR(keras.Model):
         """Images to the dictionary of outputs, as the class describes."""
         features = self.encoder(images, training=training)  # (B, F)
         theta = self.regressor(features, training=training)  # (B, T, 85)
-        last = theta[:, -1]  # (B, 85)
-        camera, pose, beta = last[:, CAMERA], last[:, POSE], last[:, BETA]
-        body = self.smpl(pose, beta) if vertices else self.smpl.keypoints(pose, beta)
-        return {
-            "features": ops.cast(features, "float32"),
-            "theta": theta,
-            "camera": camera,
-            "pose": pose,
-            "beta": beta,
-            "keypoints2d": project(body["joints3d"], camera),
-            **body,
-        }
+        bodies = bodies_of(theta[:, -1], self.smpl, vertices)
+        return {"features": ops.cast(features, "float32"), "theta": theta, **bodies}
 
     def compile(
         self,
@@ -137,9 +127,9 @@ class HMR(keras.Model):
     @property
     def discriminator_variables(self) -> list:
         """The variables of the discriminators' optimiser."""
-        return self._critic().trainable_variables
+        return self._required_discriminator().trainable_variables
 
-    def _critic(self) -> Discriminator:
+    def _required_discriminator(self) -> Discriminator:
         if self.discriminator is None:
             raise ValueError("this model has no discriminator: build it with_discriminator=True.")
         return self.discriminator
@@ -162,7 +152,7 @@ class HMR(keras.Model):
         pose = ops.concatenate([real_pose, estimates[:, POSE]], axis=0)  # (N + T*B, 72)
         beta = ops.concatenate([real_beta, estimates[:, BETA]], axis=0)  # (N + T*B, 10)
         rotations = rodrigues(ops.reshape(pose, (-1, NUM_JOINTS, 3)))  # (N + T*B, 24, 3, 3)
-        scores = self._critic()(rotations[:, 1:], beta)  # (N + T*B, 25)
+        scores = self._required_discriminator()(rotations[:, 1:], beta)  # (N + T*B, 25)
         num_real = ops.shape(real_pose)[0]
         return scores[:num_real], scores[num_real:]
 
@@ -197,19 +187,18 @@ class HMR(keras.Model):
 
         with tf.GradientTape(persistent=True) as tape:
             encoder_loss, discriminator_loss, logs = self.compute_losses(batch)
-        critic_variables = self.discriminator_variables
         encoder_gradients = tape.gradient(encoder_loss, self.encoder_variables)
-        critic_gradients = tape.gradient(discriminator_loss, critic_variables)
+        discriminator_gradients = tape.gradient(discriminator_loss, self.discriminator_variables)
         del tape
         self.encoder_optimizer.apply(encoder_gradients, self.encoder_variables)
-        self.discriminator_optimizer.apply(critic_gradients, critic_variables)
-        gradients = self.gradients_by_part(encoder_gradients, critic_gradients)
+        self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator_variables)
+        gradients = self.gradients_by_part(encoder_gradients, discriminator_gradients)
         return logs | {name: tf.linalg.global_norm(each) for name, each in gradients.items()}
 
     def gradients_by_part(
         self, encoder_gradients: list[Tensor], discriminator_gradients: list[Tensor]
     ) -> dict[str, list[Tensor]]:
-        """The gradients of both losses under the names by which their norms are logged."""
+        """Both losses' gradients by the names under which their norms are logged."""
         split = len(self.encoder.trainable_variables)
         parts = {
             "gradient_norm/encoder": encoder_gradients[:split],
@@ -221,3 +210,11 @@ class HMR(keras.Model):
     def test_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch in inference mode."""
         return self.compute_losses(batch, training=False)[2]
+
+
+def bodies_of(theta: Tensor, smpl: SMPL, vertices: bool = False) -> dict[str, Tensor]:
+    """Theta (B, 85) to the outputs of `HMR` that depend on nothing else: from `camera` on."""
+    camera, pose, beta = theta[:, CAMERA], theta[:, POSE], theta[:, BETA]
+    body = smpl(pose, beta) if vertices else smpl.keypoints(pose, beta)
+    projected = project(body["joints3d"], camera)
+    return {"camera": camera, "pose": pose, "beta": beta, "keypoints2d": projected, **body}

@@ -94,14 +94,14 @@ def training_step(
         logs, other = aside
         one, zero = jnp.ones_like(both[0]), jnp.zeros_like(both[1])
         encoder_gradients, _ = gradients_of((one, zero))
-        _, critic_gradients = gradients_of((zero, one))
+        _, discriminator_gradients = gradients_of((zero, one))
         encoder, encoder_adam = model.encoder_optimizer.stateless_apply(
             arrays.encoder_adam, encoder_gradients, arrays.encoder
         )
         discriminator, discriminator_adam = model.discriminator_optimizer.stateless_apply(
-            arrays.discriminator_adam, critic_gradients, arrays.discriminator
+            arrays.discriminator_adam, discriminator_gradients, arrays.discriminator
         )
-        gradients = model.gradients_by_part(encoder_gradients, critic_gradients)
+        gradients = model.gradients_by_part(encoder_gradients, discriminator_gradients)
         norms = {name: _norm(each) for name, each in gradients.items()}
         after = TrainingArrays(encoder, discriminator, other, encoder_adam, discriminator_adam)
         return after, logs | norms

@@ -190,15 +190,15 @@ def training_start(
         tensors: the values of a training checkpoint.
         with_adam: include the moments of both optimisers and the step.
     """
-    critic = tf1_names.map_discriminator(parts.discriminator)
-    weights = {mapping.variable.path: mapping.value(tensors) for mapping in critic}
+    discriminator = tf1_names.map_discriminator(parts.discriminator)
+    weights = {mapping.variable.path: mapping.value(tensors) for mapping in discriminator}
     if not with_adam:
         return TrainingStart(weights)
     return TrainingStart(
         weights,
         step=int(tensors[tf1_names.STEP]),
         encoder_adam=_adam_state(parts.encoder_mappings, tensors, tf1_names.ENCODER_POWERS),
-        discriminator_adam=_adam_state(critic, tensors, tf1_names.DISCRIMINATOR_POWERS),
+        discriminator_adam=_adam_state(discriminator, tensors, tf1_names.DISCRIMINATOR_POWERS),
     )
 
 

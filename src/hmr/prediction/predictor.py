@@ -27,10 +27,8 @@ from hmr.files.as_picture import as_picture
 from hmr.finding.finder import Finder
 from hmr.fitting.fit import Fitter, reprojection_px
 from hmr.geometry.crop import CropBox, crop_image, network_input, to_normalized
-from hmr.geometry.projection import project
 from hmr.network.checkpoint import load_model
-from hmr.network.hmr import HMR
-from hmr.network.regressor import BETA, CAMERA, POSE
+from hmr.network.hmr import HMR, bodies_of
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
 from hmr.prediction.arguments import (
     check_batch_size,
@@ -161,8 +159,8 @@ class Predictor:
         """The bodies of one picture, in the order of the boxes; the surest first if found.
 
         Args:
-            image: a path; or (H, W, 3) uint8 RGB; or grey, decimals or RGBA, of which a line in
-                the log says what was made of them, see `hmr.files.as_picture`.
+            image: a path, or (H, W, 3) uint8 RGB. Arrays of grey levels, decimals or RGBA are
+                converted by `hmr.files.as_picture`, and a line in the log says how.
             boxes: per person left, top, width, height in pixels.
             keypoints: instead, per person (K, 3) x, y, confidence in pixels. With neither,
                 everyone in the picture is found.
@@ -244,7 +242,7 @@ class Predictor:
     def _people_outputs(
         self, crops: list[np.ndarray], keypoints: list[np.ndarray], fit: bool
     ) -> Iterator[dict[str, np.ndarray]]:
-        """The network's outputs, one person after another, beside or fitted to (19, 3) each."""
+        """The network's outputs, person by person; `fit` moves them onto keypoints (19, 3) each."""
         size = self.model.input_size
         for start in range(0, len(crops), self.batch_size):
             chunk = crops[start : start + self.batch_size]
@@ -274,20 +272,15 @@ class Predictor:
             return {**outputs, "reprojection_px": errors_px}
         with self.watch("fit"):
             theta = self._fitter.fit(outputs["theta"][:, -1], keypoints2d, confidence)
-            camera, pose, beta = theta[:, CAMERA], theta[:, POSE], theta[:, BETA]
-            body = self.model.smpl(pose, beta)
-            projected = np.asarray(project(body["joints3d"], camera))
-            after_px = reprojection_px(projected, keypoints2d, confidence)
-            changed = {
+            fitted = bodies_of(theta, self.model.smpl, vertices=True)
+            fitted = {key: np.asarray(value) for key, value in fitted.items()}
+            after_px = reprojection_px(fitted["keypoints2d"], keypoints2d, confidence)
+            return {
+                **outputs,
+                **fitted,
                 "theta": np.concatenate([outputs["theta"], theta[:, None]], axis=1),
-                "camera": camera,
-                "pose": pose,
-                "beta": beta,
-                "keypoints2d": projected,
                 "reprojection_px": np.stack([before_px, after_px], axis=1),
-                **body,
             }
-            return outputs | {key: np.asarray(value) for key, value in changed.items()}
 
     def _assemble(
         self,

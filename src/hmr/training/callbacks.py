@@ -17,7 +17,7 @@ from hmr.progress import progress_bar
 TABLE_FILE, EVENTS_FOLDER = "metrics.jsonl", "logs"
 # Seconds of a step that the loop adds to its scalars: waiting for a batch, and altogether.
 WAITED, TOOK = "seconds/waited", "seconds/step"
-# And which step they are of.
+# The number of the step that the scalars belong to.
 STEP = "step"
 _SHOWN = {
     "loss": "loss",

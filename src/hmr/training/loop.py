@@ -58,9 +58,10 @@ def train(
         total_steps: of the whole training, counted from its very beginning.
         save_every: steps between two checkpoints.
         devices: what the steps run on.
-        callbacks: Keras callbacks; batch numbers count from the very beginning. The end of a batch
-            comes when its step has been started, with the scalars of the step before, whose number
-            is among them; who reads the model calls `state.settle` first.
+        callbacks: Keras callbacks; batch numbers count from the very beginning.
+            `on_train_batch_end` is called when the step has been started, with the scalars of the
+            step before and its number, `STEP`. A callback that reads the model first waits for the
+            running step by `state.settle`.
         bad_records: counts the records that could not be read.
     Raises:
         UserError: a loss is not finite, a shard is damaged or too many records cannot be read.
@@ -117,8 +118,8 @@ class StepAhead:
     as a context manager.
 
     Args:
-        state: its model is trained; nothing else may read or change the model before `settle`,
-            which becomes the state's own.
+        state: its model is trained. While a step runs, nothing else may read or change the model;
+            `state.settle`, which is set here, waits for its end.
         devices: what the steps run on.
     """
 
@@ -230,7 +231,7 @@ def check_finite(step: int, logs: Mapping[str, float], batch: Mapping, folder: P
 
 
 class BadRecords:
-    """The different records that were left out of this run so far.
+    """The records that were left out of this run so far, each counted once.
 
     Args:
         record_sets: all datasets that are trained on.

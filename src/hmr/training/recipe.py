@@ -42,7 +42,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     Args:
         config: the fields of `hmr.settings.Experiment`.
         workdir: receives `config.json`, `checkpoints/`, `best/`, `logs/`, `metrics.jsonl`,
-            `model/` and `training.json`. Several processes need one that all of them see.
+            `model/` and `training.json`. Several processes need a folder that all of them see.
     Returns:
         the contents of `training.json`: train_images, steps, epochs, seconds.
     Raises:

@@ -3,10 +3,10 @@
 A working directory holds `config.json`, the configuration that it was made with; `checkpoints/`,
 everything that a resumed run needs; and `best/`, the checkpoint with the best score.
 
-Checkpoints are TensorFlow's, found by looking at their files. TensorFlow's own manager keeps a list
-of them in a file of its own, takes its absence for the absence of checkpoints, reads folder names
-as patterns, and leaves what a killed process was writing. Here a checkpoint is there when its files
-are, and is written aside before it takes its name; its index comes last.
+Checkpoints have TensorFlow's format, and a checkpoint exists if its files do. They are written into
+a folder beside it and then renamed, the index last, so that a killed process leaves no half of one.
+TensorFlow's own manager instead keeps a list of checkpoints in a file and finds none without it,
+reads folder names as patterns, and leaves behind what a killed process was writing.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
 class TrainingState:
     """Weights, both optimisers, step, time spent, best score and the position in the data.
 
-    Each process saves one of its own, since it stands at its own position in the data.
+    With several processes each saves its own, since each has its own position in the data.
 
     Args:
         workdir: the last checkpoints lie in its `checkpoints/`, the best one in `best/`.
@@ -137,7 +137,8 @@ class TrainingState:
     ) -> None:
         self.workdir, self.model, self.devices = workdir, model, devices
         self._save_model = save_model
-        # Waits until nothing changes the model; what trains it in another thread replaces this.
+        # Waits until nothing changes the model. `StepAhead`, which trains it in another thread,
+        # puts its own in the place of this.
         self.settle: Callable[[], object] = lambda: None
         self.step = tf.Variable(first_step, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)

@@ -33,10 +33,10 @@ _SIDE_DEG = 90.0
 def find_validations(
     root: str, settings: ValidationSettings, batch_size: int, total_steps: int
 ) -> list[Callable[[Journal, TrainingState], Validation]]:
-    """What scores the model while training: one `Validation`, none if no dataset is set for it.
+    """Makers of the callbacks that score the model: one of a `Validation`, none without a dataset.
 
-    It is made when there is a journal to write to, and a state to keep the best of. Everything that
-    the configuration can have wrong is refused before.
+    Records and settings are checked here, before anything is written. The callback itself is made
+    later, of the journal that it writes to and the state whose best checkpoint it keeps.
 
     Args:
         root: folder of the records.
@@ -133,7 +133,7 @@ class _Predictor:
 
 
 class Gallery:
-    """The same records, drawn again and again.
+    """A few records whose estimates are drawn at every validation, always the same ones.
 
     Args:
         paths: shards.

@@ -16,6 +16,7 @@ Ellipsoid = tuple[Vector, Vector, float]
 Capsule = tuple[Vector, Vector, float, float, float]
 
 SOLE_Y_M = -1.158
+_GRADIENT_STEP_M = 5e-4
 
 
 @dataclass(frozen=True)
@@ -244,9 +245,9 @@ def body_field(points_m: np.ndarray) -> np.ndarray:
     return -smooth_min(-field, points_m[:, 1] - SOLE_Y_M, 0.012)
 
 
-def field_gradient(points_m: np.ndarray, step_m: float = 5e-4) -> np.ndarray:
+def field_gradient(points_m: np.ndarray) -> np.ndarray:
     """Gradient of `body_field`, by differences at the corners of a small tetrahedron, (N, 3)."""
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    around_m = points_m[:, None] + step_m * corners
+    around_m = points_m[:, None] + _GRADIENT_STEP_M * corners
     values = body_field(around_m.reshape(-1, 3)).reshape(-1, 4)
-    return values @ corners / (4.0 * step_m)
+    return values @ corners / (4.0 * _GRADIENT_STEP_M)

@@ -151,13 +151,13 @@ def shares_from_weights(weights: np.ndarray) -> np.ndarray:
     return shares
 
 
-def keep_strongest(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
-    """Keeps at most `count` weights of each row of (V, 24) and normalises them.
+def keep_strongest(weights: np.ndarray) -> np.ndarray:
+    """Keeps at most `MAX_INFLUENCES` weights of each row of (V, 24) and normalises them.
 
     The largest weight that must go is subtracted from all weights, so that the result stays smooth
     over the surface, and mirror-symmetric where two weights are equal.
     """
-    excess = -np.sort(-weights, axis=1)[:, count : count + 1]
+    excess = -np.sort(-weights, axis=1)[:, MAX_INFLUENCES : MAX_INFLUENCES + 1]
     kept = weights - excess
     kept[kept < MIN_WEIGHT] = 0.0
     return kept / kept.sum(axis=1, keepdims=True)
