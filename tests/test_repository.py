@@ -43,6 +43,18 @@ LAYERS = (
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
 # Who may be given a whole configuration; every other part is given its own settings.
 TAKE_A_WHOLE_CONFIGURATION = ("hmr/training/recipe.py", "hmr/cli/train.py", "hmr/studies/")
+# Who is given a class of `hmr.settings`: no section goes through more than two of these.
+TAKE_SETTINGS = {
+    "hmr/data/augment.py::draw_jitters(Augmentation)",
+    "hmr/data/pipeline.py::training_dataset(DataSettings)",
+    "hmr/network/build.py::build_model(ModelSpec)",
+    "hmr/network/checkpoint.py::save_model(ModelSpec)",
+    "hmr/training/losses.py::Criterion(LossWeights)",
+    "hmr/training/state.py::_check_config(Experiment)",
+    "hmr/training/state.py::open_workdir(Experiment)",
+    "hmr/training/validation.py::Validation(ValidationSettings)",
+    "hmr/training/validation.py::find_validations(ValidationSettings)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +174,22 @@ def test_only_the_recipe_is_given_a_whole_configuration():
         if argument.annotation and "ConfigDict" in ast.unparse(argument.annotation)
     }
     assert {path for path in takers if not path.startswith(TAKE_A_WHOLE_CONFIGURATION)} == set()
+
+
+def test_sections_of_a_configuration_go_straight_to_their_parts():
+    trees = dict(modules())
+    settings = {
+        node.name for node in trees.pop("hmr/settings.py").body if isinstance(node, ast.ClassDef)
+    }
+    takers = set()
+    for path, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                given = [part.annotation for part in ast.walk(node) if isinstance(part, ast.arg)]
+                if isinstance(node, ast.ClassDef):
+                    given += [part.annotation for part in node.body
+                              if isinstance(part, ast.AnnAssign)]  # fmt: skip
+                names = {each.id for part in filter(None, given) for each in ast.walk(part)
+                         if isinstance(each, ast.Name)}  # fmt: skip
+                takers |= {f"{path}::{node.name}({name})" for name in names & settings}
+    assert takers == TAKE_SETTINGS

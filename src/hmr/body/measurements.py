@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmr.body.joints import SMPL_JOINT_KINDS, SMPL_JOINTS
-from hmr.body.model_file import BodyModel
+from hmr.body.model_file import BodyModel, rest_body
 from hmr.errors import UserError
 
 DEFINITIONS = {
@@ -55,8 +55,8 @@ def measure(body: BodyModel, beta: np.ndarray, height_m: float | None = None) ->
     """
     if height_m is not None and not 0 < height_m < np.inf:
         raise UserError(f"the height must be positive metres, got {height_m}")
-    vertices = body.v_template + body.shapedirs @ np.asarray(beta, np.float64)
-    joints = dict(zip(SMPL_JOINTS, body.joint_regressor @ vertices, strict=True))
+    vertices, places = rest_body(body, beta)
+    joints = dict(zip(SMPL_JOINTS, places, strict=True))
     figures = {"height": float(np.ptp(vertices[:, 1])), **_girths(body, vertices, joints)}
     figures.update(_lengths(joints))
     scale = 1.0 if height_m is None else height_m / figures["height"]

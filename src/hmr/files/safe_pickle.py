@@ -232,10 +232,8 @@ class _Resolver:
     def _evaluate(self, stub: _Stub) -> Any:
         name = type(stub).__name__
         arguments, state = self.resolve(stub.arguments), self.resolve(stub.state)
-        if name.startswith("chumpy."):
-            result = _evaluate_chumpy(name, state)
-        else:
-            result = _EVALUATE[name](arguments, state)
+        is_chumpy = name.startswith("chumpy.")
+        result = _evaluate_chumpy(name, state) if is_chumpy else _EVALUATE[name](arguments, state)
         self._budget_bytes -= self._measure(result)
         if self._budget_bytes < 0:
             raise ValueError("it unfolds to more data than is read from one file")

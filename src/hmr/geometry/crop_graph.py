@@ -39,22 +39,32 @@ def decode_and_crop(
     tf.debugging.assert_equal(
         tf.shape(image_bytes)[0], tf.shape(boxes)[0], "one box for each picture is needed"
     )
-    signature = {
+
+    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        image = decode(pair[0])
+        return cut(image, touching(image, pair[1]), input_size)
+
+    signature = cut_signature(input_size)
+    return tf.map_fn(one, (image_bytes, boxes), fn_output_signature=signature)
+
+
+def cut_signature(input_size: int) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of what `cut` returns."""
+    return {
         "crops": tf.TensorSpec((input_size, input_size, 3), tf.float32),
         "center_px": tf.TensorSpec((2,), tf.float32),
         "scale": tf.TensorSpec((), tf.float32),
     }
 
-    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        image = decode(pair[0])
-        crop, center_px, scale = crop_box(image, touching(image, pair[1]))
-        return {
-            "crops": network_input(crop, input_size),
-            "center_px": tf.cast(center_px, tf.float32),
-            "scale": tf.cast(scale, tf.float32),
-        }
 
-    return tf.map_fn(one, (image_bytes, boxes), fn_output_signature=signature)
+def cut(image: tf.Tensor, box: tf.Tensor, input_size: int) -> dict[str, tf.Tensor]:
+    """The outputs of `decode_and_crop` for one picture (H, W, 3) uint8 and one box (4,) px."""
+    crop, center_px, scale = crop_box(image, box)
+    return {
+        "crops": network_input(crop, input_size),
+        "center_px": tf.cast(center_px, tf.float32),
+        "scale": tf.cast(scale, tf.float32),
+    }
 
 
 def decode(image_bytes: tf.Tensor) -> tf.Tensor:

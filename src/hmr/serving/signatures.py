@@ -26,7 +26,7 @@ from hmr.finding.find_graph import MOST_PEOPLE, NUM_KEYPOINTS, find_in_graph
 from hmr.finding.finder import weights_file
 from hmr.finding.movenet import MoveNet
 from hmr.geometry.crop import CROP_SIZE
-from hmr.geometry.crop_graph import crop_box, decode, decode_and_crop, network_input
+from hmr.geometry.crop_graph import cut, cut_signature, decode, decode_and_crop
 from hmr.network.hmr import HMR
 from hmr.serving.report import FROM_CROPS, FROM_IMAGES, FROM_PICTURES, Outputs, Request
 
@@ -112,15 +112,15 @@ def run_on_images(model: HMR, image_bytes: tf.Tensor, boxes: tf.Tensor) -> dict[
     )
 
 
-def _in_picture(model: HMR, cut: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _in_picture(model: HMR, crops: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """`OUTPUTS` and `IMAGE_OUTPUTS` of what `decode_and_crop` returns."""
-    outputs = run_model(model, cut["crops"])
-    from_centre_px = outputs["keypoints2d"] * (CROP_SIZE / 2) / cut["scale"][:, None, None]
+    outputs = run_model(model, crops["crops"])
+    from_centre_px = outputs["keypoints2d"] * (CROP_SIZE / 2) / crops["scale"][:, None, None]
     return {
         **outputs,
-        "keypoints2d_px": from_centre_px + cut["center_px"][:, None],
-        "crop_center_px": cut["center_px"],
-        "crop_scale": cut["scale"],
+        "keypoints2d_px": from_centre_px + crops["center_px"][:, None],
+        "crop_center_px": crops["center_px"],
+        "crop_scale": crops["scale"],
     }
 
 
@@ -131,7 +131,7 @@ def run_on_pictures(model: HMR, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     rows = tf.where(there)  # (P, 2) picture and person
     # The first slot stands in where nobody was found: convolutions take no empty batch.
     shown = tf.cond(tf.size(rows) > 0, lambda: rows, lambda: tf.zeros((1, 2), tf.int64))
-    cut = {key: tf.gather_nd(found[key], shown) for key in ("crops", "center_px", "scale")}
+    crops = {key: tf.gather_nd(found[key], shown) for key in ("crops", "center_px", "scale")}
     count = tf.shape(rows)[0]
     padded = {
         name: tf.scatter_nd(
@@ -139,7 +139,7 @@ def run_on_pictures(model: HMR, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             value[:count],
             tf.concat([tf.shape(there, tf.int64), tf.shape(value, tf.int64)[1:]], 0),
         )
-        for name, value in _in_picture(model, cut).items()
+        for name, value in _in_picture(model, crops).items()
     }
     return {
         **padded,
@@ -152,34 +152,24 @@ def run_on_pictures(model: HMR, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
 def _found_crops(image_bytes: tf.Tensor, input_size: int) -> dict[str, tf.Tensor]:
     """`find_in_graph` of each picture, and each person's crop, its centre and scale."""
     network = _finder_network()
-    cut_signature = {
-        "crops": tf.TensorSpec((input_size, input_size, 3), tf.float32),
-        "center_px": tf.TensorSpec((2,), tf.float32),
-        "scale": tf.TensorSpec((), tf.float32),
-    }
+    of_person = cut_signature(input_size)
     found_signature = {
         "there": tf.TensorSpec((MOST_PEOPLE,), tf.bool),
         "scores": tf.TensorSpec((MOST_PEOPLE,), tf.float32),
         "keypoints_px": tf.TensorSpec((MOST_PEOPLE, NUM_KEYPOINTS, 3), tf.float32),
         **{
             key: tf.TensorSpec((MOST_PEOPLE, *spec.shape), spec.dtype)
-            for key, spec in cut_signature.items()
+            for key, spec in of_person.items()
         },
     }
 
     def one(file: tf.Tensor) -> dict[str, tf.Tensor]:
         image = decode(file)
         found = find_in_graph(network, image)
-
-        def cut(box: tf.Tensor) -> dict[str, tf.Tensor]:
-            crop, center_px, scale = crop_box(image, box)
-            return {
-                "crops": network_input(crop, input_size),
-                "center_px": tf.cast(center_px, tf.float32),
-                "scale": tf.cast(scale, tf.float32),
-            }
-
-        cuts = tf.map_fn(cut, found.pop("boxes"), fn_output_signature=cut_signature)
+        boxes = found.pop("boxes")  # (6, 4)
+        cuts = tf.map_fn(
+            lambda box: cut(image, box, input_size), boxes, fn_output_signature=of_person
+        )
         return {**found, **cuts}
 
     return tf.map_fn(one, image_bytes, fn_output_signature=found_signature)
