@@ -105,8 +105,7 @@ def training_dataset(
     batch_size: int,
     real_bodies: int,
     seed: int,
-    parts: int = 1,
-    part: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Endless training batches.
 
@@ -122,8 +121,8 @@ def training_dataset(
         real_bodies: N, mocap bodies a step; the original takes B * T.
         seed: of order and augmentation; not used with a tf.data service, where every worker draws
             an order of its own.
-        parts, part: how many processes share each batch evenly, and which of them this is. All
-            read the records in the same order, and each decodes only its own part.
+        part: which of how many processes this is, which share each batch evenly. All read the
+            records in the same order, and each decodes only its own part.
     Returns:
         dataset of dicts: images (B, S, S, 3) in [-1, 1]; keypoints2d (B, 19, 2) in [-1, 1];
         visibility (B, 19); joints3d_lsp_m (B, 14, 3); has_joints3d (B,); pose (B, 72);
@@ -132,12 +131,8 @@ def training_dataset(
     """
     service, buffer = settings.service, settings.shuffle_buffer
     # Every worker of a tf.data service draws an order of its own, so nothing needs dividing.
-    order, part = (None, 0) if service else (seed, part)
-    kinds = [[each for each in images if each.has_3d is has_3d] for has_3d in (True, False)]
-    streams = [_mix(kind, order, buffer) for kind in kinds if kind]
-    people = streams[0]
-    if len(streams) > 1:
-        people = _alternate(streams, batch_size, settings.share_3d)
+    order, part = (None, (0, 1)) if service else (seed, part)
+    people = _people(images, batch_size, settings.share_3d, order, buffer)
     jitters = _draws(lambda seed: draw_jitters(seed, settings.augmentation, _DRAWS), order)
     people = tf.data.Dataset.zip(people, jitters)
     real = tf.data.Dataset.zip((_mix(mocap, order, buffer),))
@@ -150,17 +145,18 @@ def training_dataset(
         crops = crop_pictures(encoded, labels["center_px"], jitters, input_size, sample)
         return finish_samples({**labels, **crops})
 
-    def body_batch(serialized: Tensor) -> dict[str, Tensor]:
-        pose, beta = parse_mocap(serialized)
-        return {"real_pose": pose, "real_beta": beta}
-
-    people = _batches(people, batch_size, people_batch, parts, part, "people")
-    bodies = _batches(real, real_bodies, body_batch, parts, part, "bodies")
+    people = _batches(people, batch_size, people_batch, part, "people")
+    bodies = _batches(real, real_bodies, _body_batch, part, "bodies")
     joined = tf.data.Dataset.zip(people, bodies).map(lambda left, right: {**left, **right})
     if service:
         policy = tf.data.experimental.service.ShardingPolicy.OFF
         joined = joined.apply(tf.data.experimental.service.distribute(policy, service))
     return _untuned(joined)
+
+
+def _body_batch(serialized: Tensor) -> dict[str, Tensor]:
+    pose, beta = parse_mocap(serialized)
+    return {"real_pose": pose, "real_beta": beta}
 
 
 def evaluation_dataset(
@@ -307,6 +303,15 @@ def _carries_3d(serialized: bytes, path: str) -> bool:
     return bool(person["has_joints3d"] or person["has_smpl"])
 
 
+def _people(
+    images: Sequence[RecordSet], batch_size: int, share_3d: float, seed: int | None, buffer: int
+) -> tf.data.Dataset:
+    """Endless records of people; `share_3d` of each batch have 3D labels, if only some have."""
+    kinds = [[each for each in images if each.has_3d is has_3d] for has_3d in (True, False)]
+    streams = [_mix(kind, seed, buffer) for kind in kinds if kind]
+    return streams[0] if len(streams) == 1 else _alternate(streams, batch_size, share_3d)
+
+
 def _mix(record_sets: Sequence[RecordSet], seed: int | None, buffer: int) -> tf.data.Dataset:
     """Endless (bytes, index, path) of records, sampled in proportion to size times weight."""
     seeds = [None if seed is None else seed + index for index in range(len(record_sets))]
@@ -354,15 +359,16 @@ def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _batches(
-    records: tf.data.Dataset, size: int, prepare: Callable, parts: int, part: int, stream: str
+    records: tf.data.Dataset, size: int, prepare: Callable, part: tuple[int, int], stream: str
 ) -> tf.data.Dataset:
     """Batches of the samples that `prepare` makes of the readable records.
 
     Of each group of `size` records this process takes its own part.
     """
-    share = size // parts
+    index, count = part
+    share = size // count
     groups = records.batch(size, drop_remainder=True)
-    mine = slice(part * share, (part + 1) * share)
+    mine = slice(index * share, (index + 1) * share)
     return map_readable(groups, prepare, mine, stream).rebatch(share, drop_remainder=True)
 
 

@@ -67,8 +67,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         batch_size=batch_size,
         real_bodies=batch_size * experiment.model.iterations,  # one for each estimate
         seed=experiment.seed,
-        parts=devices.workers,
-        part=devices.worker,
+        part=(devices.worker, devices.workers),
     )
 
     # --------------------------------------------------------------------------------- model
