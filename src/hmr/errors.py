@@ -47,13 +47,13 @@ class UserError(Exception):
 def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     """Runs a command-line verb and ends the process with its exit code.
 
-    Args:
-        main: the verb; returns an exit code, or None for success.
-        command: the command that the usage line shows.
-
     A `UserError` or a package that is not installed is printed on standard error as one line, with
     exit code 2; Ctrl-C gives exit code 130. Any other exception is a defect of the project and
     keeps its traceback.
+
+    Args:
+        main: the verb; returns an exit code, or None for success.
+        command: the command that the usage line shows.
     """
     if command:
         sys.argv[0] = command

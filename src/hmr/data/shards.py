@@ -186,8 +186,8 @@ def _missing_message(root: str | Path, dataset: str, split: str) -> str:
 def count_by_shard(root: str | Path, dataset: str, split: str) -> list[int]:
     """Number of records in each shard of `find_shards`, from the manifest or by `count_records`.
 
-    A shard that was last written before its manifest is as the conversion left it. The checksum of
-    any other is compared, as those of copies are, unless their times were copied, too.
+    A shard that is older than its manifest is as the conversion left it. Any other, such as a copy
+    whose time was not copied, is read and compared with its checksum.
 
     Raises:
         UserError: as `find_shards`, a shard without manifest is truncated, or one has changed.
@@ -248,7 +248,7 @@ def _record_ends(path: Path) -> Iterator[int]:
 
 
 def check_checksum(path: str | Path) -> None:
-    """Compares a shard with the checksum in the manifest beside it; without one there is nothing.
+    """Compares a shard with its checksum in the manifest beside it, if there is one.
 
     Raises:
         UserError: they differ.

@@ -112,7 +112,7 @@ def check_encoder_name(name: str) -> None:
 
 
 def check_body(path: str | os.PathLike) -> None:
-    """Looks whether a body file is there, or is the one that is made where it is missing.
+    """Looks whether a body file is there; the stand-in's is made where it is missing.
 
     Raises:
         UserError: it is not, or is no .npz file.
