@@ -84,7 +84,9 @@ def test_csv_by_frame_and_for_a_fixed_camera(tmp_path):
     assert not source.find("walk_000000000001", IMAGE).people
     fixed = tmp_path / "fixed.csv"
     fixed.write_text("x,y,width,height\n10,20,30,40\n")
-    assert open_people(str(fixed)).find("anything.jpg", IMAGE).people
+    everywhere = open_people(str(fixed))
+    assert everywhere.find("anything.jpg", IMAGE).people
+    assert "the same people are taken in each" in everywhere.notes[0]
 
 
 COCO_KEYPOINTS = points(17, score=2)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hmr.errors import UserError
-from hmr.prediction.people_files import open_people
+from hmr.prediction.people_files import names_no_picture, open_people
 
 HEIGHT, WIDTH = 480, 640
 IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -80,6 +80,13 @@ def test_one_file_of_other_classes_only_is_an_error(tmp_path):
     (tmp_path / "a.txt").write_text(line(points(), kind="1"))
     with pytest.raises(UserError, match=r"holds nobody: .* 1 lines of other classes"):
         open_people(keypoints=str(tmp_path / "a.txt"))
+
+
+def test_one_file_is_of_one_picture(tmp_path):
+    (tmp_path / "a.txt").write_text(line(points()))
+    assert names_no_picture(str(tmp_path / "a.txt"), of_keypoints=True)
+    assert not names_no_picture(str(tmp_path / "a.txt"), of_keypoints=False)  # may be a csv
+    assert not names_no_picture(str(tmp_path), of_keypoints=True)
 
 
 def test_a_folder_that_fits_no_picture_is_an_error(tmp_path):

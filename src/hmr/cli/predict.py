@@ -226,11 +226,12 @@ def _check_one_file_one_picture(options: argparse.Namespace, source: object) -> 
     from hmr.prediction.people_files import names_no_picture
 
     one_picture = isinstance(source, ImageFiles) and len(source) == 1
-    for file in (options.keypoints, options.boxes):
-        if not one_picture and names_no_picture(file):
+    for file, of_keypoints in ((options.keypoints, True), (options.boxes, False)):
+        if not one_picture and names_no_picture(file, of_keypoints):
             raise UserError(
                 f"{file} speaks of one picture and does not say of which, as one OpenPose file "
-                "does. For many pictures give the folder of <image>_keypoints.json files."
+                "and one of YOLO pose's do. For many pictures give the folder of "
+                "<image>_keypoints.json or <image>.txt files."
             )
 
 

@@ -45,6 +45,7 @@ _CSV_ALIASES = {
     "label": "category",
 }  # fmt: skip
 _CSV_SIDES = ("x", "y", "width", "height")
+_YOLO = ".txt"
 _CSV_SEPARATORS = ",;\t"
 # How Ultralytics counts the frames of a video: from 1, without zeros before.
 _LAST_NUMBER = re.compile(r"\d+$")
@@ -96,7 +97,7 @@ def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
         return _keypoints_folder(path, min_score)
     if not path.is_file():
         raise UserError(f"--keypoints {path}: no such file or folder")
-    if path.suffix.lower() == ".txt" and not _is_json(path):
+    if path.suffix.lower() == _YOLO and not _is_json(path):
         found = yolo_people(path, min_score)
         if found.notes and not (found.people or found.problems):
             raise UserError(f"{path} holds nobody: {'; '.join(found.notes)}")
@@ -106,7 +107,7 @@ def _open_keypoints(path: Path, min_score: float) -> PeopleSource:
 
 def _keypoints_folder(folder: Path, min_score: float) -> PeopleTable:
     """The json files, or YOLO's text files, in a folder and below it, one a picture or frame."""
-    for ending in (".json", ".txt"):
+    for ending in (".json", _YOLO):
         found = sorted(folder.rglob(f"*{ending}"))
         paths = [path for path in found if path.name != SUMMARY_FILE and path.is_file()]
         if paths and ending == ".json":
@@ -141,10 +142,12 @@ def parse_boxes(text: str) -> Detections:
     return found
 
 
-def names_no_picture(file: str | None) -> bool:
-    """Whether the flag names one json file that describes one picture only."""
+def names_no_picture(file: str | None, of_keypoints: bool) -> bool:
+    """Whether a flag names one file that describes one picture only: such a json, or YOLO's."""
     path = Path(file or "")
-    return path.is_file() and _is_json(path) and is_of_one_picture(read_json(path))
+    if path.is_file() and _is_json(path):
+        return is_of_one_picture(read_json(path))
+    return of_keypoints and path.is_file() and path.suffix.lower() == _YOLO
 
 
 def _is_json(path: Path) -> bool:
@@ -185,7 +188,10 @@ def _csv_people(path: Path, min_score: float) -> PeopleSource:
     named = "image" in header or "frame" in header
     if named and table.notes and not len(table):
         raise UserError(f"{path}: no row is used: {'; '.join(table.notes[:3])}")
-    return table if named else SamePeople(everywhere, [f"{path}: {note}" for note in table.notes])
+    if named:
+        return table
+    table.notes.append("it names no pictures: the same people are taken in each")
+    return SamePeople(everywhere, [f"{path}: {note}" for note in table.notes])
 
 
 def _is_second_key(name: str, header: list[str]) -> bool:
