@@ -46,6 +46,15 @@ def test_pattern_reaches_below_and_results_keep_the_folders(folder):
     assert [frame.target for frame in source] == [Path("a"), Path("b"), Path("below/c")]
 
 
+def test_folders_that_are_there_are_no_patterns(folder, monkeypatch):
+    folder = folder.rename(folder.with_name("photos [1]*?"))
+    assert names(open_inputs([str(folder / "*.jpg")])) == ["a.jpg"]
+    monkeypatch.chdir(folder)
+    assert open_inputs(["*.jpg"]).names == ["a.jpg"]
+    monkeypatch.chdir(folder / "below")
+    assert open_inputs(["../*.jpg"]).names == ["../a.jpg"]
+
+
 def test_names_that_clash_keep_their_suffix(tmp_path):
     paths = [tmp_path / name for name in ("a.jpg", "a.png", "b.jpg")]
     assert [str(target) for target in ImageFiles(paths).targets] == ["a.jpg", "a.png", "b"]

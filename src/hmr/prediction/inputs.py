@@ -109,7 +109,7 @@ def _open(text: str, max_frames: int | None) -> PictureSource:
         return Video(int(text), max_frames)
     if path.is_file():
         return Video(path, max_frames) if _is_video(path) else ImageFiles([path])
-    matches = sorted(map(Path, glob.glob(text, recursive=True)))
+    matches = sorted(map(Path, glob.glob(_pattern(path), recursive=True)))
     source = _without_own_results([match for match in matches if match.is_file()])
     if not source.paths:
         raise UserError(f"--input {text}: no such file or folder, and no file matches it")
@@ -119,6 +119,12 @@ def _open(text: str, max_frames: int | None) -> PictureSource:
     if videos:
         raise UserError(f"--input {text} matches videos ({videos[0]}, ...): give one at a time")
     return source
+
+
+def _pattern(path: Path) -> str:
+    """A pattern in which folders that are there stand for themselves, such as `photos [1]`."""
+    there = next((folder for folder in path.parents if folder.is_dir()), Path())
+    return os.path.join(glob.escape(str(there)), os.path.relpath(path, there))
 
 
 def _is_video(path: Path) -> bool:
