@@ -197,6 +197,7 @@ test-quick: ready-tests  ## the tests that take seconds
 .PHONY: docs
 docs: ready-docs  ## the pages and an API reference as a site in site/, links checked
 	$(PY) -m sphinx --quiet --fail-on-warning --keep-going -c docs -b html . site
+	@rm -rf jupyter_execute  # what the notebook drew; the site has copies
 	@echo "look: site/README.html"
 
 .PHONY: fuzz
