@@ -87,22 +87,6 @@ def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Stub:
     return cls()
 
 
-_ARRAY = _stub_class("numpy.ndarray")
-_SPARSE = ("scipy.sparse.csc_matrix", "scipy.sparse.csr_matrix")
-# Whatever could turn a short file into much memory is a stub too: `_Resolver` limits memory.
-_ALLOWED: dict[str, Any] = {
-    "_codecs.encode": _stub_class("encode"),
-    "copy_reg._reconstructor": _Function(_reconstruct_object),
-    "builtins.set": _stub_class("set"),
-    "builtins.bytes": _stub_class("bytes"),
-    "builtins.object": _Function(object),
-    "numpy.ndarray": _ARRAY,
-    "numpy.dtype": _stub_class("numpy.dtype"),
-    "numpy.core.multiarray._reconstruct": _Function(lambda *_: _ARRAY()),
-    "numpy.core.multiarray.scalar": _stub_class("numpy.scalar"),
-    "numpy.core.numeric._frombuffer": _stub_class("numpy.frombuffer"),
-    **{name: _stub_class(name) for name in _SPARSE},
-}
 # A derived entry of a SMPL file may hold any chumpy class; as a stub it only holds data.
 _CHUMPY_NAME = re.compile(r"chumpy\.\w+\.\w+")
 
@@ -347,15 +331,25 @@ def _evaluate_chumpy(name: str, state: dict) -> np.ndarray | Unread:
     return Unread(name) if isinstance(array, Unread) else value(np.asarray(array), state)
 
 
+# What is a stub while the file is read -> its value, from its arguments and its state. Whatever
+# could turn a short file into much memory is here: `_Resolver` limits memory.
 _EVALUATE: dict[str, Callable[[tuple, Any], Any]] = {
-    "encode": _encode,
-    "set": _make_set,
-    "bytes": _make_empty_bytes,
+    "_codecs.encode": _encode,
+    "builtins.set": _make_set,
+    "builtins.bytes": _make_empty_bytes,
     "numpy.dtype": _make_dtype,
     "numpy.ndarray": _make_array,
-    "numpy.scalar": _make_scalar,
-    "numpy.frombuffer": _make_from_buffer,
-    **{name: functools.partial(_make_sparse, name.rpartition(".")[2]) for name in _SPARSE},
+    "numpy.core.multiarray.scalar": _make_scalar,
+    "numpy.core.numeric._frombuffer": _make_from_buffer,
+    "scipy.sparse.csc_matrix": functools.partial(_make_sparse, "csc_matrix"),
+    "scipy.sparse.csr_matrix": functools.partial(_make_sparse, "csr_matrix"),
+}
+_STUBS = {name: _stub_class(name) for name in _EVALUATE}
+# All that a file may name, beside chumpy's classes.
+_ALLOWED: dict[str, Any] = _STUBS | {
+    "builtins.object": _Function(object),
+    "copy_reg._reconstructor": _Function(_reconstruct_object),
+    "numpy.core.multiarray._reconstruct": _Function(lambda *_: _STUBS["numpy.ndarray"]()),
 }
 
 
