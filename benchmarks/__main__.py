@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.timing import Row, report
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, run_verb
 
 EPILOG = """\
 examples:
@@ -23,12 +23,7 @@ and quartiles. Close other programs first.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = VerbParser(prog="python -m benchmarks", description=__doc__, epilog=EPILOG)
     parser.add_argument("--only", choices=MEASURES, help="one group of rows instead of all")
     parser.add_argument("--encoder", default="resnet50_v2", help="default: the paper's")
     parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")

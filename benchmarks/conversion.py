@@ -7,7 +7,6 @@ least that scaling and cutting a picture needs. All are measured alternately; fi
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, run_verb
 from tfrecords_tools.__main__ import CONVERTERS
 from tfrecords_tools.common.cli import Converter, build_parser
 from tfrecords_tools.common.jobs import Job
@@ -103,7 +102,7 @@ def line(rate: Rates) -> str:
 
 def main() -> None:
     """Measures what is given and prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.conversion", description=__doc__)
+    parser = VerbParser(prog="python -m benchmarks.conversion", description=__doc__)
     for converter in CONVERTERS:
         parser.add_argument(f"--{converter.name}", type=Path, metavar="FOLDER")
     parser.add_argument("--workers", type=int, default=2, help="compared with one (%(default)s)")

@@ -8,7 +8,6 @@ counts, where `--peak-tflops` says what the peak is.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
@@ -28,6 +27,7 @@ from benchmarks.batches import made_batch
 from benchmarks.timing import Row, compare, report
 from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
+from hmr.errors import VerbParser, run_verb
 from hmr.network.build import build_model
 from hmr.network.jax_step import training_arrays, training_step
 from hmr.settings import ModelSpec
@@ -38,11 +38,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.jax_backend",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = VerbParser(prog="python -m benchmarks.jax_backend", description=__doc__)
     parser.add_argument("--encoder", default="resnet50_v2", help="default: the paper's")
     parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")
     parser.add_argument("--batch", type=int, default=64, help="images in a step (64)")
@@ -189,4 +185,4 @@ def body_rows(path: str, batch_size: int, repeats: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    run_verb(main)

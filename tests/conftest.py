@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 IMAGE_SETS = {"lsp": False, "mpi_inf_3dhp": True}
 MOCAP_SETS = ("mocap_cmu",)
 RECORDS_PER_SET, BODIES_PER_SET = 24, 200
+
+
+@pytest.fixture(autouse=True)
+def _own_interruptions():
+    """What a verb that a test runs does about Ctrl-C ends with the test."""
+    numbers = (signal.SIGINT, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}, sys.unraisablehook
+    yield
+    for number, handler in before[0].items():
+        signal.signal(number, handler)
+    sys.unraisablehook = before[1]
 
 
 @pytest.fixture

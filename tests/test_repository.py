@@ -39,6 +39,7 @@ LAYERS = (
     "hmr.files hmr.configs",
     "hmr.settings",
     "hmr.errors hmr.tensor hmr.compiled hmr.processor hmr.loading hmr.progress hmr.version",
+    "hmr.interruption",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
 # Who may be given a whole configuration; every other part is given its own settings.

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hmr.data import datasets
-from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError, run_verb
+from hmr.errors import EXIT_PARTLY, EXIT_USER_ERROR, UserError, VerbParser, run_verb
 from hmr.files.lock import BusyError
 from tfrecords_tools.common.cli import (
     Converter,
@@ -26,13 +26,12 @@ CONVERTERS: tuple[Converter, ...] = tuple(
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = VerbParser(
         prog="python -m tfrecords_tools",
         description="Converts the datasets whose folders are given, and lists the others as "
         "skipped.\nInterrupted, the same command continues where it stopped.",
         epilog="example: python -m tfrecords_tools --lsp /data/lsp --coco /data/coco "
         "--amass /data/amass\nlayouts and further options: python -m tfrecords_tools.coco --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for converter in CONVERTERS:
         title = converter.about.strip().splitlines()[0]

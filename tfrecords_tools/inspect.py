@@ -15,7 +15,7 @@ import numpy as np
 from hmr.body.joints import COCOPLUS, LSP14
 from hmr.data.schema import schema_table
 from hmr.data.shards import count_records, find_shards, is_mocap_path, read_manifest
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, printable, run_verb
 from hmr.files.images import read_image, write_image
 from hmr.progress import progress_bar
 from hmr.rendering.draw import draw_skeleton, turned_view
@@ -106,9 +106,11 @@ def print_folder(folder: Path, shards: list[Path]) -> None:
         print(
             f"{folder.name}/{split}: {manifest.examples:,} records, {len(manifest.shards)} shards"
         )
-        print(f"  schema {manifest.schema_version}, made with {manifest.arguments or 'no options'}")
+        made_with = manifest.arguments or "no options"
+        print(printable(f"  schema {manifest.schema_version}, made with {made_with}"))
         for reason, number in sorted(manifest.dropped.items()):
-            print(f"  left out, {reason}: {number:,} ({manifest.dropped_names[reason][0]}, ...)")
+            first = next(iter(manifest.dropped_names.get(reason, [])), "unnamed")
+            print(printable(f"  left out, {reason}: {number:,} ({first}, ...)"))
     if not manifests:
         records = sum(count_records(shard) for shard in shards)
         print(f"{folder}: {records:,} records in {len(shards)} shards, no manifest")
@@ -240,12 +242,11 @@ def contact_sheet(cells: list[np.ndarray]) -> np.ndarray:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = VerbParser(
         prog="python -m tfrecords_tools.inspect",
         description=__doc__,
         epilog="example: python -m tfrecords_tools.inspect data/tfrecords/coco --draw coco.png\n\n"
         "The keys of a record:\n\n" + schema_table(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("path", type=Path, help="a shard, a dataset's folder, or the folder of all")
     parser.add_argument("--num", type=int, default=8, help="records to show (default: %(default)s)")
@@ -277,7 +278,7 @@ def _draw(
     if not cells:
         raise UserError("records without pictures are drawn with a body: add --body FILE.npz")
     write_image(args.draw, contact_sheet(cells))
-    print(f"wrote {args.draw}")
+    print(printable(f"wrote {args.draw}"))
 
 
 def main() -> int:
@@ -294,9 +295,9 @@ def main() -> int:
     pictures = [shard for shard in shards if shard not in mocap]
     people, bodies = list(read_people(pictures, args.num)), list(read_bodies(mocap, args.num))
     for person in people:
-        print(f"  {describe(person)}")
+        print(printable(f"  {describe(person)}"))
     for body in bodies:
-        print(f"  {describe_body(*body)}")
+        print(printable(f"  {describe_body(*body)}"))
     if args.draw is not None:
         _draw(args, people, bodies)
     return 0

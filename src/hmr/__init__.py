@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from hmr import interruption
 
-from hmr.loading import prepare
-from hmr.processor import choose_switches
+interruption.watch_start()  # what follows takes time
+
+from typing import Any  # noqa: E402
+
+from hmr.loading import prepare  # noqa: E402
+from hmr.processor import choose_switches  # noqa: E402
 
 # Before TensorFlow is imported, which reads both at its start.
 choose_switches()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-EXIT_PARTLY, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+from hmr.interruption import EXIT_INTERRUPTED, end_at_once, raise_in_verb
+
+EXIT_PARTLY, EXIT_USER_ERROR = 1, 2
 # What each exit code means, of every verb.
 EXIT_CODES = {
     0: "all that was asked for is done; so are --help and --list",
@@ -31,25 +33,40 @@ def to_install(extra: str = "") -> str:
     return f'pip install "hmr-tf2[{extra}]"' if extra else "pip install hmr-tf2"
 
 
+def printable(text: str) -> str:
+    """The text on one line: what cannot be printed, such as a line break, is escaped, as \\n."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class UserError(Exception):
     """An error that the user can fix.
 
     Args:
         message: what happened, where (file, record, key, step), what was expected, what was
-            received and which command comes next. It is kept on one line: characters that cannot be
-            printed, such as a line break in a file's name, are shown escaped, as \\n or \\x1b.
+            received and which command comes next. It is kept `printable`.
     """
 
     def __init__(self, message: str):
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+        super().__init__(printable(message))
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Reads the flags of a verb: its errors are one line, its --help keeps the line breaks."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a UserError."""
+        raise UserError(f"{message}. See {self.prog} --help")
 
 
 def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     """Runs a command-line verb and ends the process with its exit code.
 
-    A `UserError` or a package that is not installed is printed on standard error as one line, with
-    exit code 2; Ctrl-C gives exit code 130. Any other exception is a defect of the project and
-    keeps its traceback.
+    A `UserError`, what the system refuses (a file without permission, a full disk) or a package
+    that is not installed is printed on standard error as one line, with exit code 2; Ctrl-C gives
+    exit code 130. Any other exception is a defect of the project and keeps its traceback.
 
     Args:
         main: the verb; returns an exit code, or None for success.
@@ -60,12 +77,19 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name need not be text: it is printed as standard error prints it.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # A verb started in the background of a script inherits an ignored SIGINT: it takes it too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        code = main() or 0
+        try:
+            raise_in_verb()
+            code = main() or 0
+        finally:
+            end_at_once()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USER_ERROR
+    except OSError as error:
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         code = EXIT_USER_ERROR
     except ModuleNotFoundError as error:
         if not _names_package(error):
@@ -73,6 +97,8 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
         code = EXIT_USER_ERROR
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
+        # Where it came through an `exec` of text, Python notes that and ends by the signal instead.
+        exec("")
         code = EXIT_INTERRUPTED
     sys.exit(code)
 

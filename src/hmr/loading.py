@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from hmr import interruption
+
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _left_out: set[str] = set()
 
@@ -90,9 +92,11 @@ def _without_standard_error() -> Iterator[None]:
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    interruption.standard_error = kept
     try:
         yield
     finally:
         os.dup2(kept, 2)
+        interruption.standard_error = 2
         os.close(kept)
         os.close(nowhere)

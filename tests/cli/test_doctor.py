@@ -82,13 +82,14 @@ def test_files_records_and_runs_are_found(tmp_path, monkeypatch, capsys):
     np.savez(models / "smpl_neutral.npz", source="SMPL 1.1.0 neutral")
     manifest = {"examples": 1000, "shards": {"train_00000.tfrecord": 1000}}
     (data / "lsp" / "train_manifest.json").write_text(json.dumps(manifest))
-    (data / "lsp" / "test_manifest.json").write_text("{")
+    (data / "lsp" / "test_manifest.json").write_text("[" * 100_000)
+    (data / "lsp" / "a\nb_manifest.json").write_text("{")
     code = main(["--models", str(models), "--data", str(data), "--runs", str(runs)])
     printed = capsys.readouterr().out
     assert code == 0
     assert "SMPL 1.1.0 neutral" in printed
     assert "1,000 records in 1 shards" in printed
-    assert "unreadable manifest" in printed
+    assert printed.count("unreadable manifest") == 2 and r"lsp a\nb" in printed
     assert "unfinished: run the same conversion again" in printed
     assert "finished" in printed
     assert "hmr train --config hmr" in printed

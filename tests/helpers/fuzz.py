@@ -23,6 +23,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from hmr.errors import run_verb
 from tests.helpers.mutations import mutations
 
 SECONDS, BYTES, PATIENCE_S = 10, 1 << 30, 300
@@ -119,12 +120,19 @@ def _keep(reader: str, data: bytes, outcome: str) -> None:
 
 def _run(seed: int, seconds: float) -> Counter[str]:
     """What one process finds until it dies, or the time is over."""
+    from tfrecords_tools.common.processes import deaf_to_ctrl_c
+
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
         folder = Path(name)
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_work, args=(folder, seed, seconds))
-        process.start()
-        stuck = _watch(process, folder / "now.json")
+        with deaf_to_ctrl_c():
+            process.start()
+        try:
+            stuck = _watch(process, folder / "now.json")
+        finally:
+            process.kill()  # at Ctrl-C; else it has ended
+            process.join()
         counts_file, now = folder / "counts.json", folder / "now.json"
         counts = Counter(json.loads(counts_file.read_text()) if counts_file.exists() else {})
         if process.exitcode and now.exists():
@@ -167,4 +175,5 @@ def main(minutes: float, seed: int) -> int:
 
 if __name__ == "__main__":
     given = [float(text) for text in sys.argv[1:]]
-    sys.exit(main(*given[:1] or [1.0], int(given[1]) if len(given) > 1 else int(time.time())))
+    seed = int(given[1]) if len(given) > 1 else int(time.time())
+    run_verb(lambda: main(*given[:1] or [1.0], seed))

@@ -137,8 +137,7 @@ def test_rendering_needs_no_tensorflow():
     [("lsp", "--workers", "-1"), ("amass", "--fps", "0"), ("neutrmosh", "--keep_every", "0"),
      ("amass", "--fps", "nan"), ("neutrmosh", "--keep_every", "many")],
 )  # fmt: skip
-def test_options_without_sense_are_refused(capsys, converter, option, value):
+def test_options_without_sense_are_refused(converter, option, value):
     (found,) = [c for c in command.CONVERTERS if c.name == converter]
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(UserError, match=f"^argument {option}: .*See python -m tfrecords_tools"):
         build_parser(found).parse_args(["--input", ".", option, value])
-    assert option in capsys.readouterr().err

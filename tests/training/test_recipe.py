@@ -158,8 +158,8 @@ def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(
     newest = tmp_path / "run" / "checkpoints" / "ckpt-6.data-00000-of-00001"
     newest.write_bytes(newest.read_bytes()[:1000])
     (tmp_path / "run" / "config.json").write_text("")
-    with (tmp_path / "run" / "metrics.jsonl").open("a") as table:
-        table.write('{"step": 6, "lo')
+    with (tmp_path / "run" / "metrics.jsonl").open("ab") as table:
+        table.write(b'{"step": "6"}\n{"step": 6, "lo\xff')
     run(config_of_all, tmp_path / "run")
     assert "step 6" in caplog.text and "is damaged" in caplog.text
     assert "config.json is empty or cut off" in caplog.text

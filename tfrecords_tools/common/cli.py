@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from hmr.data.shards import Manifest
-from hmr.errors import UserError, to_install
+from hmr.errors import UserError, VerbParser, printable, to_install
 from hmr.files.lock import BusyError
 from tfrecords_tools.common.beam import BeamWorkers
 from tfrecords_tools.common.jobs import Plan
@@ -52,11 +52,10 @@ class SummaryRow(NamedTuple):
 def build_parser(converter: Converter) -> argparse.ArgumentParser:
     """The parser of `python -m tfrecords_tools.<name>`."""
     command = f"python -m tfrecords_tools.{converter.name}"
-    parser = argparse.ArgumentParser(
+    parser = VerbParser(
         prog=command,
         description=converter.about,
         epilog=f"example: {command} --input /data/{converter.name} --output {DEFAULT_OUTPUT}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--input", required=True, type=Path, help="folder of the dataset")
     parser.add_argument(
@@ -241,13 +240,17 @@ def _manifest_row(manifest: Manifest) -> SummaryRow:
 
 def print_summary(rows: Iterable[SummaryRow], output: Path) -> None:
     """Prints what was converted, skipped and failed."""
-    table = [("dataset", "split", "records", "notes"), *rows]
+    table = [
+        ("dataset", "split", "records", "notes"),
+        *(tuple(map(printable, row)) for row in rows),
+    ]
     widths = [max(len(line[column]) for line in table) for column in range(3)]
     print()
     for dataset, split, kept, note in table:
         print(f"{dataset:{widths[0]}}  {split:{widths[1]}}  {kept:>{widths[2]}}  {note}")
     if output.is_dir():
-        print(f"\nRecords are in {output}. Look: python -m tfrecords_tools.inspect {output}")
+        shown = printable(str(output))
+        print(f"\nRecords are in {shown}. Look: python -m tfrecords_tools.inspect {shown}")
 
 
 def run_converter(converter: Converter) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hmr.body.joints import LSP14
 from hmr.data.schema import Person, person_to_example
+from hmr.files.video import open_video
 from tfrecords_tools.common.jobs import Outcome, SampleError
 from tfrecords_tools.common.pictures import (
     Labels,
@@ -128,7 +129,7 @@ def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray | Samp
     Yields:
         for each wanted frame: the picture (H, W, 3), uint8 BGR, or why there is none.
     """
-    capture = cv2.VideoCapture(str(path))
+    capture = open_video(path) if path.is_file() else cv2.VideoCapture()
     try:
         opened, position = capture.isOpened(), -1
         for frame in wanted:

@@ -23,6 +23,8 @@ from PIL import Image
 
 from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
+from hmr.errors import UserError
+from hmr.files.foreign import read_bounded
 from hmr.files.images import (
     MAX_PIXELS,
     claims_too_much,
@@ -49,11 +51,10 @@ def read_bytes(path: Path) -> bytes:
         SampleError: the file is missing or cannot be read.
     """
     try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise SampleError("missing picture", path.name) from error
-    except OSError as error:
-        raise SampleError("unreadable picture", f"{path.name}: {error.strerror}") from error
+        return read_bounded(path)
+    except UserError as error:
+        why = "unreadable picture" if os.path.lexists(path) else "missing picture"
+        raise SampleError(why, path.name) from error
 
 
 def decode(data: bytes, name: str) -> np.ndarray:

@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Worker:
     def __init__(self, initialize: Callable[[], object] | None = None, daemon: bool = False):
         self._connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(target=_serve, args=(theirs, initialize), daemon=daemon)
-        with _starting:
+        with _starting, deaf_to_ctrl_c():
             self._process.start()
         theirs.close()
 
@@ -106,6 +106,17 @@ class Worker:
         """Ends the process at once; a thread that waits for its answer gets `DeadWorkerError`."""
         self._process.kill()
         self._process.join()
+
+
+@contextlib.contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started in the block are so, too, until they say what to do about SIGINT."""
+    resource_tracker.ensure_running()  # its own start would open the thread's ears again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: connection.Connection, initialize: Callable[[], object] | None) -> None:

@@ -32,6 +32,7 @@ from hmr.data.shards import (
 )
 from hmr.data.tfrecord import RecordWriter
 from hmr.errors import UserError
+from hmr.files.foreign import read_json
 from hmr.files.lock import only_one
 from hmr.files.whole import make_lasting_folder, take_name, to_disk
 from hmr.progress import progress_bar
@@ -265,17 +266,18 @@ def _finished(folder: Path, progress: Path, job: Job) -> dict[int, ShardResult]:
         path = folder / shard_name(job.split, index)
         stored = _read_json(progress / f"{path.name}.json")
         if set(stored) == _RESULT_FIELDS and path.is_file():
-            result = ShardResult(**{**stored, "dropped": DropLog(**stored["dropped"])})
-            if result.size_bytes == path.stat().st_size:
-                results[index] = result
+            with contextlib.suppress(TypeError):  # the file of the result is damaged
+                result = ShardResult(**{**stored, "dropped": DropLog(**stored["dropped"])})
+                if result.size_bytes == path.stat().st_size:
+                    results[index] = result
     return results
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     """An object that `_write_json` wrote; empty if it is missing, or damaged by a power cut."""
     try:
-        stored = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        stored = read_json(path)
+    except UserError:
         return {}
     return stored if isinstance(stored, dict) else {}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hmr.body.model_file import open_body
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, run_verb
+from hmr.files.foreign import parsing, read_json
 from hmr.files.whole import whole_folder
 from tfrecords_tools.standin.choices import (
     LOOKS,
@@ -61,11 +62,10 @@ RANGES = {
 
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
+    parser = VerbParser(
         prog="python -m tfrecords_tools.standin",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--output", type=Path, default=Path("data/standin_raw"), help="folder to fill (%(default)s)"
@@ -139,7 +139,8 @@ def _already_made(output: Path, request: dict[str, Any], overwrite: bool) -> boo
         )
     # Manifests do not name flags that came later.
     defaults = {name: default for name, (default, *_) in (COUNTS | LOOKS).items()}
-    told = json.loads(manifest.read_text())
+    with parsing(manifest, "list of settings", f"Choose another --output than {output}."):
+        told = {**read_json(manifest)}
     names = [*request, *(name for name in defaults if name not in request)]
     held = {name: told.get(name, defaults.get(name)) for name in names}
     request = {**{name: defaults.get(name) for name in names}, **request}

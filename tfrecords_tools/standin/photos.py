@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.foreign import read_bounded
 from hmr.files.images import IMAGE_SUFFIXES, read_image
 
 LONGEST_PX = 640
@@ -46,7 +47,7 @@ def describe_photos(photos: tuple[str, ...]) -> str:
     """What the manifest says of the pictures: their number and the hash of their contents."""
     digest = hashlib.sha256()
     for path in photos:
-        digest.update(Path(path).read_bytes())
+        digest.update(read_bounded(path))
     return f"{len(photos)} pictures, sha256 {digest.hexdigest()[:16]}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -14,13 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from hmr.errors import UserError
+from hmr.files.foreign import read_json
 from hmr.loading import leave_out
-
-
-def verb_parser(about: str | None, epilog: str) -> argparse.ArgumentParser:
-    """The parser that a verb adds its flags to; --help keeps the line breaks of both texts."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=about, epilog=epilog, formatter_class=formatter)
 
 
 def whole_number(text: str) -> int:
@@ -76,8 +70,8 @@ def check_keras_settings() -> None:
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     file = folder / "keras.json"
     try:
-        settings = json.loads(file.read_text())
-    except (OSError, ValueError):
+        settings = read_json(file)
+    except UserError:
         settings = {}
     settings = settings if isinstance(settings, dict) else {}
     variable = os.environ.get("KERAS_BACKEND")
@@ -98,12 +92,13 @@ def check_keras_settings() -> None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as an exception does, so that it can clean up."""
+    """SIGTERM, SIGHUP and Ctrl-C end the block as exceptions do, so that it can clean up."""
 
     def end(number: int, frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import check_folder, check_keras_settings, verb_parser
-from hmr.errors import UserError
+from hmr.cli import check_folder, check_keras_settings
+from hmr.errors import UserError, VerbParser, printable
 from hmr.files.whole import scratch_folder, whole_folder
 from hmr.network.description import check_body
 from hmr.original.release import (
@@ -35,7 +35,7 @@ the one that --body names, as it was downloaded or converted.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument(
         "--input",
         required=True,
@@ -83,5 +83,5 @@ def main(arguments: list[str] | None = None) -> int:
         from hmr.original.convert import convert_checkpoint
 
         lines = convert_checkpoint(source, folder, body, options.training)
-    print("\n".join([*lines, f"wrote {output}"]))
+    print("\n".join(map(printable, [*lines, f"wrote {output}"])))
     return 0

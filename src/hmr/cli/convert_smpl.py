@@ -7,8 +7,7 @@ import hashlib
 from pathlib import Path
 
 from hmr.body.model_file import save_body
-from hmr.cli import verb_parser
-from hmr.errors import UserError
+from hmr.errors import UserError, VerbParser, printable
 from hmr.original.smpl_file import OfficialBody, read_official
 
 EPILOG = """\
@@ -23,7 +22,7 @@ needed. SMPL's licence does not allow passing the result on; git ignores it.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument("input", help="SMPL file, .pkl or .npz, any version, under any name")
     parser.add_argument(
         "output", nargs="?", help="body file to write (models/smpl_GENDER.npz, by default)"
@@ -43,14 +42,14 @@ def _sha256(path: Path) -> str:
 
 def _report(official: OfficialBody, source: Path, output: Path) -> None:
     height_m = float(official.body.v_template[:, 1].max() - official.body.v_template[:, 1].min())
-    print(f"read {source}, sha256 {_sha256(source)}")
-    print(
+    lines = [
+        f"read {source}, sha256 {_sha256(source)}",
         f"SMPL version {official.version}, {official.gender}, "
-        f"{official.num_betas} shape components, mean height {height_m:.2f} m"
-    )
-    for note in official.notes:
-        print(f"note: {note}")
-    print(f"wrote {output}")
+        f"{official.num_betas} shape components, mean height {height_m:.2f} m",
+        *(f"note: {note}" for note in official.notes),
+        f"wrote {output}",
+    ]
+    print("\n".join(map(printable, lines)))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,8 +11,8 @@ import socket
 import threading
 import time
 
-from hmr.cli import check_address, ended_by_signals, verb_parser
-from hmr.errors import UserError
+from hmr.cli import check_address, ended_by_signals
+from hmr.errors import UserError, VerbParser
 
 EPILOG = """\
 examples, a dispatcher on the machine `first` and workers on any others:
@@ -32,7 +32,7 @@ PATIENCE_S = 30.0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument(
         "--dispatcher", metavar="HOST:PORT", help="be a worker of this one (be a dispatcher)"
     )
@@ -54,11 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
         check_address("", port)
     if options.dispatcher and not _is_address(options.dispatcher):
         raise UserError(f"--dispatcher is HOST:PORT. Received: {options.dispatcher}.")
+    # Each serves as long as it is referred to.
+    server = _worker(options, port) if options.dispatcher else _dispatcher(port)
     with ended_by_signals():
-        # Each serves as long as it is referred to.
-        server = _worker(options, port) if options.dispatcher else _dispatcher(port)
         threading.Event().wait()
-        del server
+    del server
     return 0
 
 

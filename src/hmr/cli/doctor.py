@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from hmr.cli import verb_parser
-from hmr.errors import EXIT_PARTLY, UserError, to_install
+from hmr.errors import EXIT_PARTLY, UserError, VerbParser, printable, to_install
+from hmr.files.foreign import parsing, read_json
 from hmr.files.shipped import find_shipped
 from hmr.processor import describe as describe_processor
 
@@ -55,7 +55,7 @@ class Report:
         self.lines.append(f"\n{title}" if self.lines else title)
 
     def row(self, name: str, value: object) -> None:
-        self.lines.append(f"  {name:<28} {value}")
+        self.lines.append(printable(f"  {name:<28} {value}"))
 
 
 def report_machine(report: Report) -> None:
@@ -205,10 +205,11 @@ def report_records(report: Report, root: Path) -> int:
 
 def _describe_manifest(path: Path) -> str:
     try:
-        manifest = json.loads(path.read_text())
-        return f"{manifest['examples']:,} records in {len(manifest['shards'])} shards"
-    except (ValueError, KeyError, TypeError) as error:
-        return f"unreadable manifest ({error}): delete it and convert again"
+        with parsing(path, "manifest", "Delete it and convert again."):
+            manifest = read_json(path)
+            return f"{manifest['examples']:,} records in {len(manifest['shards'])} shards"
+    except UserError as error:
+        return f"unreadable manifest: {error}"
 
 
 def report_runs(report: Report, runs: Path) -> None:
@@ -256,7 +257,7 @@ def diagnose_batch(path: Path) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument("--models", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--data", type=Path, default=Path("data/tfrecords"), help="records' root")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")

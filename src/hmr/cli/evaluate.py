@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import check_folder, check_keras_settings, verb_parser, whole_number
+from hmr.cli import check_folder, check_keras_settings, whole_number
 from hmr.data.shards import find_shards
-from hmr.errors import UserError
+from hmr.errors import UserError, VerbParser, printable
 from hmr.evaluation.protocols import (
     PROTOCOLS,
     VIDEOS,
@@ -48,7 +48,7 @@ evaluation lists it), float32 or float64. A protocol scores what its measures fi
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument("--protocol", default="stand_in", help="name; --list shows all (stand_in)")
     parser.add_argument("--list", action="store_true", help="list the protocols and stop")
     parser.add_argument("--dataset", metavar="NAME", help="other records than the protocol's")
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     result = evaluate(evaluation)
     print(result.table())
-    print("\nwrote " + "\n      ".join(map(str, result.save(folder))))
+    print("\nwrote " + "\n      ".join(printable(str(file)) for file in result.save(folder)))
     return 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hmr.cli import check_folder, check_keras_settings, verb_parser
-from hmr.errors import UserError
+from hmr.cli import check_folder, check_keras_settings
+from hmr.errors import UserError, VerbParser, printable
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
 from hmr.serving.portable import FORMATS, check_installed, export_portable
@@ -35,7 +35,7 @@ SAVED_MODEL = "savedmodel"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument(
         "--checkpoint", default=DEFAULT_MODEL, help=f"model folder ({DEFAULT_MODEL})"
     )
@@ -84,7 +84,7 @@ def _kinds(text: str, known: tuple[str, ...]) -> list[str]:
 
 
 def _print(report: ExportReport) -> None:
-    print(f"wrote {report.path}")
+    print(printable(f"wrote {report.path}"))
     for signature, outputs in report.differences.items():
         print(f"  {signature}: {', '.join(outputs)}")
     print(

@@ -8,8 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from hmr.cli import check_folder, check_keras_settings, verb_parser
-from hmr.errors import UserError
+from hmr.cli import check_folder, check_keras_settings
+from hmr.errors import UserError, VerbParser, printable
 from hmr.files.images import MAX_PREDICTED_PIXELS
 from hmr.files.shipped import find_shipped
 from hmr.network.description import check_model
@@ -59,7 +59,7 @@ exit code: 0; 1 if a picture failed or a person was left out; 2 if no picture co
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     add("--checkpoint", help=f"model or training folder ({DEFAULT_MODEL})")
     add("--body", help="another body file than the model's")
@@ -159,7 +159,7 @@ def _predict_crops(options: argparse.Namespace) -> int:
         predictor, crops, options.output, lambda starts: progress_bar(starts, unit="batch")
     )
     print("\n".join(f"{key:<12} {value.shape}" for key, value in outputs.items()))
-    print(f"wrote {options.output}")
+    print(printable(f"wrote {options.output}"))
     return 0
 
 
@@ -199,13 +199,15 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     asked = RunOptions(
         output, kinds, options.person, settings, options.overwrite, find_every, smooth
     )
-    run = PictureRun(predictor, people, asked, lambda line: tqdm.write(line, file=sys.stderr))
+    run = PictureRun(
+        predictor, people, asked, lambda line: tqdm.write(printable(line), file=sys.stderr)
+    )
     for note in notes:
         run.note(note)
     with progress_bar(total=len(source) or None, unit="picture") as bar:
         summary = run.run(source, bar.update)
     print(_timing(predictor.watch.seconds, summary.pictures))
-    print(f"{summary.line()}\nresults in {output}")
+    print(f"{summary.line()}\nresults in {printable(str(output))}")
     return summary.exit_code
 
 

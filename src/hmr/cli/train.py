@@ -13,7 +13,6 @@ examples:
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import functools
 import re
@@ -30,7 +29,7 @@ from hmr import configs
 from hmr.body.mean_params import read_mean_params
 from hmr.cli import check_folder, check_keras_settings
 from hmr.data.shards import find_shards
-from hmr.errors import UserError
+from hmr.errors import UserError, VerbParser
 from hmr.network.description import (
     check_body,
     check_encoder_name,
@@ -51,7 +50,7 @@ _CONFIGS = Path(configs.__file__).parent
 
 
 def _parse(numbered: Sequence[tuple[str, str]], arguments: Sequence[str]) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = VerbParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", nargs="?")
     given, (program, *overrides) = parser.parse_known_args(list(arguments))
     config_file = _file_of(given.config) if given.config else None

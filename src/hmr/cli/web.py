@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr.cli import (
-    check_address,
-    check_keras_settings,
-    ended_by_signals,
-    verb_parser,
-)
+from hmr.cli import check_address, check_keras_settings, ended_by_signals
+from hmr.errors import VerbParser
 from hmr.network.description import check_model
 from hmr.prediction import DEFAULT_MODEL
 
@@ -39,7 +36,7 @@ Needs the extra web: pip install "hmr-tf2[web]"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = verb_parser(__doc__, EPILOG)
+    parser = VerbParser(description=__doc__, epilog=EPILOG)
     parser.add_argument(
         "--checkpoint", default=DEFAULT_MODEL, help=f"model folder ({DEFAULT_MODEL})"
     )
@@ -56,15 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     check_model(options.checkpoint, options.body)
     check_address(options.host, options.port)
 
-    with tempfile.TemporaryDirectory(prefix="hmr_web_") as folder, ended_by_signals():
+    from hmr.web.app import build_app, launch
+
+    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="hmr_web_") as folder:
         # Gradio reads this when the page is built; uploads are then deleted with the folder.
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
-
-        from hmr.web.app import build_app, launch
-
         page = build_app(_estimator(options, folder), _about(options.checkpoint))
         print(f"{launch(page, options.host, options.port)} (Ctrl-C ends it)", flush=True)
-        page.block_thread()
+        threading.Event().wait()  # the page is served by threads that end with this one
     return 0
 
 

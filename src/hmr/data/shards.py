@@ -102,12 +102,16 @@ def read_manifest(root: str | Path, dataset: str, split: str) -> Manifest | None
 def _checked(manifest: Manifest) -> Manifest:
     """The manifest, if names of shards are names in its folder and numbers are numbers."""
     tables = (manifest.shards, manifest.sizes_bytes, manifest.crc32c)
-    if not all(isinstance(table, dict) for table in (*tables, manifest.dropped)):
+    dropped = (manifest.dropped, manifest.dropped_names)
+    if not all(isinstance(table, dict) for table in (*tables, *dropped)):
         raise ValueError("shards, sizes, checksums or dropped are no table")
+    if not all(isinstance(names, list) for names in manifest.dropped_names.values()):
+        raise ValueError("the names of dropped samples are no list")
     for name in (name for table in tables for name in table):
         if Path(name).name != name or len(name) > _LONGEST_NAME:
             raise ValueError(f"{name!r} is not the name of a shard")
-    numbers = (manifest.examples, *(n for table in tables for n in table.values()))
+    counts = (n for table in (*tables, manifest.dropped) for n in table.values())
+    numbers = (manifest.examples, *counts)
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("a number of records, a size or a checksum is no number")
     return manifest

@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 from PIL import Image, UnidentifiedImageError
 
-from hmr.errors import UserError
+from hmr.errors import UserError, printable
 from hmr.files.content import content_of, content_of_file
 from hmr.files.foreign import brief, read_bounded
 from hmr.files.whole import write_whole
@@ -312,7 +312,7 @@ def _check_size(picture: Image.Image, name: str, max_pixels: int) -> None:
         )
     num_frames = getattr(picture, "n_frames", 1)
     if num_frames > 1:
-        logging.warning("%s has %d frames: the first is used", name, num_frames)
+        logging.warning("%s has %d frames: the first is used", printable(name), num_frames)
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:

@@ -65,7 +65,7 @@ class Video:
         if isinstance(source, Path):
             if not source.is_file() or source.stat().st_size == 0:
                 raise UserError(f"{source}: no such video, or it is empty")
-            capture = _open_file(source)
+            capture = open_video(source)
             reason = f"{source} cannot be opened as a video: cut short, damaged, or of another kind"
         else:
             capture = cv2.VideoCapture(source)
@@ -131,7 +131,7 @@ def _is_text(path: Path) -> bool:
     return str(path).isascii() or "\\udc" not in ascii(str(path))
 
 
-def _open_file(path: Path) -> cv2.VideoCapture:
+def open_video(path: Path) -> cv2.VideoCapture:
     """A video file, by a link to it where OpenCV cannot take its name."""
     if _is_text(path):
         return cv2.VideoCapture(str(path))

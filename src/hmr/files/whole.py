@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from hmr import interruption
 from hmr.errors import UserError
 
 _PARTIAL = ".partial-"
@@ -153,6 +154,7 @@ def _partial(path: Path) -> Iterator[Path]:
     An OSError becomes a UserError unless it is about another file, which the block reads.
     """
     partial = partial_path(path)
+    interruption.unfinished.append(partial)
     try:
         make_lasting_folder(path.parent)
         _remove_abandoned(path.parent)
@@ -165,6 +167,7 @@ def _partial(path: Path) -> Iterator[Path]:
         raise
     finally:
         remove(partial)
+        interruption.unfinished.remove(partial)
 
 
 @functools.cache

@@ -140,7 +140,7 @@ def _load(path: Path) -> tuple[Mapping[str, Any], list[str]]:
         raise UserError(
             f"no file at {path}. models/README.md lists the SMPL files and their sites."
         )
-    with open(path, "rb") as file:
+    with parsing(path, "readable file"), path.open("rb") as file:
         is_zip = file.read(len(ZIP_HEAD)) == ZIP_HEAD
     contents = load_npz(path) if is_zip else safe_load(path)
     if not isinstance(contents, Mapping):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, run_verb
+from hmr.files.foreign import read_json
 from hmr.files.whole import write_text
 
 RUNS = {
@@ -31,11 +32,7 @@ _VIEWS = ("body", "from the left")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m hmr.studies.ablation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = VerbParser(prog="python -m hmr.studies.ablation", description=__doc__)
     parser.add_argument(
         "--workdir", type=Path, default=Path("runs/ablation"), help="(runs/ablation)"
     )
@@ -77,7 +74,7 @@ def read_results(workdir: Path) -> dict[str, dict[str, float]]:
 def _read(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path} is missing: run the whole with make ablation.")
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def check_claims(results: dict[str, dict[str, float]]) -> dict[str, bool]:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmr.errors import UserError, run_verb
+from hmr.errors import UserError, VerbParser, run_verb
+from hmr.files.foreign import read_json
 from hmr.files.whole import write_text
 from hmr.serving.report import read_report
 
@@ -102,11 +103,7 @@ def plan(speed: Speed) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m hmr.studies.demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = VerbParser(prog="python -m hmr.studies.demo", description=__doc__)
     parser.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="(runs/demo)")
     parser.add_argument("--plan", action="store_true", help="print how long it will take, and end")
     parser.add_argument(
@@ -174,7 +171,7 @@ def summarise(workdir: Path) -> dict[str, float]:
 
 
 def _read(path: Path, command: str) -> dict:
-    return json.loads(_existing(path, command).read_text())
+    return read_json(_existing(path, command))
 
 
 def _existing(path: Path, command: str) -> Path:

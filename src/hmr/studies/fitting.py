@@ -9,7 +9,6 @@ Result:   a table, which docs/results.md holds: errors of the network alone and 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hmr.data.shards import find_shards
-from hmr.errors import run_verb
+from hmr.errors import VerbParser, run_verb
 from hmr.evaluation.protocols import PROTOCOLS
 from hmr.geometry.crop import CROP_SIZE
 
@@ -40,7 +39,7 @@ _TRIED: dict[str, tuple[Any, ...]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `python -m hmr.studies.fitting`."""
-    parser = argparse.ArgumentParser(prog="python -m hmr.studies.fitting", description=__doc__)
+    parser = VerbParser(prog="python -m hmr.studies.fitting", description=__doc__)
     parser.add_argument("--checkpoint", default="models/demo_standin", help="model folder")
     parser.add_argument("--data", default="data/standin", help="folder of the records")
     parser.add_argument("--protocol", default="stand_in", help="whose records are fitted")

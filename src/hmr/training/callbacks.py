@@ -67,7 +67,7 @@ class Journal:
 def _drop_later_lines(table: Path, last_step: int) -> None:
     if not table.is_file():
         return
-    lines = table.read_text().splitlines(keepends=True)
+    lines = table.read_text(errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if _step_of(line) <= last_step]
     if len(kept) < len(lines):
         write_text(table, "".join(kept))
@@ -76,8 +76,8 @@ def _drop_later_lines(table: Path, last_step: int) -> None:
 def _step_of(line: str) -> float:
     """The step of a line of the table; infinity where a power cut left only a part of it."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError):
+        return float(json.loads(line)["step"])
+    except Exception:  # whatever damage leads to
         return math.inf
 
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from hmr.data.pipeline import RecordSet, explain_input_error
 from hmr.data.records import why_unreadable
 from hmr.data.unreadable import STREAMS, unreadable_key
-from hmr.errors import UserError
+from hmr.errors import UserError, printable
 from hmr.files.whole import write_whole
 from hmr.tensor import Tensor
 from hmr.training.callbacks import STEP, TOOK, WAITED
@@ -266,7 +266,7 @@ class BadRecords:
         with self._file.open("a") as file:
             for name in new:
                 file.write(f"{name}\n")
-                tqdm.write(f"left out, cannot be read: {name}")
+                tqdm.write(printable(f"left out, cannot be read: {name}"))
         if len(self) > self._max_share * self._total:
             raise UserError(
                 f"{len(self)} of {self._total} records cannot be read, more than "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmr.errors import UserError
+from hmr.errors import UserError, printable
 from hmr.files.images import read_image
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import Body, Result
@@ -80,7 +80,7 @@ def open_photo(path: str | Path) -> Photo:
         image = read_image(path)
     except UserError as error:
         # The user knows the file's name, but not the folder that Gradio uploaded it to.
-        raise UserError(str(error).replace(str(path), path.name)) from error
+        raise UserError(str(error).replace(printable(str(path)), printable(path.name))) from error
     return Photo(path.name, image, shrink_to_fit(image, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.converting import write_picture
+from tfrecords_tools.common.frames import read_frames
 from tfrecords_tools.common.jobs import SampleError
 from tfrecords_tools.common.pictures import (
     Labels,
@@ -122,9 +125,13 @@ def test_truncated_pictures_are_refused_and_trailing_bytes_are_not(tmp_path):
             decode(data[:length], "a.jpg")
 
 
-def test_a_folder_in_place_of_a_picture_is_named(tmp_path):
-    with pytest.raises(SampleError, match="unreadable picture"):
-        read_picture(tmp_path)
+def test_a_folder_or_a_pipe_in_place_of_a_picture_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(SampleError, match="unreadable picture"):
+            read_picture(path)
+        (left_out,) = read_frames(path, [0])
+        assert left_out.reason == "unreadable video"
 
 
 def test_exif_orientation_is_left_alone(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -233,7 +234,7 @@ def test_records_are_published_only_with_every_shard(tmp_path, expected, monkeyp
     assert _files(tmp_path) == expected
 
 
-@pytest.mark.parametrize("left", [b"", b'{"arguments": {"opt', bytes(50), b"[]"])
+@pytest.mark.parametrize("left", [b"", b'{"arguments": {"opt', bytes(50), b"[]", b"[" * 9999])
 @pytest.mark.parametrize("name", ["job.json", "train_00003.tfrecord.json"])
 def test_state_that_a_power_cut_damaged_counts_as_absent(
     tmp_path, expected, monkeypatch, left, name
@@ -242,7 +243,10 @@ def test_state_that_a_power_cut_damaged_counts_as_absent(
         patch.setattr(writer, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             _write(tmp_path)
-    (progress_dir(tmp_path, "mocap_test", "train") / name).write_bytes(left)
+    progress = progress_dir(tmp_path, "mocap_test", "train")
+    (progress / name).write_bytes(left)
+    strange = progress / "train_00004.tfrecord.json"
+    strange.write_text(json.dumps({**json.loads(strange.read_text()), "dropped": 5}))
     _write(tmp_path)
     assert _files(tmp_path) == expected
 
