@@ -18,7 +18,14 @@ import numpy as np
 
 from hmr.body.joints import COCO17
 from hmr.errors import UserError, run_verb
-from hmr.files.coco_json import Id, comparable_id, person_ids
+from hmr.files.coco_json import (
+    SIZE_UNKNOWN,
+    Id,
+    Size,
+    comparable_id,
+    labelled_size,
+    person_ids,
+)
 from hmr.files.foreign import parsing, read_json
 from tfrecords_tools.common.cli import (
     Converter,
@@ -29,14 +36,7 @@ from tfrecords_tools.common.cli import (
 )
 from tfrecords_tools.common.jobs import Job, Plan, SampleError
 from tfrecords_tools.common.people import PicturePeople, WindowRule, group_people_of, people_job
-from tfrecords_tools.common.pictures import (
-    SIZE_UNKNOWN,
-    Labels,
-    Size,
-    find_pictures,
-    labelled_size,
-    reorder,
-)
+from tfrecords_tools.common.pictures import Labels, find_pictures, reorder
 
 NAME = "coco"
 YEARS = ("2014", "2017")

@@ -27,7 +27,12 @@ import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, LSP14
 from hmr.errors import UserError, run_verb
-from hmr.files.coco_json import Id
+from hmr.files.coco_json import (
+    SIZE_UNKNOWN,
+    Id,
+    Size,
+    labelled_size,
+)
 from hmr.files.foreign import parsing
 from hmr.files.images import IMAGE_SUFFIXES, is_picture, read_image
 from hmr.files.safe_npz import load_npz
@@ -49,14 +54,7 @@ from tfrecords_tools.common.people import (
     group_people_of,
     people_job,
 )
-from tfrecords_tools.common.pictures import (
-    SIZE_UNKNOWN,
-    Labels,
-    Size,
-    find_pictures,
-    labelled_size,
-    reorder,
-)
+from tfrecords_tools.common.pictures import Labels, find_pictures, reorder
 
 NAME = "from_labels"
 WINDOW = WindowRule(margin_px=200)

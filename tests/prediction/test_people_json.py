@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from hmr.body.joints import COCO17, COCOPLUS
 from hmr.errors import UserError
+from hmr.files.images import read_image
 from hmr.prediction.people_files import names_no_picture, open_people
 from hmr.prediction.people_json import people_of_one_picture
 
@@ -133,6 +135,29 @@ def test_categories_by_name_and_pictures_where_their_number_should_stand(tmp_pat
         "categories": [{"id": 1, "name": "man"}, {"id": 2, "name": "car"}],
     }  # fmt: skip
     the_person(opened(tmp_path, content, "boxes").find("a.jpg", IMAGE))
+
+
+@pytest.mark.parametrize("flag", ["boxes", "keypoints"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_people_labelled_on_the_stored_picture_are_turned_with_it(tmp_path, orientation, flag):
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[10:30, 5:25] = 255
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    PIL.Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    corners = np.array([(5, 10, 1), (25, 30, 1), *[(15, 20, 1)] * 15])
+    entry = {"image_id": 1, "bbox": [5, 10, 20, 20], "keypoints": corners.ravel().tolist()}
+    images = [{"id": 1, "file_name": "a.png", "width": 60, "height": 40}]
+    people = opened(tmp_path, {"images": images, "annotations": [entry]}, flag)
+    upright = read_image(tmp_path / "a.png")
+    (person,) = people.find(str(tmp_path / "a.png"), upright).people
+    x, y, width, height = person.rectangle_px.astype(int)
+    assert (width, height) == (20, 20) and upright[y : y + 20, x : x + 20].min() == 255
+    np.testing.assert_allclose(person.box.center_px, (x + 10, y + 10))
+    assert flag == "boxes" or np.allclose(person.keypoints2d_px[0], (x + 10, y + 10, 1))
+    assert not people.find(str(tmp_path / "a.png"), stored).notes
+    (note,) = people.find("a.png", stored[:, :50]).notes
+    assert "labelled on a picture of 60 x 40 pixels, this one has 50 x 40" in note
 
 
 def test_fewer_points_than_the_file_names_are_no_other_order(tmp_path):

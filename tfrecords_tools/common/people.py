@@ -15,6 +15,7 @@ import numpy as np
 
 from hmr.body.joints import COCOPLUS
 from hmr.data.schema import person_to_example
+from hmr.files.coco_json import SIZE_UNKNOWN, Size
 from hmr.files.foreign import reading
 from hmr.geometry.crop import PERSON_DIAGONAL_PX
 from tfrecords_tools.common.jobs import (
@@ -27,9 +28,7 @@ from tfrecords_tools.common.jobs import (
     fingerprint,
 )
 from tfrecords_tools.common.pictures import (
-    SIZE_UNKNOWN,
     Labels,
-    Size,
     cut_person,
     full_body_scale,
     read_as_labelled,

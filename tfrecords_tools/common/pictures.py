@@ -24,14 +24,15 @@ from PIL import Image
 from hmr.body.joints import COCOPLUS, take_joints
 from hmr.data.schema import Person
 from hmr.errors import UserError
+from hmr.files.coco_json import SIZE_UNKNOWN, Size
 from hmr.files.foreign import read_bounded
 from hmr.files.images import (
     MAX_PIXELS,
     claims_too_much,
-    exif_orientation,
     is_picture,
     jpeg_lacks_data,
     load_pixels,
+    orientation_of,
     png_ends_early,
     turn_upright,
 )
@@ -108,18 +109,6 @@ def read_picture(path: Path) -> np.ndarray:
     return decode(read_bytes(path), path.name)
 
 
-Size = tuple[int, int]
-"""Width and height of a picture; (0, 0) if unknown."""
-SIZE_UNKNOWN: Size = (0, 0)
-
-
-def labelled_size(picture: dict[str, Any]) -> Size:
-    """The size that a json gives of the picture on which its labels were made."""
-    sides = picture.get("width"), picture.get("height")
-    known = all(isinstance(side, int | float) and side > 0 for side in sides)
-    return (int(sides[0]), int(sides[1])) if known else SIZE_UNKNOWN  # type: ignore[arg-type]
-
-
 def read_as_labelled(path: Path, size: Size = SIZE_UNKNOWN, turned: bool = False) -> np.ndarray:
     """Reads a picture (H, W, 3) uint8 BGR in the orientation in which it was labelled.
 
@@ -137,21 +126,13 @@ def read_as_labelled(path: Path, size: Size = SIZE_UNKNOWN, turned: bool = False
     stored: Size = (image.shape[1], image.shape[0])
     if size in (SIZE_UNKNOWN, stored) and not turned:
         return image
-    orientation = _orientation(data)
+    orientation = orientation_of(io.BytesIO(data))
     upright = stored[::-1] if orientation in _ON_ITS_SIDE else stored
     if size not in (SIZE_UNKNOWN, stored, upright):
         raise SampleError("picture of another size than its labels say", path.name)
     if size == stored != upright:
         return image
     return np.asarray(turn_upright(Image.fromarray(image), orientation))
-
-
-def _orientation(data: bytes) -> int:
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return exif_orientation(picture)
-    except Exception:  # Pillow raises whatever damage leads to
-        return 1
 
 
 def find_pictures(folder: Path, names: Iterable[str]) -> dict[str, Path]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from hmr.errors import UserError
 
 Id = str | int
+Size = tuple[int, int]
+"""Width and height of a picture; (0, 0) if unknown."""
+SIZE_UNKNOWN: Size = (0, 0)
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _PEOPLE = frozenset({
     "person", "persons", "people", "human", "humans", "pedestrian", "pedestrians", "man", "men",
@@ -15,6 +19,7 @@ _PEOPLE = frozenset({
 })  # fmt: skip
 _COCO_PERSON, _FIRST_FROM_ZERO = 1, 0
 _ABOVE = "supercategory"
+_LONGEST_SIDE = 1 << 31
 
 
 def comparable_id(value: object) -> Id | None:
@@ -29,6 +34,13 @@ def comparable_id(value: object) -> Id | None:
         text = value.strip()
         return int(text.split(".")[0]) if _WHOLE.fullmatch(text) else text or None
     return None
+
+
+def labelled_size(picture: dict[str, Any]) -> Size:
+    """The size that a json gives of the picture on which its labels were made."""
+    sides = picture.get("width"), picture.get("height")
+    known = all(isinstance(side, int | float) and 0 < side < _LONGEST_SIDE for side in sides)
+    return (int(sides[0]), int(sides[1])) if known else SIZE_UNKNOWN  # type: ignore[arg-type]
 
 
 def _name(category: dict, key: str = "name") -> str:

@@ -244,6 +244,15 @@ def exif_orientation(picture: Image.Image) -> int:
         return 1
 
 
+def orientation_of(source: os.PathLike | IO[bytes]) -> int:
+    """The same of a file; 1 where it is no picture."""
+    try:
+        with Image.open(source) as picture:
+            return exif_orientation(picture)
+    except Exception:  # Pillow raises whatever damage leads to
+        return 1
+
+
 def _describe_start(data: bytes) -> str:
     content = content_of(data)
     if content is not None and content.name == "HEIC":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, take_joints
 from hmr.errors import UserError
+from hmr.files.coco_json import SIZE_UNKNOWN, Size
+from hmr.files.images import orientation_of
 from hmr.finding.finder import Finder
 from hmr.geometry.crop import CropBox, box_from_image, box_from_keypoints, box_from_xywh
 
@@ -21,6 +24,8 @@ FINDERS = ("multipose", "none")
 FIND_EVERY, MOST_FRAMES_BETWEEN = 5, 60
 SELECTIONS = ("all", "best", "largest")
 _MUCH_OUTSIDE = 0.3
+# EXIF orientation that exchanges the sides -> whether x, and y, then count from the other side.
+_TURNED = {5: (False, False), 6: (True, False), 7: (True, True), 8: (False, True)}
 
 
 class NoKeypointsError(UserError):
@@ -211,6 +216,56 @@ def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
         return 1.0
     parts = inside[extent > 0] / extent[extent > 0]
     return float(1 - parts.prod())
+
+
+def in_upright_picture(found: Detections, name: str, image: np.ndarray, size: Size) -> Detections:
+    """People who may have been labelled on the picture as it is stored, before EXIF turns it.
+
+    Args:
+        found: the people.
+        name: path of the picture.
+        image: (H, W, 3), upright.
+        size: of the picture on which they were labelled, as their file says.
+
+    Returns:
+        them where they are in `image`; with a note where the sizes differ in another way.
+    """
+    height, width = image.shape[:2]
+    if size in (SIZE_UNKNOWN, (width, height)):
+        return found
+    turn = _TURNED.get(orientation_of(Path(name))) if size == (height, width) else None
+    if turn is not None:
+        people = [_turned(person, turn, (width, height)) for person in found.people]
+        return replace(found, people=people)
+    note = (
+        f"labelled on a picture of {size[0]} x {size[1]} pixels, this one has {width} x {height}: "
+        "people may lie elsewhere"
+    )
+    return replace(found, notes=[*found.notes, note])
+
+
+def _turned(person: Detection, turn: tuple[bool, bool], size: Size) -> Detection:
+    """A person of the stored picture in the upright one of this size."""
+    extent = np.array(size) if person.shares is None else np.ones(2)
+
+    def place(points: np.ndarray) -> np.ndarray:
+        return np.where(turn, extent - points[..., ::-1], points[..., ::-1])
+
+    def place_seen(points: np.ndarray | None) -> np.ndarray | None:
+        if points is None:
+            return None
+        seen = points[:, 2:] > 0
+        return np.column_stack([np.where(seen, place(points[:, :2]), 0), points[:, 2]])
+
+    low, extents = person.rectangle_px[:2], person.rectangle_px[2:]
+    corners = place(np.array([low, low + extents]))
+    return replace(
+        person,
+        box=replace(person.box, center_px=place(person.box.center_px)),
+        rectangle_px=np.concatenate([corners.min(axis=0), np.ptp(corners, axis=0)]),
+        shares=place_seen(person.shares),
+        keypoints2d_px=place_seen(person.keypoints2d_px),
+    )
 
 
 class WholePicture:

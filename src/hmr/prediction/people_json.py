@@ -21,7 +21,7 @@ from typing import Any
 
 from hmr.body.joints import COCOPLUS
 from hmr.errors import UserError
-from hmr.files.coco_json import Id, comparable_id, person_ids
+from hmr.files.coco_json import Id, comparable_id, labelled_size, person_ids
 from hmr.files.foreign import read_text
 from hmr.prediction.people import MIN_SCORE, Detections, PeopleSource, SamePeople
 from hmr.prediction.people_entry import add_person, with_known_keys
@@ -196,6 +196,7 @@ def _annotation_rows(content: dict, table: PeopleTable) -> Iterator[_Row]:
             if names.setdefault(key, named) != named:
                 table.notes.append(f"two images have the id {key}: {names[key]!r}, {named!r}")
             ids[named].add(key)
+            table.sizes[named] = labelled_size(image)
             table.entry(named)
     table.notes += [
         f"{len(of)} images are called {name!r}" for name, of in ids.items() if len(of) > 1

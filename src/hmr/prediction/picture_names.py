@@ -19,8 +19,14 @@ from urllib.parse import unquote
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.coco_json import Id
-from hmr.prediction.people import Detections, PeopleSource, SamePeople, check_against_picture
+from hmr.files.coco_json import SIZE_UNKNOWN, Id, Size
+from hmr.prediction.people import (
+    Detections,
+    PeopleSource,
+    SamePeople,
+    check_against_picture,
+    in_upright_picture,
+)
 
 # A name's ending, with what a tool has put behind another (a.png.jpg).
 _ENDING = re.compile(
@@ -225,12 +231,14 @@ class PeopleTable:
         nobody: what is said of a picture without an entry; `{}` in it is the picture's name.
         first_frame: the number that the first frame of a video has in the file.
         notes: what the file holds that is not used.
+        sizes: of the pictures on which the people were labelled, where the file says.
     """
 
     source: str
     nobody: str = "names nobody in this picture"
     first_frame: int = 0
     notes: list[str] = field(default_factory=list)
+    sizes: dict[Id, Size] = field(default_factory=dict)
     _people: dict[Id, Detections] = field(default_factory=dict)
     _readers: dict[Id, Callable[[], Detections]] = field(default_factory=dict)
     _index: NameIndex | None = None
@@ -298,7 +306,8 @@ class PeopleTable:
             people = self._people[key] if key in self._people else self._readers[key]()
         except UserError as error:
             people = Detections(problems=[str(error)])
-        return check_against_picture(people, image)
+        size = self.sizes.get(key, SIZE_UNKNOWN)
+        return check_against_picture(in_upright_picture(people, name, image, size), image)
 
     def _key_of(self, name: str) -> Id | None:
         """The entry of a picture; one of unknown length (a camera's) is looked up alone."""
