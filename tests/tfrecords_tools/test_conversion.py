@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmr.body.model_file import save_body
 from hmr.data.records import check_shard
 from hmr.data.shards import find_shards
 from tests.helpers.converting import manifest_of, read_bodies, read_people
@@ -18,10 +19,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(tmp_path_factory, standin):
     root = tmp_path_factory.mktemp("standin")
     counts = [text for name, number in COUNTS.items() for text in (f"--{name}", str(number))]
     body = root / "standin_body.npz"
+    save_body(body, standin)
     _run("tfrecords_tools.standin", "--output", root / "raw", "--body", body, *counts)
     names = ("lsp", "coco", "mpi_inf_3dhp", "amass")
     sources = [text for name in names for text in (f"--{name}", root / "raw" / name)]

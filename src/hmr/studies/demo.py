@@ -92,7 +92,7 @@ def plan(speed: Speed) -> str:
     seconds = {name: each * factors[name != TRAINING] for name, each in STEPS.items()}
     minutes = sum(seconds.values()) / 60.0
     lines = [f"the plan, from a second of measuring: about {minutes:.0f} minutes in all"]
-    lines += [f"  {name:<18}{each:6.0f} s" for name, each in seconds.items()]
+    lines += [f"  {name:<18}{_duration(each):>8}" for name, each in seconds.items()]
     if minutes > SLOW_MINUTES:
         lines.append(
             f"this machine is slow, or busy (load {os.getloadavg()[0]:.1f}, {os.cpu_count()} "
@@ -100,6 +100,10 @@ def plan(speed: Speed) -> str:
             "python -m src.predict --checkpoint models/demo_standin --input PICTURE"
         )
     return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100.0 else f"{seconds / 60.0:.1f} min"
 
 
 def _parser() -> argparse.ArgumentParser:
