@@ -6,13 +6,15 @@ that pipes or redirects is run by programs of its own, as their output goes else
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 import runpy
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -67,13 +69,26 @@ def run_python(words: Sequence[str], folder: Path) -> int:
     """The exit code of `python -m MODULE ...` or `python -c CODE ...`, run in this process."""
     option, what, *rest = words
     _forget_training_flags()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, _logging_kept():
         patch.chdir(folder)
         patch.setattr(sys, "argv", [what if option == "-m" else option, *rest])
         if option == "-m":
             return _exit_code(lambda: runpy.run_module(what, run_name="__main__", alter_sys=True))
         assert option == "-c", words
         return _exit_code(lambda: exec(compile(what, "<string>", "exec"), {"__name__": "__main__"}))
+
+
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """`hmr train` hands all of Python's log to absl, and sets its level."""
+    root, absl = logging.getLogger(), logging.getLogger("absl")
+    handlers, levels = root.handlers[:], (root.level, absl.level)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        for logger, level in zip((root, absl), levels, strict=True):
+            logger.setLevel(level)
 
 
 def _forget_training_flags() -> None:
