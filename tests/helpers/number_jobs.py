@@ -66,11 +66,14 @@ def exit_process_once(number: int, mark: Path):
     yield from convert_number(number)
 
 
-def main() -> None:
-    """Converts into the folder that the command names."""
-    with Workers(2) as workers:
-        write_job(make_job(convert=convert_when_allowed), Path(sys.argv[1]), workers)
+def main(folder: str, dask: str = "") -> None:
+    """Converts into a folder, in two processes or by the Dask scheduler at an address."""
+    from tfrecords_tools.common.beam import BeamWorkers
+
+    options = f"--dask_client_address={dask}"
+    with BeamWorkers("dask", options) if dask else Workers(2) as workers:
+        write_job(make_job(convert=convert_when_allowed), Path(folder), workers)
 
 
 if __name__ == "__main__":
-    run_verb(main)
+    run_verb(lambda: main(*sys.argv[1:]))

@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
 from hmr.errors import UserError
-from tests.helpers.number_jobs import make_job
+from tests.helpers.network import hosts
+from tests.helpers.number_jobs import ALLOWED, SHARDS_NOT_HELD_BACK, make_job
 from tfrecords_tools.common import writer
 from tfrecords_tools.common.writer import Workers, write_job
 
@@ -86,10 +88,10 @@ def test_without_beam_the_extra_is_named(monkeypatch):
         BeamWorkers("DirectRunner")
 
 
-def _start(*words):
-    """A command of the environment that runs this test."""
-    command = [str(Path(sys.executable).with_name("dask")), *words, "--no-dashboard"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def _start(*words, enter=(), allowed=os.curdir):
+    """Dask's command of the environment that runs this test, perhaps on another host."""
+    command = [*enter, str(Path(sys.executable).with_name("dask")), *words, "--no-dashboard"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", ALLOWED: str(allowed)}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=PIPE, text=True
     )
@@ -125,3 +127,40 @@ def test_dask_gives_the_same_records_though_a_worker_is_killed(tmp_path, expecte
         for process in running:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.slow
+def test_dask_on_three_hosts_loses_nothing_with_one_of_them(tmp_path, expected):
+    """The scheduler and the converting command on the first; the second is killed in the middle."""
+    pytest.importorskip("distributed")
+    allowed, output = tmp_path / "allowed", tmp_path / "output"
+    with hosts(3) as (first, *others):
+        port, worker = "8786", ("--nthreads", "1", "--no-nanny", "--local-directory")
+        address = f"tcp://{first.address}:{port}"
+        running = [_start("scheduler", "--port", port, enter=first.enter)]
+        try:
+            for host in others:
+                words = ("worker", address, *worker, str(tmp_path / host.name))
+                running.append(_start(*words, enter=host.enter, allowed=allowed))
+            command = [*first.enter, sys.executable, "-m", "tests.helpers.number_jobs"]
+            running.append(
+                subprocess.Popen([*command, str(output), address], cwd=ROOT, stderr=PIPE, text=True)
+            )
+            _wait_for_shards(output, SHARDS_NOT_HELD_BACK, running)
+            running[1].kill()
+            allowed.touch()
+            _, printed = running[-1].communicate(timeout=200)
+            assert running[-1].returncode == 0, printed[-2000:]
+        finally:
+            for process in running:
+                process.kill()
+                process.communicate()
+    assert _files(output) == expected
+
+
+def _wait_for_shards(output, count, running, seconds=200.0):
+    end = time.monotonic() + seconds
+    while len(list(output.rglob("train_*.tfrecord"))) < count:
+        ended = [process.communicate()[1] for process in running if process.poll() is not None]
+        assert not ended and time.monotonic() < end, ended
+        time.sleep(0.1)
