@@ -1,14 +1,14 @@
 """A tiny training with SGD in a process of its own: python -m tests.helpers.devices_run STRATEGY
-WORKDIR RECORDS BODY STEPS RATE [TF_CONFIG]. "mirrored" sees two devices.
+WORKDIR RECORDS BODY STEPS RATE BATCH [TF_CONFIG]. "mirrored" sees two devices.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from hmr.errors import run_verb
+from ml_collections import ConfigDict
 
-BATCH_SIZE = 8
+from hmr.errors import run_verb
 
 
 def main(
@@ -18,6 +18,7 @@ def main(
     body: str,
     steps: str,
     rate: str,
+    batch_size: str,
     cluster: str = "",
 ) -> None:
     """Trains, and leaves a training's files in `workdir`."""
@@ -36,10 +37,11 @@ def main(
         )
     # Adam's first steps are the gradients' signs alone: SGD shows a factor.
     recipe.build_adam = lambda *_: keras.optimizers.SGD(float(rate))
-    run(_config(strategy, records, body, int(steps)), Path(workdir))
+    run(make_config(strategy, records, body, int(steps), int(batch_size)), Path(workdir))
 
 
-def _config(strategy: str, records: str, body: str, steps: int):
+def make_config(strategy: str, records: str, body: str, steps: int, batch_size: int) -> ConfigDict:
+    """The demo's configuration, made tiny."""
     from hmr.configs.demo import get_config
 
     config = get_config()
@@ -52,11 +54,12 @@ def _config(strategy: str, records: str, body: str, steps: int):
     config.data.train = {"lsp": 1.0, "mpi_inf_3dhp": 1.0}
     config.data.mocap = {"mocap_cmu": 1.0}
     config.data.shuffle_buffer = 16
-    # Three of eight: the halves of a batch hold different numbers of 3D labels.
+    # Three of eight: the parts of a batch hold different numbers of 3D labels.
     config.data.share_3d = 0.375
-    config.train.batch_size = BATCH_SIZE
-    config.train.epochs = steps * BATCH_SIZE / 48
+    config.train.batch_size = batch_size
+    config.train.epochs = steps * batch_size / 48
     config.train.log_every_steps = 1
+    config.train.checkpoint_every_steps = 10
     config.validation.dataset = ""
     return config
 

@@ -8,9 +8,13 @@ any number of devices.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
+from absl import logging
 
 from hmr.errors import UserError
 from hmr.network.hmr import HMR
@@ -132,6 +136,10 @@ def open_devices(name: str, batch_size: int) -> Devices:
             f"config.strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}."
         )
     make = STRATEGIES[name]
+    if name == "multi_worker":
+        workers, own = read_cluster(os.environ.get("TF_CONFIG", ""))
+        # Warnings are what absl shows by default. TensorFlow waits for an hour, without a word.
+        logging.warning("%s waits until all workers have started: %s", own, ", ".join(workers))
     try:
         devices = Devices(make() if make else None)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
@@ -145,6 +153,43 @@ def open_devices(name: str, batch_size: int) -> Devices:
             f"config.strategy={name}. Received: {batch_size}."
         )
     return devices
+
+
+def read_cluster(text: str) -> tuple[list[str], str]:
+    """The addresses of all workers of a `TF_CONFIG`, and this process's own.
+
+    TensorFlow waits for ever for some mistakes, and trains alone with others.
+
+    Raises:
+        UserError: it is not a cluster with a task in it, or this process's port is taken.
+    """
+    try:
+        config = json.loads(text or "null")
+        cluster, task = config["cluster"], config["task"]
+        groups = {job: cluster[job] for job in ("chief", "worker") if job in cluster}
+        index = int(task["index"])
+        own = dict(enumerate(groups[task["type"]]))[index]
+        addresses = [address for group in groups.values() for address in group]
+        ports = [int(address.rpartition(":")[2]) for address in addresses]
+        whole = all(0 < port < 65536 for port in ports) and len({*addresses}) == len(addresses)
+        port = ports[addresses.index(own)]
+    except (TypeError, KeyError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            "config.strategy=multi_worker: TF_CONFIG must name different addresses HOST:PORT, and "
+            'one of them as the task of this process: {"cluster": {"worker": ["first:5000", '
+            '"second:5000"]}, "task": {"type": "worker", "index": 0}}. '
+            f"Received: {text or 'nothing'}."
+        )
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise UserError(
+            f"config.strategy=multi_worker: port {port} of {own} in TF_CONFIG cannot be used here "
+            f"({error.strerror}). Another program has it: name another port in every TF_CONFIG."
+        ) from error
+    return addresses, own
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ and a bad request is answered with its own error, whatever it was joined to. The
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import tensorflow as tf
 import triton_python_backend_utils as triton
 
 KINDS = {tf.string: "TYPE_STRING", tf.float32: "TYPE_FP32", tf.int32: "TYPE_INT32"}
+# Names of a graph's nodes in TensorFlow's messages.
+_GRAPH_PLACES = re.compile(r"\{\{[^}]*\}\}\s*|\n\s*\[\[.*", re.DOTALL)
 Arrays = dict[str, np.ndarray]
 
 
@@ -101,8 +104,10 @@ class TritonPythonModel:
 
     def _response(self, request: Any, answer: Arrays | tf.errors.OpError) -> Any:
         if isinstance(answer, tf.errors.OpError):
-            reason = answer.message.split("\n\t [[")[0]
-            return triton.InferenceResponse(error=triton.TritonError(reason))
+            reason = _GRAPH_PLACES.sub("", answer.message)
+            is_bad = isinstance(answer, tf.errors.InvalidArgumentError)
+            code = triton.TritonError.INVALID_ARG if is_bad else triton.TritonError.INTERNAL
+            return triton.InferenceResponse(error=triton.TritonError(reason, code))
         wanted = request.requested_output_names()
         return triton.InferenceResponse(
             [triton.Tensor(n, v.reshape(len(v), *v.shape[1:] or (1,)))
