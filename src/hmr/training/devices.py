@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 
@@ -30,6 +31,8 @@ STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy] | None] = {
     "mirrored": tf.distribute.MirroredStrategy,
     "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
 }
+# A worker's, in TF_CONFIG.
+_ADDRESS = re.compile(r"[^\s/]+:(\d+)")
 
 
 class Devices:
@@ -138,7 +141,7 @@ def open_devices(name: str, batch_size: int) -> Devices:
     make = STRATEGIES[name]
     if name == "multi_worker":
         workers, own = read_cluster(os.environ.get("TF_CONFIG", ""))
-        # Warnings are what absl shows by default. TensorFlow waits for an hour, without a word.
+        # Warnings are what absl shows by default: TensorFlow waits without a word.
         logging.warning("%s waits until all workers have started: %s", own, ", ".join(workers))
     try:
         devices = Devices(make() if make else None)
@@ -170,7 +173,7 @@ def read_cluster(text: str) -> tuple[list[str], str]:
         index = int(task["index"])
         own = dict(enumerate(groups[task["type"]]))[index]
         addresses = [address for group in groups.values() for address in group]
-        ports = [int(address.rpartition(":")[2]) for address in addresses]
+        ports = [int(_ADDRESS.fullmatch(address)[1]) for address in addresses]
         whole = all(0 < port < 65536 for port in ports) and len({*addresses}) == len(addresses)
         port = ports[addresses.index(own)]
     except (TypeError, KeyError, ValueError, AttributeError):
