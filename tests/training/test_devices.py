@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
 import math
 import os
@@ -158,15 +158,19 @@ def test_three_hosts(tmp_path, records_root, body_path):
 def test_a_slow_host_is_waited_for_and_a_lost_one_is_named(tmp_path, records_root, body_path):
     workdir, options = tmp_path / "run", {"steps": 5000, "rate": 1e-7}
     gradients = _gradients_bytes(records_root, body_path)
-    with hosts(2) as machines:
-        begin = functools.partial(
-            _start_all, _places(machines), workdir, records_root, body_path, **options
-        )
+    with hosts(2) as machines, contextlib.ExitStack() as ended:
+
+        def begin():
+            started = _start_all(_places(machines), workdir, records_root, body_path, **options)
+            for process in started:
+                ended.callback(process.kill)
+            return started
+
         first, second = processes = begin()
         _wait_for_steps(workdir, 5, processes)
         # Of two workers each sends, in a ring, every gradient once.
         ratio = _sent_per_step(workdir, machines[1], processes) / gradients
-        print("sent / gradients", ratio, gradients)
+        print("bytes that each of two workers sends for each of the gradients':", ratio)
         assert 1.0 <= ratio < 1.3
         second.send_signal(signal.SIGSTOP)
         time.sleep(5)

@@ -173,7 +173,8 @@ def read_cluster(text: str) -> tuple[list[str], str]:
         index = int(task["index"])
         own = dict(enumerate(groups[task["type"]]))[index]
         addresses = [address for group in groups.values() for address in group]
-        ports = [int(_ADDRESS.fullmatch(address)[1]) for address in addresses]
+        matches = [_ADDRESS.fullmatch(address) for address in addresses]
+        ports = [int(match[1]) if match else 0 for match in matches]
         whole = all(0 < port < 65536 for port in ports) and len({*addresses}) == len(addresses)
         port = ports[addresses.index(own)]
     except (TypeError, KeyError, ValueError, AttributeError):
