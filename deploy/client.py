@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,23 @@ def people(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
+def show(path: Path, answer_of: Callable[[str, bytes], dict[str, Any]], url: str) -> bool:
+    """Prints the people of a picture, or why there is no answer; whether there was one."""
+    try:
+        picture = path.read_bytes()
+    except OSError as error:
+        print(f"{path}: {error.strerror}", file=sys.stderr)
+        return False
+    try:
+        answer = answer_of(url, picture)
+    except urllib.error.HTTPError as error:
+        print(f"{path}: {error.code}: {error.read(500).decode()}", file=sys.stderr)
+        return False
+    for person in people(answer):
+        print(json.dumps({"picture": str(path), **person}))
+    return True
+
+
 def main() -> int:
     """0 if all pictures were answered, 1 if some were refused, 2 if there is no server."""
     parser = argparse.ArgumentParser(
@@ -105,22 +122,13 @@ def main() -> int:
     parser.add_argument("--wait", type=float, default=120, help="seconds until it is ready (120)")
     options = parser.parse_args()
     url = (options.url or URLS[options.server]).rstrip("/")
-    refused = 0
     try:
         wait_until_ready(url + READY[options.server], options.wait)
-        for path in options.pictures:
-            try:
-                answer = ANSWER[options.server](url, path.read_bytes())
-            except urllib.error.HTTPError as error:
-                refused += 1
-                print(f"{path}: {error.code}: {error.read(500).decode()}", file=sys.stderr)
-                continue
-            for person in people(answer):
-                print(json.dumps({"picture": str(path), **person}))
-    except OSError as error:
+        answered = [show(path, ANSWER[options.server], url) for path in options.pictures]
+    except (OSError, ValueError) as error:
         print(f"error: {url}: {error}", file=sys.stderr)
         return 2
-    return int(refused > 0)
+    return int(not all(answered))
 
 
 if __name__ == "__main__":

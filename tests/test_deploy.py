@@ -121,8 +121,9 @@ def ask(*words):
 @pytest.mark.parametrize("server", ["tensorflow", "triton"])
 def test_the_client_asks_both_servers(url, server, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    ended = ask("--server", server, "--url", url, tmp_path / "bad.jpg", PICTURE)
-    assert ended.returncode == 1
+    pictures = (tmp_path / "bad.jpg", tmp_path / "missing.jpg", PICTURE)
+    ended = ask("--server", server, "--url", url, *pictures)
+    assert ended.returncode == 1 and "missing.jpg: No such file" in ended.stderr
     assert "bad.jpg: 400" in ended.stderr and "no picture" in ended.stderr
     (person,) = map(json.loads, ended.stdout.splitlines())
     assert person == {
@@ -130,7 +131,8 @@ def test_the_client_asks_both_servers(url, server, tmp_path):
     }  # fmt: skip
 
 
-def test_without_a_server_the_client_says_so():
-    ended = ask("--url", "http://localhost:1", "--wait", 0, PICTURE)
-    assert ended.returncode == 2 and ended.stderr.startswith("error: http://localhost:1: ")
+@pytest.mark.parametrize("address", ["http://localhost:1", "localhost"])
+def test_without_a_server_the_client_says_so(address):
+    ended = ask("--url", address, "--wait", 0, PICTURE)
+    assert ended.returncode == 2 and ended.stderr.startswith(f"error: {address}: ")
     assert ended.stdout == "" and ended.stderr.count("\n") == 1
