@@ -104,7 +104,8 @@ class TritonPythonModel:
 
     def _response(self, request: Any, answer: Arrays | tf.errors.OpError) -> Any:
         if isinstance(answer, tf.errors.OpError):
-            reason = _GRAPH_PLACES.sub("", answer.message)
+            # The last line says what is wrong; those before it, where in the graph.
+            reason = _GRAPH_PLACES.sub("", answer.message).strip().rpartition("\n")[2]
             is_bad = isinstance(answer, tf.errors.InvalidArgumentError)
             code = triton.TritonError.INVALID_ARG if is_bad else triton.TritonError.INTERNAL
             return triton.InferenceResponse(error=triton.TritonError(reason, code))
