@@ -145,6 +145,7 @@ def test_any_records(data, checkpoint, tmp_path, capsys, flags, samples, measure
     [
         (["h36m_p2", "--dataset", "mine"], "scores h36m only: it reads its names of sequences"),
         (["lsp_segmentation", "--dataset", "mine"], "--protocol joints3d or keypoints2d"),
+        (["lsp_segmentation", "--segmentation", __file__], "it is a file, expected UPi-S1h's"),
         (["joints3d", "--dataset", "yours"], "from_labels --name yours --splits test"),
         (["joints3d", "--dataset", "flat", "--split", "val"], "none of the 3 records of flat/val"),
     ],

@@ -137,6 +137,9 @@ def _check_what_is_cheap(evaluation: Evaluation) -> None:
         path = getattr(evaluation, name)
         if path and not Path(path).exists():
             raise UserError(f"--{name} {path}: no such file or folder")
+    folder = evaluation.segmentation
+    if folder and not Path(folder).is_dir():
+        raise UserError(f"--segmentation {folder}: it is a file, expected UPi-S1h's folder")
     if evaluation.predictions:
         load_npz(evaluation.predictions, only=())
     for body in filter(None, (evaluation.body, evaluation.male, evaluation.female)):
