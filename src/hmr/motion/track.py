@@ -23,7 +23,9 @@ _SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
 _AREA_OF_DIAGONAL = 0.25
 _PACE_LASTS_S, _SHARE_OF_NEW_PACE = 2.0, 0.5
-_LEAST_SHARE_OF_NEW_COLOUR = 0.05
+_LOOKS_KEPT, _NEAREST_LOOKS = 40, 0.2
+"""Clothes are compared with those of so many looks; of these the nearer ones count, as an arm or
+somebody else is in front of them in some."""
 _COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
 _HUE_COUNTS, _SHADE_COUNTS = 2.0, 0.5
@@ -41,9 +43,8 @@ class _Track:
     seconds: float
     rectangle_px: np.ndarray
     keypoints_px: np.ndarray
-    colour: np.ndarray
+    colours: np.ndarray  # (K, 6) of the last looks in which they could be told
     pace_px_per_s: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    looks: int = 1
 
     def moved_px(self, seconds: float) -> np.ndarray:
         """How far (2,) the person has gone since they were last seen: their pace fades."""
@@ -103,7 +104,7 @@ class Tracker:
             for row, column in _pairs(seconds, lost, people, alike):
                 labels[free[column]] = lost[row].label
         told = [self._new_label() if label is None else label for label in labels]
-        rows = zip(told, rectangles_px, keypoints_px, colours, strict=True)
+        rows = zip(told, rectangles_px, keypoints_px, colours[:, None], strict=True)
         for label, *person in rows:
             known[label] = _seen(known.get(label), _Track(label, seconds, *person))
         return told
@@ -143,10 +144,8 @@ def _seen(before: _Track | None, track: _Track) -> _Track:
     """The track as it was seen now, with the pace and the colours of what went before."""
     if before is None:
         return track
-    track.looks = before.looks + 1
-    # A mean over long, so that a look in which somebody stands behind another does not count much.
-    share = max(1 / track.looks, _LEAST_SHARE_OF_NEW_COLOUR)
-    track.colour = _mixed(before.colour, track.colour, share)
+    looks = [before.colours, track.colours[~np.isnan(track.colours).all(axis=1)]]
+    track.colours = np.concatenate(looks)[-_LOOKS_KEPT:]
     track.pace_px_per_s = before.pace_px_per_s
     if track.seconds <= before.seconds:
         return track
@@ -157,13 +156,8 @@ def _seen(before: _Track | None, track: _Track) -> _Track:
         moved = (track.rectangle_px - before.rectangle_px) @ _TO_MIDDLE
     pace = moved / (track.seconds - before.seconds)
     share = _SHARE_OF_NEW_PACE if before.pace_px_per_s.any() else 1.0
-    track.pace_px_per_s = _mixed(before.pace_px_per_s, pace, share)
+    track.pace_px_per_s = before.pace_px_per_s + share * (pace - before.pace_px_per_s)
     return track
-
-
-def _mixed(before: np.ndarray, now: np.ndarray, share: float) -> np.ndarray:
-    mixed = before + share * (now - before)
-    return np.where(np.isnan(before), now, np.where(np.isnan(now), before, mixed))
 
 
 def _as_coco(points: np.ndarray | None) -> np.ndarray:
@@ -201,16 +195,19 @@ def _similar(track: _Track, seconds: float, people: _People) -> np.ndarray:
 def _dressed_alike(track: _Track, seconds: float, people: _People) -> np.ndarray:
     """Whether each of N people may be somebody who was away for longer, by their clothes alone."""
     known, clothes = _clothes(track, people)
-    return np.where((known >= 3) & (clothes > _SURELY_ALIKE), clothes, 0)
+    return np.where((known > 0) & (clothes > _SURELY_ALIKE), clothes, 0)
 
 
 def _clothes(track: _Track, people: _People) -> tuple[np.ndarray, np.ndarray]:
-    """How many of 6 numbers are known of both, (N,), and how like their clothes are, 0 to 1."""
-    apart = (people.colours - track.colour).reshape(-1, 2, 3)  # trunk, thighs
-    shade = apart.mean(axis=2, keepdims=True)
+    """How many of trunk and thighs are known of both, (N,), and how like they are, 0 to 1."""
+    apart = (people.colours - track.colours[:, None]).reshape(-1, len(people.colours), 2, 3)
+    shade = apart.mean(axis=3, keepdims=True)
     apart = _HUE_COUNTS * (apart - shade) + _SHADE_COUNTS * shade
-    known = (~np.isnan(apart)).sum(axis=(1, 2))
-    mean = np.nansum(apart**2, axis=(1, 2)) / np.maximum(known, 1)
+    away = np.nan_to_num((apart**2).mean(axis=3), nan=np.inf)  # (K, N, 2)
+    rank = (_NEAREST_LOOKS * np.isfinite(away).sum(axis=0, keepdims=True)).astype(int)
+    near = np.take_along_axis(np.sort(away, axis=0), rank, axis=0)[0]  # (N, 2)
+    known = np.isfinite(near).sum(axis=1)
+    mean = np.where(np.isfinite(near), near, 0).sum(axis=1) / np.maximum(known, 1)
     return known, np.exp(-mean / (2 * _COLOUR_SPREAD**2))
 
 
