@@ -28,6 +28,7 @@ def main(
     import tensorflow as tf
 
     from hmr.training import recipe
+    from hmr.training.devices import lost_workers_named
     from hmr.training.recipe import run
 
     if strategy == "mirrored":
@@ -37,7 +38,8 @@ def main(
         )
     # Adam's first steps are the gradients' signs alone: SGD shows a factor.
     recipe.build_adam = lambda *_: keras.optimizers.SGD(float(rate))
-    run(make_config(strategy, records, body, int(steps), int(batch_size)), Path(workdir))
+    with lost_workers_named():  # as the verb does
+        run(make_config(strategy, records, body, int(steps), int(batch_size)), Path(workdir))
 
 
 def make_config(strategy: str, records: str, body: str, steps: int, batch_size: int) -> ConfigDict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -16,9 +18,12 @@ import numpy as np
 import pytest
 
 from hmr.errors import EXIT_INTERRUPTED, UserError
+from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model
+from hmr.settings import ModelSpec
 from hmr.training.devices import Devices, open_devices, read_cluster
 from hmr.training.recipe import run
+from tests.helpers import devices_run
 from tests.helpers.network import hosts
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +152,59 @@ def test_three_hosts(tmp_path, records_root, body_path):
         _finish(*_start_all(_places(machines), tmp_path / "run", *inputs, batch=12))
     _finish(_start("none", tmp_path / "alone", *inputs, batch=12))
     _assert_same(tmp_path / "run", tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_slow_host_is_waited_for_and_a_lost_one_is_named(tmp_path, records_root, body_path):
+    workdir, options = tmp_path / "run", {"steps": 5000, "rate": 1e-7}
+    gradients = _gradients_bytes(records_root, body_path)
+    with hosts(2) as machines, contextlib.ExitStack() as ended:
+
+        def begin():
+            started = _start_all(_places(machines), workdir, records_root, body_path, **options)
+            for process in started:
+                ended.callback(process.kill)
+            return started
+
+        first, second = processes = begin()
+        _wait_for_steps(workdir, 5, processes)
+        # Of two workers each sends, in a ring, every gradient once.
+        ratio = _sent_per_step(workdir, machines[1], processes) / gradients
+
+        assert 1.0 <= ratio < 1.3
+        second.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        reached = len(_steps_logged(workdir))
+        second.send_signal(signal.SIGCONT)
+        _wait_for_steps(workdir, reached + 5, processes)
+        second.kill()
+        _, printed = first.communicate(timeout=60)
+        assert first.returncode == 2 and "another process of this training is gone" in printed, (
+            printed[-3000:]
+        )
+        second.communicate()
+        before = _steps_logged(workdir)[-1]
+        processes = begin()
+        _wait_for_steps(workdir, before + 5, processes)
+        processes[0].send_signal(signal.SIGTERM)
+        printed = [process.communicate(timeout=300)[1] for process in processes]
+        assert [process.returncode for process in processes] == [EXIT_INTERRUPTED] * 2, printed
+    (stopped,) = {int(re.search(r"stopped after step (\d+)", text)[1]) for text in printed}
+    assert _steps_logged(workdir) == list(range(1, stopped + 1))
+
+
+def _sent_per_step(workdir, machine, processes, steps=20) -> float:
+    """Bytes that leave a host for each step of a training that runs."""
+    start, sent = len(_steps_logged(workdir)), machine.sent_bytes()
+    _wait_for_steps(workdir, start + steps, processes)
+    return (machine.sent_bytes() - sent) / (len(_steps_logged(workdir)) - start)
+
+
+def _gradients_bytes(records_root, body_path) -> int:
+    config = devices_run.make_config("none", str(records_root), str(body_path), 1, 8)
+    model = build_model(ModelSpec(**config.model), with_discriminator=True)
+    trained = [*model.encoder_variables, *model.discriminator.trainable_variables]
+    return sum(4 * math.prod(variable.shape) for variable in trained)
 
 
 def _free_port() -> int:
