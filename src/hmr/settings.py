@@ -7,10 +7,11 @@ wrong field before TensorFlow is imported.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
 
@@ -221,6 +222,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "strategy": ("none", "mirrored", "multi_worker"),
     "optimizer.schedule": ("constant", "cosine"),
     "train.batch_norm_variance": ("biased", "corrected"),
+    "validation.best_by": ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px"),
 }
 # The least value of numbers of which a smaller one means nothing.
 LEAST: dict[str, float] = {
@@ -261,6 +263,15 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             f"a part of the gradient. Received: strategy={experiment.strategy}."
         )
     return experiment
+
+
+@contextlib.contextmanager
+def unwatched_offered() -> Iterator[None]:
+    """Adds to an error about the records of the validation how to train without them."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
 
 
 def _field(experiment: Experiment, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from hmr.cli.train import _check_what_is_cheap
 from hmr.errors import UserError
-from hmr.settings import CHOICES
+from hmr.settings import CHOICES, Experiment
 from tests.helpers.in_process import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ ROOT = Path(__file__).parents[2]
         (("--config.train.epochs=3",), "config"),
         (("--config=demo", "--config.train.batch_size=0"), "config.train.batch_size must be at"),
         (("--config=demo", "--config.optimizer.schedule=x"), "config.optimizer.schedule must be"),
+        (("--config=demo", "--config.validation.best_by=pck"), "config.validation.best_by must"),
         (("--config=demo", "--config.data.train.3dwp=0"), "config.data.train has no field 3dwp"),
         (("--config=demo", "--config.data.root=nowhere"), "python -m tfrecords_tools --"),
     ],
@@ -148,3 +151,10 @@ def _overrides(config):
         "train.epochs": 1000.0,
         "train.log_every_steps": 1,
     }
+
+
+def test_missing_records_of_the_validation_are_said_before_tensorflow_is_imported(tmp_path):
+    config = ConfigDict(dataclasses.asdict(Experiment()))
+    config.data.root, config.data.train, config.data.mocap = str(tmp_path), {}, {}
+    with pytest.raises(UserError, match=r"mpi_inf_3dhp\" \(val\) .* Or train unwatched: "):
+        _check_what_is_cheap(config)

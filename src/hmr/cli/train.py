@@ -37,7 +37,7 @@ from hmr.network.description import (
     model_folder,
     read_spec,
 )
-from hmr.settings import read_experiment
+from hmr.settings import read_experiment, unwatched_offered
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment: a name, such as hmr or demo, or a file.", lock_config=True
@@ -206,6 +206,10 @@ def _check_what_is_cheap(config: ConfigDict) -> None:
     for name, weight in (experiment.data.train | experiment.data.mocap).items():
         if weight > 0:
             find_shards(experiment.data.root, name, "train")
+    held_out = experiment.validation
+    if held_out.dataset:
+        with unwatched_offered():
+            find_shards(experiment.data.root, held_out.dataset, held_out.split)
     check_encoder_name(experiment.model.encoder)
     check_body(experiment.model.body)
     if experiment.mean_params != "mocap":

@@ -4,7 +4,8 @@ Command:  make demo-real (makes the data first), or python -m src.main --config 
 Needs:    data/people_free, made people with SMPL labels (3dpw) and with 3D joints (mpi_inf_3dhp),
           and models/people_free, from which the encoder is taken.
 Cost:     8,694 steps of 32 pictures, 67 minutes on two cores that other work shared.
-Measured: on 12 people in photographs 11.8 px in a crop of 224 px; people_free_mixed goes on from it.
+Measured: on 12 people in photographs 11.8 px in a crop of 224 px; people_free_mixed goes on
+          from its weights.
 """
 
 from ml_collections import ConfigDict

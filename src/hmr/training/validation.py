@@ -21,12 +21,12 @@ from hmr.geometry.crop_train import no_jitter
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.rendering.draw import body_over_crop, draw_skeleton, turned_view
-from hmr.settings import ValidationSettings
+from hmr.settings import CHOICES, ValidationSettings, unwatched_offered
 from hmr.tensor import Tensor
 from hmr.training.callbacks import Journal
 from hmr.training.state import TrainingState
 
-MEASURED = ("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_px")
+MEASURED = CHOICES["validation.best_by"]
 _SIDE_DEG = 90.0
 
 
@@ -50,10 +50,8 @@ def find_validations(
     name, split = settings.dataset, settings.split
     if not name:
         return []
-    try:
+    with unwatched_offered():
         (held_out,) = find_record_sets(root, {name: 1.0}, split)
-    except UserError as error:
-        raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
     measures = MEASURED if held_out.has_3d else MEASURED[2:]
     if settings.best_by not in measures:
         raise UserError(
