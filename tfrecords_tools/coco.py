@@ -204,11 +204,11 @@ def is_person(annotation: dict[str, Any], people: Container[Id]) -> bool:
     return category is None or category in people
 
 
-def people_of(content: dict[str, Any]) -> frozenset[Id]:
+def people_of(content: dict[str, Any], path: Path) -> frozenset[Id]:
     """The categories of a file that are people."""
     annotations = (item for item in content["annotations"] if isinstance(item, dict))
     used = (annotation.get("category_id") for annotation in annotations)
-    return person_ids(content.get("categories"), used)
+    return person_ids(content.get("categories"), used, str(path))
 
 
 def annotations_of(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict | None]]:
@@ -228,10 +228,10 @@ def annotations_of(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], di
 
 
 def read_people(
-    content: dict[str, Any],
+    content: dict[str, Any], path: Path
 ) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
     """Yields for each annotation (id, name, size) of the picture, and its labels or why none."""
-    people = people_of(content)
+    people = people_of(content, path)
     for annotation, picture in annotations_of(content):
         key = comparable_id(annotation.get("image_id"))
         name = f"annotation {annotation.get('id')} of image {key}"
@@ -293,7 +293,7 @@ def _job(split: str, annotations: Path, images: Path) -> Job:
 def _people_in(path: Path) -> Iterator[tuple[tuple[Id | None, str, Size], Labels | SampleError]]:
     content = read_annotations(path)
     with parsing(path, "COCO json"):
-        yield from read_people(content)
+        yield from read_people(content, path)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

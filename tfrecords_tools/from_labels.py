@@ -146,7 +146,7 @@ def read_json(path: Path) -> Iterator[Found]:
     """
     content = read_annotations(path)
     with parsing(path, "json of labels"):
-        people = people_of(content)
+        people = people_of(content, path)
         for annotation, listed in annotations_of(content):
             name = str((listed or {}).get("file_name", ""))
             picture = (name, labelled_size(listed)) if listed else None

@@ -34,7 +34,22 @@ def test_a_backend_that_is_not_installed_is_named_with_its_place(settings, monke
         check_keras_settings()
 
 
-def test_channels_first_are_named(settings):
-    settings.write_text(json.dumps({"image_data_format": "channels_first"}))
-    with pytest.raises(UserError, match=r"keras\.json.*image_data_format.*channels_last"):
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("image_data_format", "channels_first", "channels_last"),
+        ("floatx", "float16", "float32"),
+        ("epsilon", 1, "1e-07"),
+        ("nnx_enabled", True, "False"),
+    ],
+)
+def test_settings_that_would_change_results_are_named(settings, key, value, expected):
+    settings.write_text(json.dumps({key: value}))
+    with pytest.raises(UserError, match=rf"keras\.json.*{key}.*{value}.*{expected}"):
+        check_keras_settings()
+
+
+def test_a_backend_that_cannot_train_is_named(settings):
+    settings.write_text(json.dumps({"backend": "numpy"}))
+    with pytest.raises(UserError, match=r"numpy by .*keras\.json"):
         check_keras_settings()

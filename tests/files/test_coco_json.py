@@ -3,7 +3,7 @@
 import pytest
 
 from hmr.errors import UserError
-from hmr.files.coco_json import comparable_id, person_ids
+from hmr.files.coco_json import comparable_id, labelled_size, person_ids
 
 
 @pytest.mark.parametrize("value", [7, 7.0, "7", "007", " 7 ", "7.0"])
@@ -29,9 +29,14 @@ def test_what_is_no_number_stays_text_and_what_is_no_id_is_none():
     ],
 )
 def test_the_files_own_categories_say_who_is_a_person(categories, used, expected):
-    assert person_ids(categories, used) == expected
+    assert person_ids(categories, used, "a.json") == expected
 
 
 def test_categories_without_a_person_are_named():
-    with pytest.raises(UserError, match="car, dog"):
-        person_ids([{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}], [1])
+    with pytest.raises(UserError, match=r"a\.json: none .* car, dog"):
+        person_ids([{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}], [1], "a.json")
+
+
+def test_a_size_may_be_text():
+    assert labelled_size({"width": "300", "height": "400.0"}) == (300, 400)
+    assert labelled_size({"width": "wide", "height": 400}) == labelled_size({}) == (0, 0)

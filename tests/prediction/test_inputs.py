@@ -1,5 +1,6 @@
 """Files, folders, patterns and videos as one stream of pictures."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,20 @@ def clip(tmp_path):
 
 def names(source):
     return [Path(frame.name).name for frame in source]
+
+
+def test_a_folders_pipes_and_links_to_nothing_are_named(folder):
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere")
+    source = open_inputs([str(folder)])
+    assert names(source) == ["a.jpg", "b.png"]
+    assert source.notes == [f"{folder}: no pictures, passed over: gone.jpg, notes.txt, pipe.jpg"]
+
+
+def test_a_colon_in_a_videos_name_is_no_protocol(clip, monkeypatch):
+    monkeypatch.chdir(clip.parent)
+    clip.rename("cam:1.mp4")
+    assert len(list(open_inputs(["cam:1.mp4"]))) == 10
 
 
 def test_folder_gives_its_pictures_in_order(folder):

@@ -118,6 +118,14 @@ def test_the_annotations_id_is_not_the_persons(tmp_path, key):
     assert labels == {"7" if "7" in str(key) else "0"}
 
 
+def test_results_without_categories_may_name_them(tmp_path):
+    named = {"image_id": "a.jpg", "bbox": [*LOW, 100, 200], "score": 0.9}
+    dog, person = {"category_id": 1, "category_name": "dog"}, {"category_name": "person"}
+    people = opened(tmp_path, [named | dog, named | person | {"category_id": 7}], "boxes")
+    the_person(people.find("a.jpg", IMAGE))
+    assert people.notes == ["1 entries of other categories than a person: skipped"]
+
+
 def test_the_category_that_the_file_calls_a_person(tmp_path):
     boxes = [[100, 120, 100, 200], [1, 2, 3, 4]]
     entries = [{"image_id": 1, "category_id": at, "bbox": box} for at, box in enumerate(boxes)]

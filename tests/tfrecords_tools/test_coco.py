@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,7 +298,7 @@ def test_a_damaged_json_is_named(tmp_path, text):
     ],
 )
 def test_rows_that_lack_a_key_or_are_none_are_left_out(content):
-    people = list(coco.read_people(content))
+    people = list(coco.read_people(content, Path("a.json")))
     assert len(people) == len(content["annotations"])
     assert {error.reason for _, error in people} == {"annotation of an unknown picture"}
 

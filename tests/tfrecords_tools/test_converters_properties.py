@@ -397,6 +397,24 @@ def test_takes_of_neutrmosh(tmp_path, pen, frames, every):
 
 
 @quick
+@given(pen=PENS, frames=st.integers(1, 5))
+def test_fits_of_human36m(tmp_path, pen, frames):
+    poses, beta = pen.array(frames, 72, low=-1, high=1), pen.array(10, low=-2, high=2)
+    over = Rotation.from_rotvec(poses[:, :3]) * Rotation.from_rotvec([-np.pi, 0, 0])
+    stored = np.column_stack([over.as_rotvec(), poses[:, 3:]])
+    kind = pen.one_of(*FLOATS)
+    content = {
+        "new_poses": pen.one_of(stored, stored[:, None], list(stored)),  # (N, 72) or (N, 1, 72)
+        "betas": pen.one_of(beta, beta[None], np.append(beta, np.zeros(6))).astype(kind),
+        **pen.one_of({}, {"poses": stored[::-1].copy(), "trans": np.zeros((frames, 3))}),
+    }
+    pen.pickle(tmp_path / "walk_cam0_aligned.pkl", content)
+    found, shape = neutrmosh.read_fits(tmp_path / "walk_cam0_aligned.pkl")
+    np.testing.assert_allclose(found, poses, atol=1e-5)
+    np.testing.assert_allclose(shape, beta, atol=1e-6)
+
+
+@quick
 @given(pen=PENS, frames=st.integers(1, 30), rate=st.sampled_from([12, 24, 59.99, 60, 120]))
 def test_takes_of_amass(tmp_path, pen, frames, rate):
     width = pen.one_of(72, 156, 165)

@@ -111,7 +111,7 @@ def test_cocos_annotations(tmp_path, seed):
     pen = Pen(seed)
     truth = [pen.labels(COCO17) for _ in NAMES]
     write(pen, tmp_path / "coco.json", truth, {"width": 320, "height": 320})
-    found = coco.read_people(coco.read_annotations(tmp_path / "coco.json"))
+    found = coco.read_people(coco.read_annotations(tmp_path / "coco.json"), tmp_path)
     check(tmp_path, [(name, labels) for (_, name, _), labels in found], truth, COCO17)
 
 

@@ -16,6 +16,12 @@ from hmr.errors import UserError
 from hmr.files.foreign import read_json
 from hmr.loading import leave_out
 
+# Of Keras's own file: what decides results, or how the network takes its pictures.
+_KERAS_SETTINGS = {
+    "image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7,
+    "nnx_enabled": False,
+}  # fmt: skip
+
 
 def whole_number(text: str) -> int:
     """The `type` that makes argparse refuse numbers below 1."""
@@ -65,7 +71,7 @@ def check_keras_settings() -> None:
     Of the packages that Keras and TensorFlow can do without, a command needs none.
 
     Raises:
-        UserError: the backend is not installed, or pictures are to have their channels first.
+        UserError: the backend cannot be used, or a setting would change results.
     """
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     file = folder / "keras.json"
@@ -76,17 +82,19 @@ def check_keras_settings() -> None:
     settings = settings if isinstance(settings, dict) else {}
     variable = os.environ.get("KERAS_BACKEND")
     backend = variable or settings.get("backend") or "tensorflow"
-    if backend != "tensorflow" and not find_spec(str(backend)):
+    if backend != "tensorflow" and (backend == "numpy" or not find_spec(str(backend))):
         place = "the environment variable KERAS_BACKEND" if variable else file
         raise UserError(
-            f"Keras's backend is set to {backend} by {place}, and it is not installed; expected "
-            "tensorflow. Set it for this command: KERAS_BACKEND=tensorflow ..."
+            f"Keras's backend is set to {backend} by {place}: not installed, or unable to train; "
+            "expected tensorflow. Set it for this command: KERAS_BACKEND=tensorflow ..."
         )
-    if settings.get("image_data_format", "channels_last") != "channels_last":
-        raise UserError(
-            f'{file} sets "image_data_format" to {settings["image_data_format"]}; expected '
-            "channels_last: change it there, or set KERAS_HOME to another folder for this command"
-        )
+    os.environ["KERAS_NNX_ENABLED"] = "false"  # of JAX with flax, which no command needs
+    for key, expected in _KERAS_SETTINGS.items():
+        if settings.get(key, expected) != expected:
+            raise UserError(
+                f'{file} sets "{key}" to {settings[key]}; expected {expected}: change it there, '
+                "or set KERAS_HOME to another folder for this command"
+            )
     leave_out({"jax", "pandas"} - {str(backend)})
 
 

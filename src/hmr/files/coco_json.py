@@ -37,10 +37,10 @@ def comparable_id(value: object) -> Id | None:
 
 
 def labelled_size(picture: dict[str, Any]) -> Size:
-    """The size that a json gives of the picture on which its labels were made."""
-    sides = picture.get("width"), picture.get("height")
-    known = all(isinstance(side, int | float) and 0 < side < _LONGEST_SIDE for side in sides)
-    return (int(sides[0]), int(sides[1])) if known else SIZE_UNKNOWN  # type: ignore[arg-type]
+    """The size that a json gives, perhaps as text, of the picture on which its labels were made."""
+    width, height = (comparable_id(picture.get(side)) for side in ("width", "height"))
+    known = all(isinstance(side, int) and 0 < side < _LONGEST_SIDE for side in (width, height))
+    return (width, height) if known else SIZE_UNKNOWN  # type: ignore[return-value]
 
 
 def _name(category: dict, key: str = "name") -> str:
@@ -53,7 +53,7 @@ def is_person_name(name: object) -> bool:
     return text in _PEOPLE or _WHOLE.fullmatch(text) is not None
 
 
-def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
+def person_ids(categories: object, used: Iterable[object], name: str) -> frozenset[Id]:
     """The ids of the categories that are people.
 
     Args:
@@ -61,6 +61,7 @@ def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
             called so, or the category above is, or has keypoints, or is the only category.
         used: the `category_id` of each entry. Without `categories`, people are number 1 as in
             COCO, or number 0 where the numbers begin there.
+        name: of the file, for messages.
 
     Raises:
         UserError: there are several categories, and none of them is a person.
@@ -85,7 +86,7 @@ def person_ids(categories: object, used: Iterable[object]) -> frozenset[Id]:
     if not people:
         names = ", ".join(str(item.get("name")) for item in listed[:8])
         raise UserError(
-            f"none of the categories is a person: expected the name person, got {names}"
+            f"{name}: none of the categories is a person: expected the name person, got {names}"
         )
     found = (comparable_id(item.get("id")) for item in people)
     return frozenset({each for each in found if each is not None} | named_so)

@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 from PIL import Image, UnidentifiedImageError
 
-from hmr.errors import UserError, printable
+from hmr.errors import UserError, printable, to_install
 from hmr.files.content import content_of, content_of_file
 from hmr.files.foreign import brief, read_bounded
 from hmr.files.whole import write_whole
@@ -256,7 +256,7 @@ def orientation_of(source: os.PathLike | IO[bytes]) -> int:
 def _describe_start(data: bytes) -> str:
     content = content_of(data)
     if content is not None and content.name == "HEIC":
-        lacking = "it is HEIC: pip install pillow-heif, or save it as JPEG"
+        lacking = f"it is HEIC: {to_install('heic')}, or save it as JPEG"
         return "it is a damaged HEIC" if find_spec(_HEIC_PLUGIN) else lacking
     if content is not None and content.name not in FORMATS:
         return f"it is {content.name}"

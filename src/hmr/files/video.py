@@ -132,12 +132,16 @@ def _is_text(path: Path) -> bool:
 
 
 def open_video(path: Path) -> cv2.VideoCapture:
-    """A video file, by a link to it where OpenCV cannot take its name."""
+    """A video file, by a link to it where OpenCV cannot take its name.
+
+    Its whole path is given, as FFmpeg takes what stands before a colon for a protocol.
+    """
+    path = path.absolute()
     if _is_text(path):
         return cv2.VideoCapture(str(path))
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / f"video{path.suffix if _is_text(Path(path.suffix)) else ''}"
-        link.symlink_to(path.absolute())
+        link.symlink_to(path)
         return cv2.VideoCapture(str(link))
 
 
@@ -152,7 +156,9 @@ class VideoWriter:
     def __init__(self, path: Path, rate: float):
         self.path = path
         self.rate = rate
-        self._partial = partial_path(path if _is_text(path) else path.with_name("video.mp4"))
+        self._partial = partial_path(
+            path if _is_text(path) else path.with_name("video.mp4")
+        ).absolute()
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         # VP9 takes a tenth of a second a frame of 1280 x 720: OpenCV leaves the GIL to others then.

@@ -134,10 +134,12 @@ def _is_video(path: Path) -> bool:
 
 
 def _from_folder(folder: Path) -> ImageFiles:
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("._"))
-    source = _without_own_results(files)
+    listed = sorted(p for p in folder.iterdir() if not p.name.startswith("._") and not p.is_dir())
+    source = _without_own_results([path for path in listed if path.is_file()])
     pictures = [path for path in source.paths if is_picture(path)]
-    others = sorted(path.name for path in set(source.paths) - set(pictures))
+    # A pipe or a link to nothing is no file.
+    nothing = {path for path in listed if not path.is_file()}
+    others = sorted(path.name for path in (set(source.paths) | nothing) - set(pictures))
     if not pictures:
         holds = f" but {_some(others)}" if others else ""
         raise UserError(

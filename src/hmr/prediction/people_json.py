@@ -122,11 +122,13 @@ def add_people(
     if rows and not any(with_known_keys(row.content)[field] is not None for row in rows):
         raise _no_people(name, content, field)
     categories = _dict(content).get("categories")
-    people = person_ids(categories, (row.content.get("category_id") for row in rows))
+    # Results without categories may name each entry's, as SAHI's do.
+    key = "category_id" if categories else "category_name"
+    used = [row.content.get(key) or row.content.get("category_id") for row in rows]
+    people = person_ids(categories, used, name)
     order = _named_order(content, people)
     passed_over: Counter[str] = Counter()
-    for index, row in enumerate(rows):
-        category = comparable_id(row.content.get("category_id"))
+    for index, (row, category) in enumerate(zip(rows, map(comparable_id, used), strict=True)):
         if row.picture is None:
             passed_over["naming no picture"] += 1
         elif category is not None and category not in people:
