@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -88,3 +89,9 @@ OPTIONS = {
 @pytest.mark.parametrize(("name", "wrong"), [(k, v) for k, row in OPTIONS.items() for v in row])
 def test_options(predictor, name, wrong):
     refused(lambda: Predictor(**{"model": predictor.model, name: wrong}))
+
+
+def test_numbers_of_another_kind_for_all_of_keras_are_named(monkeypatch):
+    monkeypatch.setattr(keras.config, "floatx", lambda: "float16")
+    with pytest.raises(UserError, match=r"floatx must be float32\. Received: .?float16"):
+        Predictor.load("anywhere")

@@ -126,12 +126,15 @@ class Predictor:
             fit: move each body onto the keypoints of its person, where these are known.
 
         Raises:
-            UserError: the folder or its body is missing, damaged or does not fit.
+            UserError: the folder or its body is missing, damaged or does not fit, or Keras is set
+                to another kind of numbers than float32.
         """
         check_path(folder, "the model's folder")
         if body is not None:
             check_path(body, "the body's file")
         check_flag(fit, "fit")
+        number = keras.config.floatx()  # of layers that do not say theirs
+        expect(number == "float32", "Keras's floatx", "float32", number)
         return cls(load_model(folder, body, with_discriminator=fit), batch_size, focal_px, fit)
 
     @cached_property
