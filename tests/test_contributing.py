@@ -18,7 +18,7 @@ from tests.helpers.converting import write_picture
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
-    *("src", "tfrecords_tools", "tests", "benchmarks", "docs"),
+    *("src", "tfrecords_tools", "tests", "benchmarks", "deploy", "docs"),
     "tools",
     *("Makefile", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml", "setup.py"),
     "requirements.lock",

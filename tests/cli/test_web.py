@@ -40,6 +40,13 @@ from hmr.cli.web import main
 main(sys.argv[1:])
 """
 LOCAL = {"127.0.0.1", "localhost", "::1"}
+# Without a graphics card Chromium offers WebGPU and then has none; and it draws by all cores: ten
+# frames a second are enough.
+WITHOUT_GRAPHICS_CARD = """
+delete Navigator.prototype.gpu;
+window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 100);
+window.cancelAnimationFrame = clearTimeout;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +102,7 @@ def browser():
 def page(browser, server):
     allowed = (server[0], "data:", "blob:")
     with watched_page(browser, allowed, width=1280, height=1000) as opened:
-        # Without a graphics card Chromium offers WebGPU and then has none.
-        opened.add_init_script("delete Navigator.prototype.gpu")
+        opened.add_init_script(WITHOUT_GRAPHICS_CARD)
         opened.goto(server[0])
         opened.get_by_text("Begin with a photo").wait_for()
         yield opened
@@ -111,10 +117,12 @@ def estimate(page):
     page.get_by_text("Drag the line in the picture").wait_for()
 
 
-def downloads(page, folder):
-    """File name -> path of everything that the page offers."""
+def downloads(page, folder, ending=""):
+    """File name -> path of everything that the page offers, or of the files with an ending."""
     files = {}
-    for link in page.locator("#files a[download]").all():
+    for link in page.locator(
+        f'#files a[download$="{ending}"]' if ending else "#files a[download]"
+    ).all():
         with page.expect_download() as waiting:
             link.click()
         files[waiting.value.suggested_filename] = folder / waiting.value.suggested_filename
@@ -209,7 +217,7 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(page, tmp_pat
 @pytest.mark.slow
 def test_two_visitors_get_their_own_results(browser, server, page, tmp_path):
     with watched_page(browser, (server[0], "data:", "blob:"), width=1280, height=1000) as other:
-        other.add_init_script("delete Navigator.prototype.gpu")
+        other.add_init_script(WITHOUT_GRAPHICS_CARD)
         other.goto(server[0])
         other.get_by_text("Begin with a photo").wait_for()
         for visitor, index in ((page, 0), (other, 1)):
@@ -219,7 +227,7 @@ def test_two_visitors_get_their_own_results(browser, server, page, tmp_path):
             visitor.get_by_role("button", name="Estimate the body").click()
         for visitor, name in zip((page, other), SAMPLES, strict=False):
             visitor.get_by_text("Drag the line in the picture").wait_for()
-            files = downloads(visitor, tmp_path)
+            files = downloads(visitor, tmp_path, ".json")
             described = json.loads(files[name.replace(".jpg", ".json")].read_text())
             box = described["people"][0]["rectangle_px"]
             np.testing.assert_allclose(box, SAMPLES[name], atol=1)
