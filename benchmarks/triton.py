@@ -137,15 +137,20 @@ def speed(served: Any, askers: dict[str, Asker], repeats: int) -> Iterator[dict[
 
 
 def resident_mb(program: str = "triton") -> float:
-    """Memory of all processes of Triton's on this machine, shared memory counted in each."""
-    total = 0
+    """Memory of all processes of Triton's on this machine, each shared page counted once.
+
+    The resident size would count a page of the shared region at each of its mappings, of which the
+    Python backend makes new ones while it grows.
+    """
+    total_kb = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if program in (folder / "comm").read_text():
-                total += int((folder / "statm").read_text().split()[1])
+                smaps = (folder / "smaps_rollup").read_text()
+                total_kb += int(smaps.split("\nPss:")[1].split()[0])
         except OSError:
             continue  # ended meanwhile
-    return total * 4096 / 1e6
+    return total_kb * 1024 / 1e6
 
 
 def load(served: Any, addresses: dict[str, str], requests: int, clients: int) -> dict[str, Any]:
