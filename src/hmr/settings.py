@@ -7,11 +7,10 @@ wrong field before TensorFlow is imported.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
 
@@ -263,15 +262,6 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             f"a part of the gradient. Received: strategy={experiment.strategy}."
         )
     return experiment
-
-
-@contextlib.contextmanager
-def unwatched_offered() -> Iterator[None]:
-    """Adds to an error about the records of the validation how to train without them."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
 
 
 def _field(experiment: Experiment, path: str) -> Any:

@@ -110,8 +110,8 @@ class Worker:
 
 @contextlib.contextmanager
 def deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started in the block are so, too, until they say what to do about SIGINT."""
-    resource_tracker.ensure_running()  # its own start would open the thread's ears again
+    """Blocks SIGINT in this thread; processes started in the block inherit that."""
+    resource_tracker.ensure_running()  # started later, it would unblock SIGINT in this thread
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict, config_flags
 from hmr import configs
 from hmr.body.mean_params import read_mean_params
 from hmr.cli import check_folder, check_keras_settings
-from hmr.data.shards import find_shards
+from hmr.data.shards import find_shards, unwatched_offered
 from hmr.errors import UserError, VerbParser
 from hmr.network.description import (
     check_body,
@@ -37,7 +37,7 @@ from hmr.network.description import (
     model_folder,
     read_spec,
 )
-from hmr.settings import read_experiment, unwatched_offered
+from hmr.settings import read_experiment
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment: a name, such as hmr or demo, or a file.", lock_config=True

@@ -6,6 +6,7 @@ The authors' own folders, which have no manifest, are found too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Iterator
@@ -140,6 +141,15 @@ def find_shards(root: str | Path, dataset: str, split: str) -> list[str]:
         if paths:
             return [str(path) for path in paths]
     raise UserError(_missing_message(root, dataset, split))
+
+
+@contextlib.contextmanager
+def unwatched_offered() -> Iterator[None]:
+    """Adds to an error about the records of the validation how to train without them."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error} Or train unwatched: --config.validation.dataset=''.") from error
 
 
 def _listed_shards(folder: Path, manifest: Manifest) -> list[str]:

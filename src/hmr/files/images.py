@@ -245,7 +245,7 @@ def exif_orientation(picture: Image.Image) -> int:
 
 
 def orientation_of(source: os.PathLike | IO[bytes]) -> int:
-    """The same of a file; 1 where it is no picture."""
+    """`exif_orientation` of a file, 1 to 8; 1 if it is not a readable picture."""
     try:
         with Image.open(source) as picture:
             return exif_orientation(picture)

@@ -14,9 +14,10 @@ As published, the person is the best cell of `center`, and a keypoint the best c
 near the place where that cell expects it. Here both choices are softmax averages over the cells, so
 that gradients pass. Batch norms are folded into the convolutions, as published.
 
-Where people overlap, the published graph takes whose middle is nearest to the picture's. HMR's crop
-says more: its person's box has a known centre and diagonal (paper section 4), and `box_weight` lets
-the regressed keypoints of a cell speak for it by how well their box agrees.
+Where people overlap, the published graph prefers the person whose middle is nearest to that of the
+picture. HMR's crop says more: the box around its person's keypoints has a known centre and diagonal
+(`hmr.geometry.crop`). With a `box_weight`, a cell also counts by how well the box around the
+keypoints that it expects agrees with that one.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hmr.data.augment import prepare_person
 from hmr.data.pipeline import RecordSet, find_record_sets
 from hmr.data.records import parse_person, read_records
+from hmr.data.shards import unwatched_offered
 from hmr.errors import UserError
 from hmr.evaluation.protocols import Protocol
 from hmr.evaluation.samples import predict_split
@@ -21,7 +22,7 @@ from hmr.geometry.crop_train import no_jitter
 from hmr.network.hmr import HMR
 from hmr.network.regressor import BETA, CAMERA, POSE
 from hmr.rendering.draw import body_over_crop, draw_skeleton, turned_view
-from hmr.settings import CHOICES, ValidationSettings, unwatched_offered
+from hmr.settings import CHOICES, ValidationSettings
 from hmr.tensor import Tensor
 from hmr.training.callbacks import Journal
 from hmr.training.state import TrainingState

@@ -64,8 +64,6 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
         estimator: estimates the bodies and keeps their files.
         about: a line about the model, shown below the title.
     """
-    # Samples are served from where they lie: copies among the uploads would be cleaned away.
-    gr.set_static_paths([SAMPLES_FOLDER])
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_BETWEEN_CLEANINGS, SECONDS_KEPT)
     ) as page:
@@ -76,11 +74,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
                 file = gr.File(
                     label="Your photo", file_types=["image"], height=130, elem_id="photo-file"
                 )
-                samples = gr.Gallery(
-                    [str(SAMPLES_FOLDER / name) for name in SAMPLES],
-                    label="Or a sample", columns=len(SAMPLES), height=210, allow_preview=False,
-                    object_fit="cover", buttons=[], interactive=False, elem_id="samples",
-                )  # fmt: skip
+                samples = _samples()
                 person = image_annotator(
                     label="The person", sources=[], single_box=True, disable_edit_boxes=True,
                     boxes_alpha=0.12, box_min_size=4, show_clear_button=False,
@@ -136,6 +130,16 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
 
 def _uploads() -> Path:
     return Path(os.environ["GRADIO_TEMP_DIR"])
+
+
+def _samples() -> gr.Gallery:
+    """The samples, served from where they lie: copies among the uploads would be cleaned away."""
+    gr.set_static_paths([SAMPLES_FOLDER])
+    return gr.Gallery(
+        [str(SAMPLES_FOLDER / name) for name in SAMPLES],
+        label="Or a sample", columns=len(SAMPLES), height=210, allow_preview=False,
+        object_fit="cover", buttons=[], interactive=False, elem_id="samples",
+    )  # fmt: skip
 
 
 def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
