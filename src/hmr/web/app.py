@@ -39,6 +39,7 @@ except ImportError as missing:
 TITLE = "A body from a photo"
 STAGE_PX = 480
 BOX_COLOR = (47, 111, 181)
+CAMERA = (90, 80, None)  # degrees around and down; so far away that everything is seen
 SECONDS_BETWEEN_CLEANINGS = 60
 _CSS_FILE = Path(__file__).with_name("page.css")
 _READY = "Everyone is found. Or drag a box around the one person whom you mean."
@@ -150,7 +151,7 @@ def _views() -> tuple[gr.ImageSlider, gr.Model3D]:
     )  # fmt: skip
     mesh = gr.Model3D(
         label="Everyone's mesh: drag to turn, scroll to zoom", height=STAGE_PX,
-        camera_position=(90, 80, None), interactive=False, elem_id="mesh",
+        camera_position=CAMERA, interactive=False, elem_id="mesh",
     )  # fmt: skip
     return overlay, mesh
 
@@ -164,7 +165,9 @@ def _estimated(estimator: Estimator, photo: Photo, drawn: dict, match: bool) -> 
     notice = f"{made.about} Drag the line in the picture to compare."
     # Everyone is seen at first: the photo alone is shown to the left of the line.
     compared = gr.update(value=(photo.shown, made.overlay), slider_position=made.seen_from)
-    return notice, made, compared, str(made.scene), list(map(str, made.files))
+    # The viewer hands its camera back, and would look at the next mesh from the same distance.
+    mesh = gr.update(value=str(made.scene), camera_position=CAMERA)
+    return notice, made, compared, mesh, list(map(str, made.files))
 
 
 def _opened(path: str | None, box: Box | None) -> Shown:
