@@ -215,6 +215,38 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(page, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_videos_motion_plays_and_turns(page, tmp_path):
+    people = read_image(SAMPLES_FOLDER / "striding.jpg")[..., ::-1]
+    height, width = people.shape[:2]
+    writer = cv2.VideoWriter(
+        str(tmp_path / "my walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (width, height)
+    )
+    for _ in range(12):
+        writer.write(people)
+    writer.release()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-file input[type=file]").set_input_files(tmp_path / "my walk.avi")
+    page.locator("#video-file").get_by_text("my walk").wait_for()
+    page.get_by_role("button", name="Estimate the motion").click()
+    page.get_by_text("1 person in 12 frames.").wait_for()
+    player = page.frame_locator("#player iframe")
+    player.locator("#time").fill("7")
+    player.get_by_text("0.28 s, frame 7").wait_for()
+    view = player.locator("#view")
+    page.wait_for_timeout(300)
+    before, place = picture_of(view), view.bounding_box()
+    page.mouse.move(place["x"] + 200, place["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 350, place["y"] + 230, steps=5)
+    page.mouse.up()
+    wait_until(lambda: abs(picture_of(view) - before).mean() > 0.2, "the view turns")
+    offered = page.locator("#video-files a[download]")
+    names = {link.get_attribute("download") for link in offered.all()}
+    endings = ("_0.bvh", "_0_motion.glb", "_0_poses.npz", "_motion.html", "_motion.npz")
+    assert names == {f"my walk{ending}" for ending in endings}
+
+
+@pytest.mark.slow
 def test_two_visitors_get_their_own_results(browser, server, page, tmp_path):
     with watched_page(browser, (server[0], "data:", "blob:"), width=1280, height=1000) as other:
         other.add_init_script(WITHOUT_GRAPHICS_CARD)

@@ -12,6 +12,7 @@ from hmr.prediction.predictor import Predictor
 from hmr.prediction.writers.numbers import load_result
 from hmr.prediction.writers.save import KINDS
 from hmr.settings import ModelSpec
+from hmr.web import estimator
 from hmr.web.estimator import (
     SAMPLES_FOLDER,
     SHOWN_HEIGHT_PX,
@@ -51,10 +52,10 @@ def test_a_large_photo_is_shown_smaller_and_boxes_follow(photo):
 
 @pytest.mark.slow
 def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
-    estimator = Estimator(predictor, tmp_path)
-    made = estimator.estimate(photo, (60, 120, 300, 900))
+    page = Estimator(predictor, tmp_path)
+    made = page.estimate(photo, (60, 120, 300, 900))
     assert len(made.files) == len(KINDS) and all(file.is_file() for file in made.files)
-    assert made.overlay.shape == photo.shown.shape and made.scene in made.files
+    assert made.overlay.shape == photo.shown.shape and made.shown in made.files
     (npz,) = (file for file in made.files if file.suffix == ".npz")
     saved = load_result(npz)
     assert saved.name == "tall.png"
@@ -65,21 +66,21 @@ def test_files_of_an_estimate_and_their_end(predictor, photo, tmp_path):
 
 @pytest.mark.slow
 def test_everyone_is_found_where_no_box_is_drawn(predictor, photo, tmp_path):
-    estimator = Estimator(predictor, tmp_path)
+    page = Estimator(predictor, tmp_path)
     with pytest.raises(UserError, match=r"^nobody found in tall\.png: drag a box"):
-        estimator.estimate(photo, None)
+        page.estimate(photo, None)
     pair = np.hstack(
         [read_image(SAMPLES_FOLDER / name) for name in ("striding.jpg", "turning.jpg")]
     )
-    made = estimator.estimate(Photo("pair.png", pair, pair), None)
+    made = page.estimate(Photo("pair.png", pair, pair), None)
     assert {"pair_0.glb", "pair_1.glb"} <= {file.name for file in made.files}
-    matched = load_result(made.scene.with_name("pair.npz")).bodies
+    matched = load_result(made.shown.with_name("pair.npz")).bodies
     assert len(matched) == 2 and all(np.isfinite(body.reprojection_px).all() for body in matched)
     assert made.about.startswith("2 people")
     left = min(body.vertices_px[:, 0].min() for body in matched) / pair.shape[1]
     assert 100 * left - 2.1 < made.seen_from < 100 * left, "the slider starts beside them"
-    plain = estimator.estimate(Photo("pair.png", pair, pair), None, match=False)
-    for body in load_result(plain.scene.with_name("pair.npz")).bodies:
+    plain = page.estimate(Photo("pair.png", pair, pair), None, match=False)
+    for body in load_result(plain.shown.with_name("pair.npz")).bodies:
         assert np.isnan(body.reprojection_px[1]) and body.uncertain
     assert "2 people, 2 uncertain: person 1 (far from the keypoints" in plain.about
 
@@ -90,3 +91,31 @@ def test_bad_photos_and_boxes_are_named_without_their_folder(predictor, photo, t
         open_photo(tmp_path / "cut.jpg")
     with pytest.raises(UserError, match="positive width and height"):
         Estimator(predictor, tmp_path).estimate(photo, (60, 120, 0, 900))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("list.mp4", b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n", "not a video"),
+        ("photo.mp4", b"\xff\xd8\xff\xe0", "not a video"),
+        ("cut.mp4", b"\0\0\0\x18ftypmp42" + bytes(100), "cannot be opened as a video"),
+    ],
+)
+def test_what_is_no_video_is_not_opened_and_leaves_nothing(
+    predictor, tmp_path, name, content, told
+):
+    (tmp_path / "results").mkdir()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"^{name}.*{told}"):
+        Estimator(predictor, tmp_path / "results").estimate_video(tmp_path / name)
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_videos_of_large_frames_are_refused(predictor, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimator, "MOST_FRAME_PIXELS", 64 * 64)
+    path = str(tmp_path / "large.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 80))
+    writer.write(np.zeros((80, 64, 3), np.uint8))
+    writer.release()
+    with pytest.raises(UserError, match=r"^large\.avi: its frames have more than 4,096 pixels"):
+        Estimator(predictor, tmp_path).estimate_video(path)

@@ -1,4 +1,4 @@
-"""Serves a local page: upload a photo, draw a box, look at the body, download its files."""
+"""Serves a local page: upload a photo or a video, look at the bodies, download their files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ whole local network can open it; there is no password.
 On the page: choose a photo or a sample; everyone in it is found and their bodies moved onto the
 keypoints that are found (switch it off to see the network's own answer), or drag a box around the
 one person whom you mean; then compare, turn everyone's mesh, and download every kind of file that
-predict writes. Uploads and results are deleted when the program ends, or after an hour.
+predict writes. Or choose a video: the motion of its first 600 frames is played, to be turned and
+downloaded. Uploads and results are deleted when the program ends, or after an hour.
 
 Needs the extra web: pip install "hmr-tf2[web]"
 """

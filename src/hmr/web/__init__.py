@@ -1,1 +1,1 @@
-"""The local web page: upload a photo, look at the body, download its files."""
+"""The local web page: upload a photo or a video, look at the bodies, download their files."""

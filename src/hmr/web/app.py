@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import os
 from pathlib import Path
 from typing import Any
 
 from hmr.errors import UserError, to_install
+from hmr.files.video import VIDEO_SUFFIXES
 from hmr.web.estimator import (
+    MOST_FRAMES,
     SAMPLES,
     SAMPLES_FOLDER,
     Box,
@@ -36,7 +39,7 @@ try:
 except ImportError as missing:
     raise UserError(f"the web page needs {missing.name}: {to_install('web')}") from missing
 
-TITLE = "A body from a photo"
+TITLE = "Bodies from photos and videos"
 STAGE_PX = 480
 BOX_COLOR = (47, 111, 181)
 CAMERA = (90, 80, None)  # degrees around and down; so far away that everything is seen
@@ -45,6 +48,14 @@ _CSS_FILE = Path(__file__).with_name("page.css")
 _READY = "Everyone is found. Or drag a box around the one person whom you mean."
 _MATCH = "Match my picture: move bodies onto the keypoints that are found (not in a drawn box)"
 _START = "Begin with a photo of yours, or with a sample."
+_START_VIDEO = (
+    f"Begin with a video of yours: of longer ones the first {MOST_FRAMES} frames are taken. Each "
+    "second of it takes several."
+)
+_PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+_NETWORK = "network"
+"""Actions of this name wait for each other."""
+_PROGRESS = gr.Progress()
 
 # A browser takes the graphics card away from a page now and then; its mesh is then blank.
 _LOST_CONTEXT = """<script>
@@ -68,51 +79,97 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SECONDS_BETWEEN_CLEANINGS, SECONDS_KEPT)
     ) as page:
-        photo, result = gr.State(None), gr.State(None, delete_callback=discard)
         gr.Markdown(f"# {TITLE}\n{about}", elem_id="title")
-        with gr.Row():
-            with gr.Column():
-                file = gr.File(
-                    label="Your photo", file_types=["image"], height=130, elem_id="photo-file"
-                )
-                samples = _samples()
-                person = image_annotator(
-                    label="The person", sources=[], single_box=True, disable_edit_boxes=True,
-                    boxes_alpha=0.12, box_min_size=4, show_clear_button=False,
-                    show_download_button=False, enable_keyboard_shortcuts=False,
-                    image_type="numpy", visible=False, elem_id="person",
-                )  # fmt: skip
-                match = gr.Checkbox(True, label=_MATCH, elem_id="match")
-                notice = gr.Markdown(_START, elem_id="notice")
-                go = gr.Button("Estimate the body", variant="primary", interactive=False)
-                files = gr.File(
-                    label="Files", file_count="multiple", interactive=False, elem_id="files"
-                )
-            with gr.Column():
-                overlay, mesh = _views()
-        outputs = [result, overlay, mesh, files]
-        opened = [photo, person, notice, go, *outputs]
-
-        def show(path: str | None, box: Box | None, before: PageResult | None) -> Shown:
-            discard(before)
-            return (*_opened(path, box), None, None, None, None)
-
-        def show_upload(path: str | None, before: PageResult | None) -> Shown:
-            return show(path, None, before)
-
-        def show_sample(before: PageResult | None, choice: gr.SelectData) -> Shown:
-            name = list(SAMPLES)[choice.index]
-            return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
-
-        def estimate(photo: Photo, drawn: dict, match: bool, before: PageResult | None) -> Shown:
-            discard(before)
-            return _estimated(estimator, photo, drawn, match)
-
-        private: dict[str, Any] = {"api_visibility": "private"}
-        gr.on([file.upload, file.clear], show_upload, [file, result], opened, **private)
-        samples.select(show_sample, [result], opened, **private)
-        go.click(estimate, [photo, person, match, result], [notice, *outputs], **private)
+        with gr.Tab("Photo"), gr.Row():
+            _photo_tab(estimator)
+        with gr.Tab("Video"), gr.Row():
+            _video_tab(estimator)
     return page
+
+
+def _photo_tab(estimator: Estimator) -> None:
+    photo, result = gr.State(None), gr.State(None, delete_callback=discard)
+    with gr.Column():
+        file = gr.File(label="Your photo", file_types=["image"], height=130, elem_id="photo-file")
+        samples = _samples()
+        person = image_annotator(
+            label="The person", sources=[], single_box=True, disable_edit_boxes=True,
+            boxes_alpha=0.12, box_min_size=4, show_clear_button=False,
+            show_download_button=False, enable_keyboard_shortcuts=False,
+            image_type="numpy", visible=False, elem_id="person",
+        )  # fmt: skip
+        match = gr.Checkbox(True, label=_MATCH, elem_id="match")
+        notice = gr.Markdown(_START, elem_id="notice")
+        go = gr.Button("Estimate the body", variant="primary", interactive=False)
+        files = _files("files")
+    with gr.Column():
+        overlay, mesh = _views()
+    outputs = [result, overlay, mesh, files]
+    opened = [photo, person, notice, go, *outputs]
+
+    def show(path: str | None, box: Box | None, before: PageResult | None) -> Shown:
+        discard(before)
+        return (*_opened(path, box), None, None, None, None)
+
+    def show_upload(path: str | None, before: PageResult | None) -> Shown:
+        return show(path, None, before)
+
+    def show_sample(before: PageResult | None, choice: gr.SelectData) -> Shown:
+        name = list(SAMPLES)[choice.index]
+        return show(str(SAMPLES_FOLDER / name), SAMPLES[name], before)
+
+    def estimate(photo: Photo, drawn: dict, match: bool, before: PageResult | None) -> Shown:
+        discard(before)
+        return _estimated(estimator, photo, drawn, match)
+
+    gr.on([file.upload, file.clear], show_upload, [file, result], opened, **_PRIVATE)
+    samples.select(show_sample, [result], opened, **_PRIVATE)
+    inputs = [photo, person, match, result]
+    go.click(estimate, inputs, [notice, *outputs], concurrency_id=_NETWORK, **_PRIVATE)
+
+
+def _video_tab(estimator: Estimator) -> None:
+    result = gr.State(None, delete_callback=discard)
+    with gr.Column(scale=1):
+        file = gr.File(
+            label="Your video", file_types=list(VIDEO_SUFFIXES), height=130, elem_id="video-file"
+        )
+        notice = gr.Markdown(_START_VIDEO, elem_id="video-notice")
+        go = gr.Button("Estimate the motion", variant="primary", interactive=False)
+        files = _files("video-files")
+    with gr.Column(scale=2):
+        player = gr.HTML(min_height=STAGE_PX, container=True, elem_id="player")
+    outputs = [result, player, files]
+
+    def show_upload(path: str | None, before: PageResult | None) -> Shown:
+        discard(before)
+        return _START_VIDEO, gr.update(interactive=path is not None), None, None, None
+
+    def estimate(path: str, before: PageResult | None, progress: Any = _PROGRESS) -> Shown:
+        discard(before)
+        try:
+            made = estimator.estimate_video(path, lambda *done: progress(done, unit="frames"))
+        except UserError as error:
+            return _error(error), None, None, None
+        return made.about, made, _framed(made.shown), list(map(str, made.files))
+
+    uploaded = [notice, go, *outputs]
+    gr.on([file.upload, file.clear], show_upload, [file, result], uploaded, **_PRIVATE)
+    shown = {"concurrency_id": _NETWORK, "show_progress_on": player, **_PRIVATE}
+    go.click(estimate, [file, result], [notice, *outputs], **shown)
+
+
+def _files(name: str) -> gr.File:
+    return gr.File(label="Files", file_count="multiple", interactive=False, elem_id=name)
+
+
+def _framed(page: Path) -> str:
+    """An html file as a part of the page, in an origin of its own."""
+    text = html.escape(page.read_text("utf-8"))
+    return (
+        f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{text}" '
+        f'style="width: 100%; height: {STAGE_PX}px; border: 0"></iframe>'
+    )
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> str:
@@ -166,7 +223,7 @@ def _estimated(estimator: Estimator, photo: Photo, drawn: dict, match: bool) -> 
     # Everyone is seen at first: the photo alone is shown to the left of the line.
     compared = gr.update(value=(photo.shown, made.overlay), slider_position=made.seen_from)
     # The viewer hands its camera back, and would look at the next mesh from the same distance.
-    mesh = gr.update(value=str(made.scene), camera_position=CAMERA)
+    mesh = gr.update(value=str(made.shown), camera_position=CAMERA)
     return notice, made, compared, mesh, list(map(str, made.files))
 
 

@@ -1,19 +1,27 @@
-"""What the page's buttons do, without Gradio: opens photos, estimates bodies, keeps the files."""
+"""What the page's buttons do, without Gradio: opens files, estimates bodies, keeps the results."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from hmr.errors import UserError, printable
+from hmr.files.content import content_of_file
 from hmr.files.images import read_image
+from hmr.files.video import Video, open_video
+from hmr.finding.finder import Finder
+from hmr.prediction.people import FIND_EVERY, FoundPeople
 from hmr.prediction.predictor import Predictor
-from hmr.prediction.result import Body, Result
+from hmr.prediction.result import SUMMARY_FILE, Body, Result
+from hmr.prediction.run import PictureRun, RunOptions
 from hmr.prediction.writers.save import KINDS, save_result
 from hmr.rendering.draw import shrink_to_fit
 
@@ -21,6 +29,7 @@ Box = tuple[float, float, float, float]
 
 # Photos are drawn on as they are shown: a person of a tall photo must fit on the screen.
 SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX = 1280, 560
+MOST_FRAMES, MOST_FRAME_PIXELS = 600, 10_000_000
 SAMPLES_FOLDER = Path(__file__).parent / "samples"
 # Held-out people of the stand-in data, with their boxes: left, top, width, height in pixels.
 SAMPLES: dict[str, Box] = {
@@ -52,21 +61,21 @@ class Photo:
 
 @dataclass(frozen=True)
 class PageResult:
-    """What the page shows and offers of one person's body.
+    """What the page shows and offers of a photo or a video.
 
     Attributes:
+        shown: everyone's meshes to turn, a glb; of a video the player of their motion, an html.
+        files: every kind to download, `shown` among them; all in a folder of their own.
+        about: how many people, and which of them are uncertain, and why.
         overlay: the bodies over the photo, as large as `Photo.shown`.
         seen_from: where they begin, per cent of the photo's width.
-        scene: everyone's meshes for the page to turn, a glb.
-        files: every kind to download, the scene among them.
-        about: how many people, and which of them are uncertain, and why.
     """
 
-    overlay: np.ndarray
-    seen_from: float
-    scene: Path
+    shown: Path
     files: list[Path]
     about: str
+    overlay: np.ndarray | None = None
+    seen_from: float = 0
 
 
 def open_photo(path: str | Path) -> Photo:
@@ -79,9 +88,13 @@ def open_photo(path: str | Path) -> Photo:
     try:
         image = read_image(path)
     except UserError as error:
-        # The user knows the file's name, but not the folder that Gradio uploaded it to.
-        raise UserError(str(error).replace(printable(str(path)), printable(path.name))) from error
+        raise UserError(_without_folder(str(error), path)) from error
     return Photo(path.name, image, shrink_to_fit(image, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX))
+
+
+def _without_folder(text: str, path: Path) -> str:
+    """The user knows the file's name, but not the folder that Gradio uploaded it to."""
+    return text.replace(printable(str(path)), printable(path.name)).replace(str(path), path.name)
 
 
 def box_of_drawing(drawn: Sequence[Mapping[str, float]], photo: Photo) -> Box | None:
@@ -140,8 +153,68 @@ class Estimator:
         overlay = read_image(by_ending["_overlay.png"])
         shown = shrink_to_fit(overlay, SHOWN_WIDTH_PX, SHOWN_HEIGHT_PX)
         return PageResult(
-            shown, _seen_from(bodies, width), by_ending["_scene.glb"], files, _about(bodies)
+            by_ending["_scene.glb"], files, _about(bodies), shown, _seen_from(bodies, width)
         )
+
+    def estimate_video(
+        self, path: str | Path, advance: Callable[[int, int], object] = lambda done, total: None
+    ) -> PageResult:
+        """Estimates the motion of everybody in a video, as predict does, and writes its files.
+
+        Args:
+            path: of the video.
+            advance: called with the number of frames that are done, and of all.
+
+        Raises:
+            UserError: it is no video, its frames are too large, or nobody is found.
+        """
+        path = Path(path)
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            return self._follow(path, folder, advance)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, UserError):
+                raise UserError(_without_folder(str(error), path)) from error
+            raise
+
+    def _follow(self, path: Path, folder: Path, advance: Callable) -> PageResult:
+        video, done = _open_video(path), itertools.count(1)
+        run = PictureRun(
+            self._for_videos, self._finder, RunOptions(folder, ("motion",), find_every=FIND_EVERY),
+            lambda line: None,
+        )  # fmt: skip
+        summary = run.run(video, lambda count: advance(next(done), len(video)))
+        (folder / SUMMARY_FILE).unlink()
+        shutil.rmtree(folder / path.stem, ignore_errors=True)  # the numbers of each frame
+        files = sorted(folder.iterdir())
+        if not files:
+            raise UserError("; ".join(summary.problems) or f"nobody found in {path.name}")
+        number = sum(file.name.endswith("_poses.npz") for file in files)
+        told = [f"{_people(number)} in {summary.pictures} frames.", *summary.problems]
+        player = folder / f"{path.stem}_motion.html"
+        return PageResult(player, files, _without_folder(" ".join(told), path))
+
+    @cached_property
+    def _for_videos(self) -> Predictor:
+        return Predictor(self._predictor.model)
+
+    @cached_property
+    def _finder(self) -> FoundPeople:
+        return FoundPeople(Finder())
+
+
+def _open_video(path: Path) -> Video:
+    """The beginning of a video; what is none by its content might make FFmpeg open other files."""
+    content = content_of_file(path)
+    if content is None or not content.is_video:
+        raise UserError(f"{path} is not a video that can be read")
+    capture = open_video(path)
+    pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    capture.release()
+    if pixels > MOST_FRAME_PIXELS:
+        raise UserError(f"{path}: its frames have more than {MOST_FRAME_PIXELS:,} pixels")
+    return Video(path, MOST_FRAMES)
 
 
 def _seen_from(bodies: Sequence[Body], width: int) -> float:
@@ -153,8 +226,12 @@ def _seen_from(bodies: Sequence[Body], width: int) -> float:
 def _about(bodies: Sequence[Body]) -> str:
     unsure = [(number, body.doubts) for number, body in enumerate(bodies, start=1) if body.doubts]
     told = "; ".join(f"person {number} ({', '.join(reasons)})" for number, reasons in unsure)
-    people = f"{len(bodies)} {'person' if len(bodies) == 1 else 'people'}"
+    people = _people(len(bodies))
     return f"{people}, {len(unsure)} uncertain: {told}." if unsure else f"{people}."
+
+
+def _people(number: int) -> str:
+    return f"{number} {'person' if number == 1 else 'people'}"
 
 
 def discard(made: PageResult | None) -> None:
@@ -163,4 +240,4 @@ def discard(made: PageResult | None) -> None:
     No method of `Estimator`: Gradio copies what it calls back to at every visit, the network too.
     """
     if made is not None:
-        shutil.rmtree(made.scene.parent, ignore_errors=True)
+        shutil.rmtree(made.shown.parent, ignore_errors=True)
