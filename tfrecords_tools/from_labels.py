@@ -90,9 +90,11 @@ def read_npz(path: Path) -> Iterator[Found]:
     ]:
         raise UserError(f"{path} is not a readable npz of plain arrays: {objects[0]} is none.")
     _check_arrays(arrays, path)
-    keypoints = with_visibility(arrays["keypoints2d_px"])
+    keypoints = arrays["keypoints2d_px"]
     for row, name in enumerate(arrays["image"]):
-        labels = _labels(str(name), keypoints[row], f"row {row}", _extras(arrays, row))
+        labels = _labels(
+            str(name), with_visibility(keypoints[[row]])[0], f"row {row}", _extras(arrays, row)
+        )
         yield (str(name), SIZE_UNKNOWN), labels
 
 

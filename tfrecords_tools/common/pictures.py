@@ -27,6 +27,7 @@ from hmr.errors import UserError
 from hmr.files.coco_json import SIZE_UNKNOWN, Size
 from hmr.files.foreign import read_bounded
 from hmr.files.images import (
+    MAX_PICTURE_BYTES,
     MAX_PIXELS,
     claims_too_much,
     is_picture,
@@ -52,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
         SampleError: the file is missing or cannot be read.
     """
     try:
-        return read_bounded(path)
+        return read_bounded(path, MAX_PICTURE_BYTES)
     except UserError as error:
         why = "unreadable picture" if os.path.lexists(path) else "missing picture"
         raise SampleError(why, path.name) from error
@@ -126,7 +127,7 @@ def read_as_labelled(path: Path, size: Size = SIZE_UNKNOWN, turned: bool = False
     stored: Size = (image.shape[1], image.shape[0])
     if size in (SIZE_UNKNOWN, stored) and not turned:
         return image
-    orientation = orientation_of(io.BytesIO(data))
+    orientation = orientation_of(io.BytesIO(data), path)
     upright = stored[::-1] if orientation in _ON_ITS_SIDE else stored
     if size not in (SIZE_UNKNOWN, stored, upright):
         raise SampleError("picture of another size than its labels say", path.name)

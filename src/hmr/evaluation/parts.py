@@ -118,7 +118,7 @@ _PLY_TYPES = {
 _PLY_BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 _PLY_COLORS = ["red", "green", "blue"]
 _PLY_END = re.compile(rb"end_header\r?\n")
-_MAX_PLY_BYTES = 1 << 28
+_MAX_PLY_BYTES = 1 << 24
 
 
 def read_vertex_colors(path: Path) -> np.ndarray:

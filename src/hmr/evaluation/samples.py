@@ -256,7 +256,6 @@ _FILE_KEYS = {
     "beta": ((NUM_BETAS,),),
 }
 """Key of a file of predictions -> the shapes that one row may have."""
-_MAX_FILE_BYTES = 4 << 30
 
 
 def read_predictions(path: str | Path, truth: Truth, smpl: SMPL | None = None) -> Prediction:
@@ -276,7 +275,7 @@ def read_predictions(path: str | Path, truth: Truth, smpl: SMPL | None = None) -
     Raises:
         UserError: keys, shapes, values or names do not fit.
     """
-    arrays = load_npz(path, _MAX_FILE_BYTES)
+    arrays = load_npz(path)
     if not _FILE_KEYS.keys() & arrays.keys():
         raise UserError(
             f"{path} needs joints3d (N, 14 or 19, 3), keypoints2d (N, 19, 2), or more: see python "

@@ -20,7 +20,7 @@ from hmr.evaluation.meshes import Meshes, in_batches
 from hmr.evaluation.parts import PARTS
 from hmr.evaluation.samples import PixelCounts, Truth
 from hmr.files.foreign import reading
-from hmr.files.images import MAX_PIXELS
+from hmr.files.images import MAX_PICTURE_BYTES, MAX_PIXELS
 from hmr.geometry.camera import camera_in_picture
 from hmr.geometry.crop import box_from_record
 from hmr.rendering.rasterise import rasterize
@@ -81,7 +81,10 @@ def _read_grey(path: Path) -> np.ndarray:
             f"no annotation at {path}. Download upi-s1h.zip of UP-3D and give its folder: "
             "--segmentation /path/to/upi-s1h"
         )
-    with reading(path, "readable PNG"), Image.open(path, formats=["PNG"]) as picture:
+    with (
+        reading(path, "readable PNG", MAX_PICTURE_BYTES),
+        Image.open(path, formats=["PNG"]) as picture,
+    ):
         if picture.width * picture.height > MAX_PIXELS:
             raise UserError(f"{path} is larger than {MAX_PIXELS} pixels.")
         values = np.array(picture if picture.mode in ("L", "P") else picture.convert("L"))

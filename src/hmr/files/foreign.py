@@ -12,13 +12,31 @@ import codecs
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hmr.errors import UserError
 
-MAX_BYTES = 1 << 30
+MAX_BYTES, MAX_SECONDS = 1_000_000_000, 10
+
+
+def _scale() -> float:
+    text = os.environ.get("HMR_FILE_GB", "1")
+    with contextlib.suppress(ValueError):
+        if 0 < (scale := float(text)) < 1e6:
+            return scale
+    raise SystemExit(f"HMR_FILE_GB={text}: expected the GB that reading one file may take, as 4")
+
+
+# Reading one file may take this many GB of memory, and for each of them 10 s of processor time:
+# all limits of files are multiplied by it.
+SCALE = _scale()
+MORE = "If you trust it, allow more: HMR_FILE_GB=4 before the command"
+# What the parts of a text take in memory, at most, when it is parsed and its people are made; lines
+# and objects count so much that a GB of them is read in 10 s, too.
+JSON_COSTS = {b"{": 2500, b"[": 100, b",": 60, b'"': 100}
+CSV_COSTS = {b"\n": 2500, b"\r": 2500, b",": 60, b";": 60, b"\t": 60}
 # First bytes of files that are often taken for another kind, and what to do about them.
 FOREIGN_HEADS = (
     (b"PK\x03\x04", 'begins with "PK": it is an .npz or .zip; rename an .npz, unpack a .zip'),
@@ -75,9 +93,28 @@ def check_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
     if not path.is_file():
         raise UserError(f"no file at {path}{', but a folder' if path.is_dir() else ''}")
     size = path.stat().st_size
-    if not 0 < size <= max_bytes:
-        state = f"has {size:,} bytes" if size else "is empty (0 bytes)"
-        raise UserError(f"{path} {state}, expected 1 to {max_bytes:,}.")
+    if not size:
+        raise UserError(f"{path} is empty (0 bytes), expected 1 to {allowed(max_bytes):,}.")
+    check_allowed(path, size, max_bytes, "has", "1 to")
+
+
+def allowed(max_bytes: int) -> int:
+    """A limit of files as the environment's `HMR_FILE_GB` scales it."""
+    return int(SCALE * max_bytes)
+
+
+def check_allowed(
+    path: object, size: int, max_bytes: int, state: str, expected: str = "at most"
+) -> None:
+    """Checks the bytes that `path` has, unpacks to, or takes, as `state` says.
+
+    Raises:
+        UserError: they are more than `max_bytes`, scaled.
+    """
+    if size > allowed(max_bytes):
+        raise UserError(
+            f"{path} {state} {size:,} bytes, expected {expected} {allowed(max_bytes):,}. {MORE}."
+        )
 
 
 def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
@@ -94,13 +131,23 @@ def read_bounded(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def read_text(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> str:
+def read_text(
+    path: str | os.PathLike, max_bytes: int = MAX_BYTES, costs: Mapping[bytes, int] | None = None
+) -> str:
     """The text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one.
 
+    Args:
+        path: the file.
+        max_bytes: its largest size.
+        costs: the bytes of memory that each of these marks stands for once the text is parsed.
     Raises:
-        UserError: as `read_bounded`, or it is no text.
+        UserError: as `read_bounded`, it is no text, or would take more than 1 GB.
     """
     data = read_bounded(path, max_bytes)
+    if costs:
+        size = (2 if data.isascii() else 8) * len(data)
+        size += sum(cost * data.count(mark) for mark, cost in costs.items())
+        check_allowed(path, size, MAX_BYTES, "may take, when it is read,")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -124,8 +171,9 @@ def read_json(
     """What a JSON file holds.
 
     Raises:
-        UserError: it is missing, too large, or is not JSON; the message calls it `kind`.
+        UserError: it is missing, too large, or is not JSON; the message calls it `kind`. What takes
+            little memory by `object_hook` is limited by its size only.
     """
-    text = read_text(path, max_bytes)
+    text = read_text(path, max_bytes, None if object_hook else JSON_COSTS)
     with parsing(path, kind):
         return json.loads(text, object_hook=object_hook)

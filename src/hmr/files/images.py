@@ -47,6 +47,7 @@ _JPEG_END = b"\xff\xd9"
 # restart markers that a decoder may wait for.
 _SOME_BYTES = bytes((37 * i * i + 11 * i + 0x5A) % 255 for i in range(64))
 JPEG_FILLER = _SOME_BYTES + b"".join(bytes((0xFF, 0xD0 + i)) + _SOME_BYTES for i in range(8))
+MAX_PICTURE_BYTES = 1 << 28
 # At an eighth of the size decoding takes a third of the time, but shows no progressive detail.
 SMALL_PIXELS, _SCALE = 1 << 20, 8
 _ORIENTATION, _DNG_VERSION = 0x0112, 0xC612
@@ -109,7 +110,7 @@ def read_image(
         UserError: the file is missing, empty, too large, damaged or not a picture.
     """
     name = "image data" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else read_bounded(source)
+    data = source if isinstance(source, bytes) else read_bounded(source, MAX_PICTURE_BYTES)
     if not data:
         raise UserError(f"{name} is empty (0 bytes)")
     try:
@@ -235,20 +236,20 @@ def _without_jpeg_segments(data: bytes) -> bytes:
     return b"".join([*kept, data[at:]])
 
 
-def exif_orientation(picture: Image.Image) -> int:
+def exif_orientation(picture: Image.Image, name: object) -> int:
     """How the stored picture is to be turned, 1 to 8; 1 where the metadata cannot be read."""
     try:
         return int(picture.getexif().get(_ORIENTATION, 1))
     except Exception as error:
-        logging.warning("EXIF cannot be read, the picture is not turned: %s", error)
+        logging.warning("%s: EXIF cannot be read, it is not turned: %s", name, brief(error))
         return 1
 
 
-def orientation_of(source: os.PathLike | IO[bytes]) -> int:
+def orientation_of(source: os.PathLike | IO[bytes], name: object) -> int:
     """`exif_orientation` of a file, 1 to 8; 1 if it is not a readable picture."""
     try:
         with Image.open(source) as picture:
-            return exif_orientation(picture)
+            return exif_orientation(picture, name)
     except Exception:  # Pillow raises whatever damage leads to
         return 1
 
@@ -288,13 +289,13 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         return picture
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # also those of EXIF, which name no file
         with load_pixels(data, open_image) as picture:
             if _DNG_VERSION in getattr(picture, "tag_v2", ()):
                 raise UserError(f"{name} is a camera's raw picture (DNG): save it as JPEG first")
             if picture.format == "JPEG" and jpeg_lacks_data(data):
                 raise UserError(f"{name} is damaged or cut short: a part of its pixels is missing")
-            upright = turn_upright(picture, exif_orientation(picture))
+            upright = turn_upright(picture, exif_orientation(picture, name))
             return np.ascontiguousarray(np.asarray(_to_rgb(upright, name)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import zipfile
@@ -13,7 +12,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from hmr.errors import UserError
-from hmr.files.foreign import MAX_BYTES, reading
+from hmr.files.foreign import MAX_BYTES, check_allowed, reading
 
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -22,6 +21,7 @@ HEADER_READERS = {
 # What `np.savez` and `np.savez_compressed` write; other methods can claim memory in their headers.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_MEMBERS = 10_000
+_BLOCK_BYTES = 1 << 20
 
 
 def load_npz(
@@ -73,7 +73,8 @@ def load_npy(path: str | os.PathLike, mmap_mode: Literal["r"] | None = None) -> 
         if mmap_mode and math.prod(shape):
             order: Literal["C", "F"] = "F" if is_fortran else "C"
             return np.memmap(path, dtype, mmap_mode, file.tell(), shape, order)
-        return _view(file.read(), dtype, shape, is_fortran)
+        body = _read_whole(file, path.stat().st_size - file.tell())
+        return _view(body, dtype, shape, is_fortran)
 
 
 def _read_members(
@@ -88,28 +89,27 @@ def _read_members(
         )
     if only is not None:
         members = [m for m in members if m.filename.removesuffix(".npy") in only]
-    size = sum(member.file_size for member in members)
-    if size > max_bytes:
-        raise UserError(f"{path} unpacks to {size:,} bytes, expected at most {max_bytes:,}.")
+    check_allowed(path, sum(member.file_size for member in members), max_bytes, "unpacks to")
     if foreign := [m.filename for m in members if m.compress_type not in _COMPRESSIONS]:
         raise UserError(f"{path}: {foreign[0]} is compressed in a way that numpy does not write.")
-    return {
-        member.filename.removesuffix(".npy"): _read_array(
-            archive.read(member), f"{path}: {member.filename}"
-        )
-        for member in members
-    }
+    arrays = {}
+    for member in members:
+        source = f"{path}: {member.filename}"
+        with archive.open(member) as file:
+            arrays[member.filename.removesuffix(".npy")] = _read_array(
+                file, member.file_size, source
+            )
+    return arrays
 
 
-def _read_array(data: bytes, source: str) -> Any:
-    """One .npy file: a view of its bytes, or the object that its pickle holds."""
-    stream = io.BytesIO(data)
-    shape, is_fortran, dtype = _read_header(stream, source)
-    body = data[stream.tell() :]
+def _read_array(file: IO[bytes], size: int, source: str) -> Any:
+    """One .npy file of so many bytes: a view of them, or the object that its pickle holds."""
+    shape, is_fortran, dtype = _read_header(file, source)
+    body = _read_whole(file, size - file.tell())
     if dtype.hasobject:
         from hmr.files.safe_pickle import safe_loads  # scipy takes a while to import
 
-        value = safe_loads(body, source)
+        value = safe_loads(body.tobytes(), source)
         return value[()] if shape == () else value
     _check_size(dtype, shape, len(body), source)
     return _view(body, dtype, shape, is_fortran)
@@ -129,5 +129,19 @@ def _check_size(dtype: np.dtype, shape: tuple[int, ...], received: int, source: 
         raise UserError(f"{source} has {received:,} bytes of data, expected {expected:,}.")
 
 
-def _view(data: bytes, dtype: np.dtype, shape: tuple[int, ...], is_fortran: bool) -> np.ndarray:
+def _read_whole(file: IO[bytes], size: int) -> np.ndarray:
+    """The next `size` bytes; `read` would need twice their memory."""
+    data = np.empty(size, np.uint8)
+    view = memoryview(data)
+    while view and (count := file.readinto(view[:_BLOCK_BYTES])):  # type: ignore[attr-defined]
+        view = view[count:]
+    if view:
+        raise EOFError("it ends too early")
+    data.flags.writeable = False
+    return data
+
+
+def _view(
+    data: np.ndarray, dtype: np.dtype, shape: tuple[int, ...], is_fortran: bool
+) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")

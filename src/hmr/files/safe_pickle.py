@@ -21,11 +21,21 @@ import numpy as np
 import scipy
 
 from hmr.errors import UserError
-from hmr.files.foreign import FOREIGN_HEADS, MAX_BYTES, parsing, read_bounded
+from hmr.files.foreign import (
+    FOREIGN_HEADS,
+    MAX_BYTES,
+    allowed,
+    check_allowed,
+    parsing,
+    read_bounded,
+)
 
 # The memory that evaluating a file may take: a harmless file holds an array, its text form and a
 # selection of it.
 MEMORY_PER_BYTE, MEMORY_FLOOR_BYTES = 8, 1 << 26
+# What each of its instructions takes at most, and the copies of it that reading makes.
+_BYTES_PER_STEP, _COPIES = 400, 3
+_MAX_PICKLE_BYTES = 2 * MAX_BYTES // 7
 PLAIN_DTYPE = re.compile(r"[<>|=]?([biufSU]\d{1,9}|O\d?)")
 
 
@@ -139,6 +149,18 @@ def _with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any]
     return checked
 
 
+def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The method of an opcode, which counts it as one of those that the file's size allows."""
+
+    def counted(reader: Any) -> None:
+        reader.steps_left -= 1
+        if reader.steps_left < 0:
+            raise ValueError("it holds more objects than are read from one file")
+        load(reader)
+
+    return counted
+
+
 class _Reader(pickle._Unpickler):
     """The unpickler written in Python, with the look-up of names replaced.
 
@@ -151,6 +173,7 @@ class _Reader(pickle._Unpickler):
     def __init__(self, data: bytes, source: str):
         super().__init__(_WholeReads(data), encoding="latin1")
         self._source = source
+        self.steps_left = (allowed(MAX_BYTES) - _COPIES * len(data)) // _BYTES_PER_STEP
 
     def _load_bytearray8(self) -> None:
         """Reads before it reserves memory."""
@@ -160,6 +183,8 @@ class _Reader(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
     for _opcode, _keys in _KEYS_ON_STACK.items():
         dispatch[_opcode[0]] = _with_plain_keys(dispatch[_opcode[0]], _keys)
+    for _number, _method in list(dispatch.items()):
+        dispatch[_number] = _counted(_method)
 
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
@@ -218,7 +243,8 @@ class _Resolver:
         arguments, state = self.resolve(stub.arguments), self.resolve(stub.state)
         is_chumpy = name.startswith("chumpy.")
         result = _evaluate_chumpy(name, state) if is_chumpy else _EVALUATE[name](arguments, state)
-        self._budget_bytes -= self._measure(result)
+        if id(result) not in self._unfolded_bytes:  # not one that is there already
+            self._budget_bytes -= self._measure(result)
         if self._budget_bytes < 0:
             raise ValueError("it unfolds to more data than is read from one file")
         return result
@@ -307,8 +333,7 @@ def _make_sparse(kind: str, arguments: tuple, state: dict) -> Any:
 
 def _select(array: np.ndarray, state: dict) -> np.ndarray:
     """chumpy's `Select`: elements of the flattened array, in a new shape."""
-    limit_bytes = MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * array.nbytes
-    if np.size(state["idxs"]) * array.itemsize > limit_bytes:
+    if np.size(state["idxs"]) * array.itemsize > MEMORY_FLOOR_BYTES:
         raise ValueError("a selection much larger than what it selects from")
     selected = array.ravel()[state["idxs"]]
     return selected.reshape(state.get("preferred_shape", selected.shape))
@@ -353,7 +378,7 @@ _ALLOWED: dict[str, Any] = _STUBS | {
 }
 
 
-def safe_load(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> Any:
+def safe_load(path: str | os.PathLike, max_bytes: int = _MAX_PICKLE_BYTES) -> Any:
     """Loads a pickle of arrays, of Python 2 or 3, without running code from it.
 
     Args:
@@ -375,7 +400,9 @@ def safe_loads(data: bytes, source: str) -> Any:
     for head, meaning in FOREIGN_HEADS:
         if data.startswith(head):
             raise UserError(f"{source} {meaning}.")
+    check_allowed(source, len(data), _MAX_PICKLE_BYTES, "is a pickle of")
     budget_bytes = MEMORY_FLOOR_BYTES + MEMORY_PER_BYTE * len(data)
+    budget_bytes = min(budget_bytes, allowed(MAX_BYTES) - (_COPIES - 1) * len(data))
     with parsing(source, "readable pickle"):
         try:
             return _Resolver(budget_bytes).resolve(_Reader(data, source).load())

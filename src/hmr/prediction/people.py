@@ -233,7 +233,7 @@ def in_upright_picture(found: Detections, name: str, image: np.ndarray, size: Si
     height, width = image.shape[:2]
     if size in (SIZE_UNKNOWN, (width, height)):
         return found
-    turn = _TURNED.get(orientation_of(Path(name))) if size == (height, width) else None
+    turn = _TURNED.get(orientation_of(Path(name), name)) if size == (height, width) else None
     if turn is not None:
         people = [_turned(person, turn, (width, height)) for person in found.people]
         return replace(found, people=people)

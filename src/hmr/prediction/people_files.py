@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hmr.errors import UserError
 from hmr.files.coco_json import comparable_id, is_person_name
-from hmr.files.foreign import read_text
+from hmr.files.foreign import CSV_COSTS, read_text
 from hmr.finding.finder import Finder
 from hmr.prediction.people import (
     MIN_SCORE,
@@ -162,7 +162,7 @@ def _is_json(path: Path) -> bool:
 
 def _csv_people(path: Path, min_score: float) -> PeopleSource:
     # Any line ends, also within quotes.
-    lines = io.StringIO(read_text(path), newline=None)
+    lines = io.StringIO(read_text(path, costs=CSV_COSTS), newline=None)
     first = lines.readline()
     lines.seek(0)
     separator = max(_CSV_SEPARATORS, key=first.count)

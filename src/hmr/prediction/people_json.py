@@ -22,7 +22,7 @@ from typing import Any
 from hmr.body.joints import COCOPLUS
 from hmr.errors import UserError
 from hmr.files.coco_json import Id, comparable_id, labelled_size, person_ids
-from hmr.files.foreign import read_text
+from hmr.files.foreign import JSON_COSTS, read_text
 from hmr.prediction.people import MIN_SCORE, Detections, PeopleSource, SamePeople
 from hmr.prediction.people_entry import add_person, with_known_keys
 from hmr.prediction.people_openpose import listed_people, openpose_people
@@ -40,7 +40,7 @@ _FEWEST_NAMES = 8
 
 def read_json(path: Path) -> object:
     """The content of a json file."""
-    text = read_text(path)
+    text = read_text(path, costs=JSON_COSTS)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

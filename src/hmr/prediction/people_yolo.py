@@ -22,6 +22,7 @@ _BOX_NUMBERS, _PERSON = 5, 0
 _COLUMNS = (3, 2)
 # Confidence and number of the person.
 _MOST_BEHIND = 2
+_MAX_BYTES = 1 << 20
 # Points may lie a little beyond the border.
 _FURTHEST = 0.1
 
@@ -30,7 +31,7 @@ def yolo_people(path: Path, min_score: float) -> Detections:
     """The people of one file; lines that are none are problems, other classes are noted."""
     found, others = Detections(), 0
     # Of a picture without people the file is empty.
-    text = read_text(path) if path.stat().st_size else ""
+    text = read_text(path, _MAX_BYTES) if path.stat().st_size else ""
     for line, row in enumerate(text.splitlines(), start=1):
         words = row.replace(",", " ").split()
         if words and words[0] not in (str(_PERSON), f"{_PERSON}.0"):
