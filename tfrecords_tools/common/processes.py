@@ -220,7 +220,7 @@ def process_pool(
         pool.end()
 
 
-LARGE_BYTES = 16_000_000
+LARGE_BYTES = 12_000_000
 _apart: list[Worker] = []
 _apart_lock = threading.Lock()
 _SECONDS, _SECONDS_PER_MB, _WALL = 1.0, 5.0, 8

@@ -47,7 +47,7 @@ _JPEG_END = b"\xff\xd9"
 # restart markers that a decoder may wait for.
 _SOME_BYTES = bytes((37 * i * i + 11 * i + 0x5A) % 255 for i in range(64))
 JPEG_FILLER = _SOME_BYTES + b"".join(bytes((0xFF, 0xD0 + i)) + _SOME_BYTES for i in range(8))
-MAX_PICTURE_BYTES = 1 << 28
+MAX_PICTURE_BYTES, _ROWS = 1 << 28, 512
 # At an eighth of the size decoding takes a third of the time, but shows no progressive detail.
 SMALL_PIXELS, _SCALE = 1 << 20, 8
 _ORIENTATION, _DNG_VERSION = 0x0112, 0xC612
@@ -329,23 +329,30 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         return _deep_grey_to_rgb(picture, name)
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        background = Image.new("RGBA", layer.size, _BEHIND_TRANSPARENT)
-        return Image.alpha_composite(background, layer).convert("RGB")
+        opaque = Image.new("RGB", picture.size)
+        for top in range(0, picture.height, _ROWS):  # three layers of all would take a GB
+            box = (0, top, picture.width, min(top + _ROWS, picture.height))
+            layer = picture.crop(box).convert("RGBA")
+            background = Image.new("RGBA", layer.size, _BEHIND_TRANSPARENT)
+            opaque.paste(Image.alpha_composite(background, layer), box)
+        return opaque
     return picture.convert("RGB")
 
 
 def _deep_grey_to_rgb(picture: Image.Image, name: str) -> Image.Image:
     """Scales grey values of 16 bits, or of 32 that hold 16-bit values or 0 to 1, to 8 bits."""
-    values = np.asarray(picture, np.float64)
+    values = np.asarray(picture)
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
         raise UserError(
             f"{name} holds grey values from {values.min():g} to {values.max():g}; "
             "0 to 65535 (16 bits), or decimals from 0 to 1, can be read"
         )
     white = 1 if picture.mode == "F" and values.max() <= 1 else 65535
-    grey = Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
-    return grey.convert("RGB")
+    grey = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _ROWS):
+        part = values[top : top + _ROWS].astype(np.float64)
+        grey[top : top + _ROWS] = np.round(part * (255 / white))
+    return Image.fromarray(grey).convert("RGB")
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

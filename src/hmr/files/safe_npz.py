@@ -132,7 +132,7 @@ def _check_size(dtype: np.dtype, shape: tuple[int, ...], received: int, source: 
 def _read_whole(file: IO[bytes], size: int) -> np.ndarray:
     """The next `size` bytes; `read` would need twice their memory."""
     data = np.empty(size, np.uint8)
-    view = memoryview(data)
+    view = data.data
     while view and (count := file.readinto(view[:_BLOCK_BYTES])):  # type: ignore[attr-defined]
         view = view[count:]
     if view:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hmr.errors import UserError
+from hmr.files.foreign import read_text
 from hmr.files.whole import write_text
 from hmr.geometry.crop import CROP_SIZE
 from hmr.serving import rerun
@@ -22,6 +23,7 @@ from hmr.settings import read_settings
 
 # Version of the files that `write_report` writes; raised when a field's meaning changes.
 REPORT_VERSION = 1
+_MAX_BYTES = 1 << 20
 # The signatures, see `hmr.serving.signatures`.
 FROM_IMAGES, FROM_CROPS, FROM_PICTURES = "from_images", "from_crops", "from_pictures"
 MAX_ABS_DIFF = 1e-4
@@ -79,7 +81,7 @@ def read_report(path: Path) -> ExportReport:
         UserError: it is not a report, or holds a field that this version does not know.
     """
     try:
-        report = read_settings(ExportReport, json.loads(path.read_text()), str(path))
+        report = read_settings(ExportReport, json.loads(read_text(path, _MAX_BYTES)), str(path))
         is_newer = report.version > REPORT_VERSION
     except UserError:
         raise
