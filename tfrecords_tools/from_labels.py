@@ -33,7 +33,7 @@ from hmr.files.coco_json import (
     Size,
     labelled_size,
 )
-from hmr.files.foreign import parsing
+from hmr.files.foreign import MAX_BYTES, check_allowed, parsing
 from hmr.files.images import IMAGE_SUFFIXES, is_picture, read_image
 from hmr.files.safe_npz import load_npz
 from hmr.finding.finder import Finder, weights_file
@@ -72,6 +72,8 @@ EXTRAS = {
     "camera": ((3,), "intrinsics_px"),
 }
 _DATASET_NAME = re.compile(r"\w+")
+# With the time that a person takes, as for JSON.
+_BYTES_PER_PERSON = 2500
 
 
 Found = tuple[tuple[str, Size], Labels | SampleError]
@@ -84,12 +86,14 @@ def read_npz(path: Path) -> Iterator[Found]:
     Raises:
         UserError: it is unreadable, or an array is missing, unknown or of another shape.
     """
-    arrays = load_npz(path)
+    arrays = load_npz(path, MAX_BYTES // 2)
     if objects := [
         key for key in arrays if not hasattr(arrays[key], "dtype") or arrays[key].dtype.hasobject
     ]:
         raise UserError(f"{path} is not a readable npz of plain arrays: {objects[0]} is none.")
     _check_arrays(arrays, path)
+    size = _BYTES_PER_PERSON * len(arrays["image"])
+    check_allowed(path, size, MAX_BYTES, "may take, when it is read,")
     keypoints = arrays["keypoints2d_px"]
     for row, name in enumerate(arrays["image"]):
         labels = _labels(

@@ -33,7 +33,7 @@ FOLDERS = {
 }
 _TEST_SUBJECTS = {"S9", "S11"}
 _ALIGNED = "_aligned"
-_MAX_BYTES = 1 << 28
+_MAX_BYTES = 1 << 25
 _UNREADABLE_FITS = "unreadable SMPL fits (the joints are kept)"
 
 

@@ -34,6 +34,7 @@ FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 WINDOW = WindowRule(margin_px=150, scale=full_body_scale)
 MIN_KEYPOINTS = 6
 _BATCH = 512
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def read_sequence(path: Path) -> LabelledSequence:
     Raises:
         UserError: unreadable or of another layout.
     """
-    content = safe_load(path)
+    content = safe_load(path, _MAX_BYTES)
     with parsing(path, "sequence of 3DPW"):
         extrinsics = np.array(content["cam_poses"], np.float64).reshape(-1, 4, 4)  # (N, 4, 4)
         intrinsics = np.asarray(content["cam_intrinsics"], np.float64)

@@ -17,6 +17,7 @@ from hmr.data.pipeline import evaluation_batches
 from hmr.errors import UserError
 from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, PosedBodies, posed, regress
 from hmr.evaluation.protocols import select_sequences
+from hmr.files.foreign import MAX_BYTES
 from hmr.files.safe_npz import load_npz
 from hmr.fitting.fit import FitSettings, Fitter
 from hmr.network.discriminator import Discriminator
@@ -275,7 +276,7 @@ def read_predictions(path: str | Path, truth: Truth, smpl: SMPL | None = None) -
     Raises:
         UserError: keys, shapes, values or names do not fit.
     """
-    arrays = load_npz(path)
+    arrays = load_npz(path, 2 * MAX_BYTES // 3)
     if not _FILE_KEYS.keys() & arrays.keys():
         raise UserError(
             f"{path} needs joints3d (N, 14 or 19, 3), keypoints2d (N, 19, 2), or more: see python "
