@@ -56,7 +56,7 @@ def make_config(strategy: str, records: str, body: str, steps: int, batch_size: 
     config.data.train = {"lsp": 1.0, "mpi_inf_3dhp": 1.0}
     config.data.mocap = {"mocap_cmu": 1.0}
     config.data.shuffle_buffer = 16
-    # Three of eight: the parts of a batch hold different numbers of 3D labels.
+    # The parts of a batch hold different numbers of 3D labels.
     config.data.share_3d = 0.375
     config.train.batch_size = batch_size
     config.train.epochs = steps * batch_size / 48
