@@ -155,8 +155,8 @@ def load_body(path: str | os.PathLike) -> BodyModel:
 def open_body(path: str | os.PathLike) -> BodyModel:
     """Loads a body file; the stand-in body is made where its file is missing.
 
-    It is kept under its path, or in the user's cache folder where the path's folder is missing, as
-    `models` is outside a checkout.
+    The stand-in is saved under `path`; where the folder of `path` does not exist, as `models` outside
+    a checkout, in the user's cache folder.
 
     Raises:
         UserError: the file is missing, or is no body file.

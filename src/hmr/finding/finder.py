@@ -42,7 +42,7 @@ _BATCH = 8
 _FULL = 6
 # People below this part of a look's longer side are looked for in its quarters.
 _SMALL = 1 / 6
-# A quarter's sides, relative to the look that it is of: people below 0.2 of it are whole in one.
+# A quarter's sides relative to its region's: people below 0.2 of the region lie whole in one.
 _QUARTER = 0.6
 # How sure a look must be of somebody to be worth a closer one.
 _HINT_SCORE = 0.1
@@ -251,7 +251,7 @@ def _person(
 def _worth_a_closer_look(
     region: Region, people: list[FoundPerson], picture: Region
 ) -> list[Region]:
-    """Which quarters: those that hold small people; all of a full region or an empty picture."""
+    """The quarters to look into: those with small people; all if the region is full or empty."""
     if region.longer_px <= LOOK_PX:
         return []  # enlarged pixels tell no more
     quarters = region.quarters()
@@ -276,7 +276,7 @@ def similarity(person: FoundPerson, others: Sequence[FoundPerson]) -> np.ndarray
 
 
 def without_doubles(people: list[FoundPerson]) -> list[FoundPerson]:
-    """Of people whose keypoints agree the surest one; the surest first.
+    """Of several people whose keypoints agree, the surest one alone; all sorted by score.
 
     Two looks at one person may take the front for the back: left and right do not count here.
     """

@@ -64,7 +64,7 @@ class MoveNet:
         self._weights = {name: tf.constant(w, tf.float32) for name, w in weights.items()}
         self._people = people
         pictures = tf.TensorSpec((None, None, None, 3), tf.uint8)
-        # Without AutoGraph, which there is nothing to do for here, tracing takes half the time.
+        # Nothing here needs AutoGraph, without which tracing takes half the time.
         self._run = tf.function(self.look, input_signature=[pictures], autograph=False)
 
     def __call__(self, images: np.ndarray) -> Candidates:

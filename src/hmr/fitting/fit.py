@@ -10,9 +10,9 @@ q is the mean squared distance of the projected keypoints (equation 1 of the pap
 crop, weighted by confidence and linear beyond `outlier_px`; n is the sum of the confidences; R are
 rotation matrices, the accent marks the network's answer, and D are the 25 discriminators that it
 was trained with, where they are known (the encoder's loss of section 3.3). The logarithm is the
-likelihood of keypoints whose noise is not known: where they can be met, as clean ones can, they are
-met; where they contradict each other or the body, they count less. With a plain sum of squares no
-one weight of the prior serves keypoints with and without noise.
+likelihood of keypoints whose noise is not known: clean keypoints, which a body can meet, are met;
+keypoints that contradict each other or the body count less. With a plain sum of squares, no single
+weight of the prior suits both keypoints without noise and keypoints with it.
 """
 
 from __future__ import annotations

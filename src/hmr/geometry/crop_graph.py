@@ -91,7 +91,7 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _has_all_data(jpeg: tf.Tensor) -> tf.Tensor:
-    """Not `hmr.files.images.jpeg_lacks_data`, by the same method, of a file (scalar string)."""
+    """Whether a JPEG file () is whole, by the method of `hmr.files.images.jpeg_lacks_data`."""
     codes = tf.io.decode_raw(jpeg, tf.uint8)
     marks, kinds = codes[:-1] == 0xFF, codes[1:]
     ends = tf.cast(tf.where(marks & (kinds == 0xD9))[:, 0], tf.int32)

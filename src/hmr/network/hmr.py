@@ -213,7 +213,7 @@ class HMR(keras.Model):
 
 
 def bodies_of(theta: Tensor, smpl: SMPL, vertices: bool = False) -> dict[str, Tensor]:
-    """Theta (B, 85) to the outputs of `HMR` that depend on nothing else: from `camera` on."""
+    """The outputs of `HMR` that follow from Theta (B, 85) alone: `camera` and all below it."""
     camera, pose, beta = theta[:, CAMERA], theta[:, POSE], theta[:, BETA]
     body = smpl(pose, beta) if vertices else smpl.keypoints(pose, beta)
     projected = project(body["joints3d"], camera)

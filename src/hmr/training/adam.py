@@ -12,7 +12,7 @@ ADAM_EPSILON = 1e-8
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam with TensorFlow's own kernel, which TF1's optimiser and so the original called.
+    """Keras's Adam with TensorFlow's own kernel, the one that the original's TF1 optimiser called.
 
     Keras updates a variable by a dozen operations, each of which passes over it; the kernel passes
     once: 39 instead of 93 ms for the 27 million variables of the paper's network (2 CPU cores).
@@ -49,7 +49,7 @@ class Adam(keras.optimizers.Adam):
 
 
 def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
-    """The resource behind a variable; that of this replica where there are more."""
+    """The resource behind a variable: this replica's own, where there are several."""
     inner = variable.value if isinstance(variable, keras.Variable) else variable
     return inner.handle
 

@@ -30,7 +30,7 @@ def keypoint_loss(
         predicted, target: (B, K, 2) normalised coordinates.
         visibility: (B, K) weights. The sum of weighted errors is divided by twice the number of
             weights that are not zero, as TF1's `absolute_difference` does.
-        count: of those weights in the global batch, if this is a part of one.
+        count: number of those weights in the global batch, where the inputs are a part of one.
     """
     errors = ops.sum(ops.abs(predicted - target), axis=-1) * visibility
     count = _count(visibility) if count is None else count
@@ -45,7 +45,8 @@ def weighted_squared_loss(
     Args:
         predicted, target: (B, D).
         weights: (B,), usually 0 or 1.
-        count: of weights that are not zero in the global batch, if this is a part of one.
+        count: number of weights in the global batch that are not zero, where the inputs are a
+            part of one.
     """
     errors = ops.sum(ops.square(predicted - target), axis=-1) * weights
     elements = (_count(weights) if count is None else count) * predicted.shape[-1]

@@ -4,7 +4,7 @@ A working directory holds `config.json`, the configuration that it was made with
 everything that a resumed run needs; and `best/`, the checkpoint with the best score.
 
 Checkpoints have TensorFlow's format, and a checkpoint exists if its files do. They are written into
-a folder beside it and then renamed, the index last, so that a killed process leaves no half of one.
+a folder beside it and then renamed, the index last, so that a killed process leaves no half checkpoint.
 TensorFlow's own manager instead keeps a list of checkpoints in a file and finds none without it,
 reads folder names as patterns, and leaves behind what a killed process was writing.
 """
@@ -50,7 +50,7 @@ _VERSION_KEY = "position_version/.ATTRIBUTES/VARIABLE_VALUE"
 
 @contextlib.contextmanager
 def open_workdir(workdir: Path, experiment: Experiment, devices: Devices) -> Iterator[None]:
-    """Holds a working directory for one training, the one that it was made for.
+    """Locks a working directory for one training, the one that it was made for.
 
     Raises:
         UserError: another training runs in it, or it was made with another configuration.
@@ -137,8 +137,8 @@ class TrainingState:
     ) -> None:
         self.workdir, self.model, self.devices = workdir, model, devices
         self._save_model = save_model
-        # Waits until nothing changes the model. `StepAhead`, which trains it in another thread,
-        # puts its own in the place of this.
+        # Waits until nothing changes the model; `StepAhead`, which trains it in another thread,
+        # replaces it.
         self.settle: Callable[[], object] = lambda: None
         self.step = tf.Variable(first_step, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)

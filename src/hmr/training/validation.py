@@ -34,7 +34,7 @@ _SIDE_DEG = 90.0
 def find_validations(
     root: str, settings: ValidationSettings, batch_size: int, total_steps: int
 ) -> list[Callable[[Journal, TrainingState], Validation]]:
-    """Makers of the callbacks that score the model: one of a `Validation`, none without a dataset.
+    """A list of the function that makes the `Validation`; an empty one where no dataset is set.
 
     Records and settings are checked here, before anything is written. The callback itself is made
     later, of the journal that it writes to and the state whose best checkpoint it keeps.
@@ -120,7 +120,7 @@ class Validation(keras.callbacks.Callback):
 
 
 class _Predictor:
-    """The model's forward pass outside any strategy, where Keras's own predicts on one only."""
+    """The model's forward pass on this device alone; Keras's own runs inside a strategy."""
 
     def __init__(self, model: HMR):
         self.input_size, self.smpl = model.input_size, model.smpl
