@@ -155,8 +155,8 @@ def load_body(path: str | os.PathLike) -> BodyModel:
 def open_body(path: str | os.PathLike) -> BodyModel:
     """Loads a body file; the stand-in body is made where its file is missing.
 
-    The stand-in is saved under `path`; where the folder of `path` does not exist, as `models` outside
-    a checkout, in the user's cache folder.
+    The stand-in is saved under `path`; in the user's cache folder where the folder of `path` does
+    not exist, as `models` outside a checkout.
 
     Raises:
         UserError: the file is missing, or is no body file.

@@ -172,7 +172,7 @@ class StepAhead:
         self._news = {**scalars, **extra, STEP: step, TOOK: took}
 
     def news(self) -> Scalars:
-        """The scalars of the last step that `settle` waited for; empty when they were taken already."""
+        """The scalars of the last step that `settle` waited for; none if they were taken."""
         news, self._news = self._news, {}
         return news
 

@@ -4,7 +4,7 @@ A working directory holds `config.json`, the configuration that it was made with
 everything that a resumed run needs; and `best/`, the checkpoint with the best score.
 
 Checkpoints have TensorFlow's format, and a checkpoint exists if its files do. They are written into
-a folder beside it and then renamed, the index last, so that a killed process leaves no half checkpoint.
+a folder beside it and then renamed, the index last: a killed process leaves no half checkpoint.
 TensorFlow's own manager instead keeps a list of checkpoints in a file and finds none without it,
 reads folder names as patterns, and leaves behind what a killed process was writing.
 """
