@@ -61,14 +61,17 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(checkpoint, tmp_path_factory):
-    """The page's address, and the file of what the process printed."""
+    """The page's address, the file of what the process printed, and the process.
+
+    Its temporary files lie beside the log.
+    """
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with serving(checkpoint, log) as (address, _):
-        yield address, log
+    with serving(checkpoint, log) as (address, process):
+        yield address, log, process
 
 
 @contextlib.contextmanager
-def serving(checkpoint, log, environment=None):
+def serving(checkpoint, log):
     """The address and the process of a page's server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -77,7 +80,7 @@ def serving(checkpoint, log, environment=None):
     with log.open("wb") as file:
         # Proxies that do not exist: the page is asked for directly.
         proxies = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
-        variables = {**os.environ, **proxies, **(environment or {})}
+        variables = {**os.environ, **proxies, "TMPDIR": str(log.parent)}
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=variables)
     try:
         found = wait_until(
@@ -267,7 +270,7 @@ def test_two_visitors_get_their_own_results(browser, server, page, tmp_path):
 
 @pytest.mark.slow
 def test_the_server_stays_on_this_machine(page, server):
-    """Runs last, when the process has done all of its work."""
+    """Runs when the process has done all of its work."""
     answer = page.request.get(server[0])
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     addresses = set(re.findall(r"^network (\S+)", server[1].read_text(), re.MULTILINE))
@@ -275,19 +278,20 @@ def test_the_server_stays_on_this_machine(page, server):
 
 
 @pytest.mark.slow
-def test_a_terminated_server_removes_uploads(checkpoint, tmp_path):
-    with serving(checkpoint, tmp_path / "log.txt", {"TMPDIR": str(tmp_path)}) as (address, process):
-        request = urllib.request.Request(
-            f"{address}/gradio_api/upload",
-            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-            b"12345\r\n--x--\r\n",
-            {"Content-Type": "multipart/form-data; boundary=x"},
-        )
-        urllib.request.urlopen(request, timeout=30).close()
-        assert len(list(tmp_path.rglob("a.jpg"))) == 1
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    assert not list(tmp_path.glob("hmr_web_*"))
+def test_a_terminated_server_removes_uploads(server):
+    """The last test of the server, which it ends."""
+    address, log, process = server
+    request = urllib.request.Request(
+        f"{address}/gradio_api/upload",
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+        b"12345\r\n--x--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+    assert len(list(log.parent.rglob("a.jpg"))) == 1
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not list(log.parent.glob("hmr_web_*"))
 
 
 def test_samples_are_there():
