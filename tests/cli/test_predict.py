@@ -65,13 +65,20 @@ def test_one_broken_picture_stops_no_other(tmp_path, model_folder, pictures, cap
     assert json.loads((out / "prediction_summary.json").read_text())["failed"] == 1
 
 
-def test_a_person_outside_the_picture_is_not_predicted(tmp_path, model_folder, pictures, capsys):
+def test_a_person_outside_the_picture_is_not_predicted(
+    tmp_path, model_folder, pictures, capsys, monkeypatch
+):
     """Alone there is nothing done; beside somebody inside, the picture is done in part."""
-    common = ("--input", pictures / "a.png", "--output", tmp_path / "out", "--save", "npz")
-    for _ in range(2):  # the second run finds the first's file
-        assert predict(model_folder, *common, "--boxes", "9000,9000,50,50") == 2
+    common = ("--output", tmp_path / "out", "--save", "npz", "--input", pictures / "a.png")
+    outside = ("--boxes", "9000,9000,50,50")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "hmr.prediction.predictor", None)
+        with pytest.raises(UserError, match=r"a\.png: person 0: box 9000, .* lies outside"):
+            predict(model_folder, *common, *outside)
+    for _ in range(2):  # the second run finds the first's files
+        assert predict(model_folder, *common, pictures / "c.png", *outside) == 2
         printed = capsys.readouterr().out
-        assert "0 predicted, 0 finished before, 1 failed; people 0, 1 left out" in printed
+        assert "0 predicted, 0 finished before, 2 failed; people 0, 2 left out" in printed
     assert predict(model_folder, *common, "--boxes", "9000,9000,50,50;10,10,80,90") == 1
     assert "1 predicted, 0 finished before, 0 failed" in capsys.readouterr().out
 
@@ -99,10 +106,14 @@ def test_an_annotation_without_keypoints_is_a_note(tmp_path, model_folder, pictu
     assert "people 1, 0 left out" in printed.out
 
 
-def test_a_run_without_faces_ends_before_it_begins(tmp_path, model_folder, bare_body, pictures):
+def test_a_run_without_faces_ends_before_it_begins(
+    tmp_path, model_folder, bare_body, pictures, monkeypatch
+):
     common = ("--body", bare_body, "--input", pictures / "a.png", "--output", tmp_path / "out")
-    with pytest.raises(UserError, match=r"--body models/smpl_neutral\.npz"):
-        predict(model_folder, *common)
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "hmr.prediction.predictor", None)
+        with pytest.raises(UserError, match=r"--body models/smpl_neutral\.npz"):
+            predict(model_folder, *common)
     assert not (tmp_path / "out").exists()
     assert predict(model_folder, *common, "--save", "npz") == 0
 

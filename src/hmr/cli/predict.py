@@ -167,21 +167,26 @@ def _predict_pictures(options: argparse.Namespace) -> int:
     from hmr.prediction.inputs import ImageFiles, open_inputs
     from hmr.prediction.people_files import open_people
     from hmr.prediction.picture_names import match_people
-    from hmr.prediction.writers.save import check_names
+    from hmr.prediction.writers.save import check_names, needs_faces
 
     kinds = _kinds(options.save)
     output = options.output or Path("runs/predictions")
     check_folder(output)
-    check_model(options.checkpoint or DEFAULT_MODEL, options.body)
+    check_model(options.checkpoint or DEFAULT_MODEL, options.body, needs_faces(kinds))
     source = open_inputs(options.input, options.max_frames)
     check_names(kinds, of_video=not isinstance(source, ImageFiles))
     if isinstance(source, ImageFiles):
         source.max_pixels = options.max_pixels
-        if len(source) == 1:
-            next(iter(source)).load()  # a single picture that cannot be read is said at once
     _check_one_file_one_picture(options, source)
     people = open_people(options.boxes, options.keypoints, options.min_score, options.find)
     notes = [*source.notes, *match_people(people, source.names)]
+    if isinstance(source, ImageFiles) and len(source) == 1:
+        # A single picture that cannot be read, and people who lie beside it, are said at once.
+        picture = next(iter(source))
+        image = picture.load()
+        given = people.find(picture.name, image) if options.boxes or options.keypoints else None
+        if given and given.problems and not given.people:
+            raise UserError(f"{picture.name}: {'; '.join(given.problems)}")
 
     # Keras takes seconds to import: what is cheap to check comes first.
     from tqdm import tqdm

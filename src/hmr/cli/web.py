@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
     check_keras_settings()
-    check_model(options.checkpoint, options.body)
+    check_model(options.checkpoint, options.body, needs_faces=True)
     check_address(options.host, options.port)
 
     from hmr.web.app import build_app, launch

@@ -10,9 +10,10 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
-from hmr.body.model_file import MISSING_BODY, STANDIN_BODY, load_body
+from hmr.body.model_file import MISSING_BODY, STANDIN_BODY, load_body, require_faces
 from hmr.errors import UserError
 from hmr.files.foreign import parsing, read_json
+from hmr.files.safe_npz import load_npz
 from hmr.files.shipped import find_shipped
 from hmr.settings import ModelSpec, read_settings
 
@@ -73,15 +74,19 @@ def model_folder(folder: str | os.PathLike) -> Path:
     return inside if not (folder / DESCRIPTION_FILE).is_file() and inside.is_dir() else folder
 
 
-def check_model(folder: str | os.PathLike, body: str | None = None) -> None:
+def check_model(
+    folder: str | os.PathLike, body: str | None = None, needs_faces: bool = False
+) -> None:
     """Looks whether a model can be there, before anything slow is imported to load it.
 
     Raises:
-        UserError: there is no model folder, its description is wrong, or its body is missing.
+        UserError: there is no model folder, its description is wrong, or its body is missing or
+            has no faces where they are needed.
     """
     found = model_folder(folder)
     spec = read_spec(found)
-    check_body(body or (found / spec.body if (found / spec.body).is_file() else spec.body))
+    path = body or (found / spec.body if (found / spec.body).is_file() else spec.body)
+    check_body(path, needs_faces)
 
 
 def find_encoder(path: str | os.PathLike) -> Path:
@@ -111,14 +116,16 @@ def check_encoder_name(name: str) -> None:
         )
 
 
-def check_body(path: str | os.PathLike) -> None:
+def check_body(path: str | os.PathLike, needs_faces: bool = False) -> None:
     """Looks whether a body file is there; the stand-in's is made where it is missing.
 
     Raises:
-        UserError: it is not, or is no .npz file.
+        UserError: it is not, or is no .npz file, or has no faces where they are needed.
     """
     if Path(path).is_file():
         if not zipfile.is_zipfile(path):
             load_body(path)  # says what it is instead
+        if needs_faces and not len(load_npz(path, only=["faces"]).get("faces", "unknown")):
+            require_faces(load_body(path))
     elif Path(path).name != STANDIN_BODY:
         raise UserError(MISSING_BODY.format(path=path))

@@ -123,8 +123,13 @@ def check_kinds(kinds: Collection[str], body: BodyModel, of_video: bool = False)
         UserError: as `check_names`, or a kind needs the body's faces, and it has none.
     """
     check_names(kinds, of_video)
-    if any(kind in VIDEO_KINDS or KINDS[kind].needs_faces for kind in kinds):
+    if needs_faces(kinds):
         require_faces(body)
+
+
+def needs_faces(kinds: Collection[str]) -> bool:
+    """Whether one of these kinds shows or holds the body's surface."""
+    return any(kind in VIDEO_KINDS or KINDS[kind].needs_faces for kind in kinds)
 
 
 def planned_files(base: Path, result: Result, kinds: Collection[str]) -> dict[Path, tuple]:
