@@ -127,9 +127,10 @@ def tiny_config(body_path, records_root):
 
 def make_tiny_config(body_path, records_root):
     from hmr.configs.demo import get_config
+    from tests.helpers.tiny_encoder import register_tiny_encoder
 
     config = get_config()
-    config.model.encoder = "resnet14_v2_narrow"
+    config.model.encoder = register_tiny_encoder()
     config.model.input_size = 32
     config.model.hidden_units = 32
     config.model.discriminator_units = 16

@@ -247,12 +247,22 @@ def copy_repository(target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory) -> Path:
-    """A copy of the repository in which the steps have been followed."""
+def followed(tmp_path_factory) -> tuple[Path, dict[str, set[str]]]:
+    """A copy of the repository in which the steps have been followed, and what each kind edited."""
     copy = copy_repository(tmp_path_factory.mktemp("contributing") / "copy")
-    for follow, _ in SECTIONS.values():
+    edited, before = {}, contents(copy)
+    for kind, (follow, _) in SECTIONS.items():
         follow(copy)
-    return copy
+        after = contents(copy)
+        edited[kind] = {path for path, content in after.items() if before.get(path) != content}
+        before = after
+    return copy, edited
+
+
+@pytest.fixture
+def extended(followed) -> Path:
+    """The copy in which the steps have been followed."""
+    return followed[0]
 
 
 def run(copy: Path, *command: str) -> str:
@@ -264,13 +274,9 @@ def run(copy: Path, *command: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SECTIONS)
-def test_the_steps_name_the_files_that_are_edited(kind, tmp_path):
-    copy = copy_repository(tmp_path / "copy")
-    before = contents(copy)
-    follow, name = SECTIONS[kind]
-    follow(copy)
-    edited = {path for path, content in contents(copy).items() if before.get(path) != content}
-    assert edited == {path.replace("NAME", name) for path in section_files(kind)}
+def test_the_steps_name_the_files_that_are_edited(kind, followed):
+    _, name = SECTIONS[kind]
+    assert followed[1][kind] == {path.replace("NAME", name) for path in section_files(kind)}
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from hmr.errors import UserError
 from hmr.serving import saved_model
 from hmr.serving.report import FROM_CROPS, FROM_IMAGES
 from hmr.serving.signatures import crop_requests
+from tests.helpers.tiny_encoder import register_tiny_encoder
 
 
 def test_ratio_and_table():
@@ -57,7 +58,7 @@ def test_every_row_in_small(body_path, records_root, capsys, monkeypatch):
     monkeypatch.setattr(timing, "PAUSE_S", 0.0)
     monkeypatch.setattr(timing, "BLOCK_S", 0.0)
     monkeypatch.setattr(records, "BATCHES", 2)
-    flags = ["--encoder=resnet14_v2_narrow", "--input-size=32", "--batch=2", "--repeats=1"]
+    flags = [f"--encoder={register_tiny_encoder()}", "--input-size=32", "--batch=2", "--repeats=1"]
     flags += ["--poses=50"]
     assert main([*flags, f"--body={body_path}", f"--data={records_root}"]) == 0
     printed = capsys.readouterr().out

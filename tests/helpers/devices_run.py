@@ -45,9 +45,11 @@ def main(
 def make_config(strategy: str, records: str, body: str, steps: int, batch_size: int) -> ConfigDict:
     """The demo's configuration, made tiny."""
     from hmr.configs.demo import get_config
+    from tests.helpers.tiny_encoder import register_tiny_encoder
 
     config = get_config()
     config.strategy = strategy
+    config.model.encoder = register_tiny_encoder()
     config.model.input_size = 32
     config.model.hidden_units = 32
     config.model.discriminator_units = 16

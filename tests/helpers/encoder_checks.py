@@ -28,12 +28,14 @@ class EncoderCase:
         input_size: a small one that it takes, pixels.
         num_features: length of its feature vector.
         num_params: of its weights, moving statistics included.
+        layers_of: a case of the same layers in other numbers, whose export stands for this one's.
     """
 
     name: str
     input_size: int
     num_features: int
     num_params: int
+    layers_of: str = ""
 
     def spec(self, body: Path) -> ModelSpec:
         """A small model with this encoder."""
