@@ -149,7 +149,7 @@ def _decode(heads: Mapping[str, tf.Tensor], people: int) -> tuple[tf.Tensor, tf.
     weighted = heatmaps * weights[0][..., :, None] * weights[1][..., None, :]
     weighted = tf.reshape(weighted, (-1, people, 17, rows * columns))
     best = tf.argmax(weighted, axis=-1, output_type=tf.int32)  # (B, N, 17)
-    # As published, a cell's score is that of whoever it suits best.
+    # As published, a cell's score is the highest that it has for any of the people.
     scores = tf.gather(
         tf.reduce_max(weighted, axis=1), tf.transpose(best, (0, 2, 1)), batch_dims=2
     )  # (B, 17, N)

@@ -32,7 +32,7 @@ from hmr.network.regressor import BETA, MEAN_CAMERA, NUM_THETA, POSE
 from hmr.tensor import Tensor
 
 # Of Adam's two moving averages (Kingma and Ba 2015). Keras's keeps them in variables of one shape,
-# made before the first step; here every batch has a size of its own, and one compiled loop.
+# made before the first step; here batches differ in size, and the whole loop is compiled.
 _DECAY, _SQUARED_DECAY, _EPSILON = 0.9, 0.99, 1e-8
 # People fill a good part of their crop. Below this scale the fit starts at that of Theta_0.
 _SMALLEST_SCALE = 0.1
