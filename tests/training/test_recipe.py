@@ -170,6 +170,10 @@ def test_damaged_checkpoints_are_passed_over_and_never_a_fresh_start(
         index.write_bytes(b"")
     with pytest.raises(UserError, match=r"none of the 3 checkpoints .* can be read"):
         run(config_of_all, tmp_path / "run")
+    for index in (tmp_path / "run" / "checkpoints").glob("*.index"):
+        index.unlink()
+    with pytest.raises(UserError, match="without their index: 3; none can be read"):
+        run(config_of_all, tmp_path / "run")
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tiny_config, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ FREE_TO_CHANGE = (
     "train.log_every_steps",
     "validation.pictures",
 )
-_INDEX = re.compile(r"ckpt-(\d+)\.index")
+_INDEX, _DATA = re.compile(r"ckpt-(\d+)\.index"), re.compile(r"ckpt-(\d+)\.data-.+")
 _VERSION_KEY = "position_version/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -199,6 +199,15 @@ class TrainingState:
                 f"the checkpoints in {self._last.folder} were saved by another number of processes "
                 f"than these {len(steps)}. Use as many as before, or choose another --workdir."
             )
+        if not any(steps) and (lost := self._folders[0].steps(_DATA)):
+            told = f"{self._folders[0].folder} holds checkpoints without their index: {len(lost)}"
+            if len(lost) > 1:
+                raise UserError(
+                    f"{told}; none can be read. Restore them from a copy, or choose another "
+                    "--workdir."
+                )
+            # A process that was killed while it saved its first one leaves this.
+            logging.warning("%s; the training begins anew.", told)
         for step in common:
             damage = self._last.damage(step) or self._read(step)
             if not self.devices.agree(bool(damage)):
@@ -278,9 +287,9 @@ class CheckpointFolder:
     def __init__(self, folder: Path, kept: int) -> None:
         self.folder, self._kept = folder, kept
 
-    def steps(self) -> set[int]:
-        """The steps whose checkpoints have an index."""
-        found = (_INDEX.fullmatch(path.name) for path in _listed(self.folder))
+    def steps(self, part: re.Pattern[str] = _INDEX) -> set[int]:
+        """The steps whose checkpoints have this part."""
+        found = (part.fullmatch(path.name) for path in _listed(self.folder))
         return {int(match[1]) for match in found if match}
 
     def save(self, objects: tf.train.Checkpoint, step: int) -> None:
