@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -61,7 +62,7 @@ def load_npy(path: str | os.PathLike, mmap_mode: Literal["r"] | None = None) -> 
         UserError: the file is missing, damaged, of another kind, or holds Python objects.
     """
     path = Path(path)
-    max_bytes = path.stat().st_size if mmap_mode and path.is_file() else MAX_BYTES
+    max_bytes = sys.maxsize if mmap_mode else MAX_BYTES
     with reading(path, "readable .npy file of numbers", max_bytes), path.open("rb") as file:
         if file.read(2) == b"PK":
             raise UserError(f"{path} is an .npz archive, expected one array as .npy.")
