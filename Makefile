@@ -187,7 +187,7 @@ export: ready  ## SavedModel for TensorFlow Serving: [CHECKPOINT=] [OUT=runs/exp
 	$(PY) -m src.export $(call flag,checkpoint,$(CHECKPOINT)) --output "$(or $(OUT),runs/export)" $(FLAGS)
 
 .PHONY: web
-web: ready-web  ## a local page, photo in, body out: [CHECKPOINT=] [FLAGS="--port 8080"]
+web: ready-web  ## a local page, photo or video in, bodies out: [CHECKPOINT=] [FLAGS="--port 8080"]
 	$(PY) -m src.web $(call flag,checkpoint,$(CHECKPOINT)) $(FLAGS)
 
 # ---------------------------------------------------------------- checking
