@@ -1,5 +1,6 @@
 """An export behind Triton: its Python backend's model here, and the server itself where it is."""
 
+import gc
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -128,6 +130,19 @@ def test_a_bad_request_is_refused_and_those_joined_to_it_are_answered(model, pla
     assert [bool(response.error) for response in responses] == [i in places for i in range(5)]
     for error in filter(None, (response.error for response in responses)):
         assert error.code == TritonError.INVALID_ARG and "{{" not in error and "\n" not in error
+
+
+def test_refused_requests_are_let_go_at_once(model):
+    asked = [request_for([b"no picture"], [BOX]), request_for([picture()], [BOX])]
+    held = [weakref.ref(request.inputs["boxes"]) for request in asked]
+    gc.collect()
+    gc.disable()  # what needs the collector piles up for hundreds of requests
+    try:
+        assert sum(bool(response.error) for response in model.execute(asked)) == 1
+        asked.clear()
+        assert [reference() for reference in held] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_an_export_that_is_not_there_is_named(model_file, tmp_path, monkeypatch):

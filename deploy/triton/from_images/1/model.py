@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,17 @@ KINDS = {tf.string: "TYPE_STRING", tf.float32: "TYPE_FP32", tf.int32: "TYPE_INT3
 # Names of a graph's nodes in TensorFlow's messages.
 _GRAPH_PLACES = re.compile(r"\{\{[^}]*\}\}\s*|\n\s*\[\[.*", re.DOTALL)
 Arrays = dict[str, np.ndarray]
+
+
+class Refusal(NamedTuple):
+    """Why a request has no answer, and whether the request is to blame.
+
+    It stands for TensorFlow's error, whose traceback keeps the whole batch's pictures: its frames
+    reach the list of answers, a cycle that Python collects only after hundreds of megabytes.
+    """
+
+    reason: str
+    is_bad: bool
 
 
 def open_signature(name: str) -> Callable[..., Mapping[str, tf.Tensor]]:
@@ -41,17 +52,22 @@ def open_signature(name: str) -> Callable[..., Mapping[str, tf.Tensor]]:
 
 def answers(
     signature: Callable[..., Mapping[str, tf.Tensor]], requests: Sequence[Arrays]
-) -> list[Arrays | tf.errors.OpError]:
-    """Each request's outputs, or the error that it alone is answered with.
+) -> list[Arrays | Refusal]:
+    """Each request's outputs, or the refusal that it alone is answered with.
 
     The SavedModel refuses a whole batch for one bad request: then each half is asked again.
     """
     joined = {name: np.concatenate([r[name] for r in requests]) for name in requests[0]}
+    refusal = None
     try:
         outputs = signature(**{name: tf.constant(value) for name, value in joined.items()})
     except tf.errors.OpError as error:
-        if len(requests) == 1:
-            return [error]
+        # The last line says what is wrong; those before it, where in the graph.
+        reason = _GRAPH_PLACES.sub("", error.message).strip().rpartition("\n")[2]
+        refusal = Refusal(reason, isinstance(error, tf.errors.InvalidArgumentError))
+    if refusal and len(requests) == 1:
+        return [refusal]
+    if refusal:
         middle = len(requests) // 2
         return answers(signature, requests[:middle]) + answers(signature, requests[middle:])
     ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
@@ -102,13 +118,10 @@ class TritonPythonModel:
         # What has no axis but the batch came as (B, 1).
         return {n: v[:, 0] if self._specs[n].shape.rank == 1 else v for n, v in arrays.items()}
 
-    def _response(self, request: Any, answer: Arrays | tf.errors.OpError) -> Any:
-        if isinstance(answer, tf.errors.OpError):
-            # The last line says what is wrong; those before it, where in the graph.
-            reason = _GRAPH_PLACES.sub("", answer.message).strip().rpartition("\n")[2]
-            is_bad = isinstance(answer, tf.errors.InvalidArgumentError)
-            code = triton.TritonError.INVALID_ARG if is_bad else triton.TritonError.INTERNAL
-            return triton.InferenceResponse(error=triton.TritonError(reason, code))
+    def _response(self, request: Any, answer: Arrays | Refusal) -> Any:
+        if isinstance(answer, Refusal):
+            code = triton.TritonError.INVALID_ARG if answer.is_bad else triton.TritonError.INTERNAL
+            return triton.InferenceResponse(error=triton.TritonError(answer.reason, code))
         wanted = request.requested_output_names()
         return triton.InferenceResponse(
             [triton.Tensor(n, v.reshape(len(v), *v.shape[1:] or (1,)))
