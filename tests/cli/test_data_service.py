@@ -18,6 +18,7 @@ from hmr.data.pipeline import ServedBatches, open_batches
 from hmr.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+FAMILIES = [socket.AF_INET, socket.AF_INET6][: 1 + socket.has_dualstack_ipv6()]
 
 
 @pytest.mark.parametrize("flags", [["--port", "0"], ["--port", "70000"]])
@@ -26,14 +27,17 @@ def test_a_port_is_a_number(flags):
         data_service.main(flags)
 
 
-@pytest.mark.parametrize("address", ["first", ":5050", "first:", "first:http"])
+@pytest.mark.parametrize(
+    "address", ["first", ":5050", "first:", "first:http", "first:70000", "grpc://first:1"]
+)
 def test_a_dispatcher_is_a_host_and_a_port(address):
     with pytest.raises(UserError, match="--dispatcher is HOST:PORT"):
         data_service.main(["--dispatcher", address])
 
 
-def test_a_port_that_is_taken_is_not_shared():
-    with socket.create_server(("", 0)) as taken:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_port_that_is_taken_is_not_shared(family):
+    with socket.create_server(("", 0), family=family) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port:{port} .*--port {port + 1}"):
             data_service.main(["--port", str(port)])

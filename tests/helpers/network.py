@@ -30,6 +30,12 @@ class Host:
         command = [*self.enter, "cat", counter]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
+    def slow_down(self, megabits_per_s: int) -> None:
+        """Limits what it sends, by a token bucket: not every kernel can delay packets (netem)."""
+        words = f"-n {self.name} qdisc add dev eth0 root tbf rate {megabits_per_s}mbit"
+        command = ["tc", *words.split(), "burst", "64kb", "latency", "1s"]
+        subprocess.run(command, check=True, capture_output=True)
+
 
 def _ip(words: str) -> None:
     subprocess.run(["ip", *words.split()], check=True, capture_output=True)

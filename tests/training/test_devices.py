@@ -138,8 +138,10 @@ def test_two_devices_of_one_process(tmp_path, start, alone):
 
 
 @pytest.mark.slow
-def test_three_processes(tmp_path, start_all, alone):
+def test_three_processes_one_of_them_behind_a_slow_line(tmp_path, start_all, alone):
     with places(3) as where:
+        if where[2].host:
+            where[2].host.slow_down(megabits_per_s=50)
         _finish(*start_all(where, tmp_path / "run"))
     _assert_same(tmp_path / "run", alone)
     for worker in (1, 2):
@@ -163,9 +165,9 @@ def _wait_for_steps(workdir, count, processes, seconds=300.0):
 
 @pytest.mark.slow
 def test_signals_slow_hosts_and_lost_ones(tmp_path, start_all, records_root, body_path):
-    """A signal to either stops both after the same step; the lost one is named; all is resumed."""
+    """A signal to one stops all after the same step; the lost one is named; all is resumed."""
     workdir = tmp_path / "run"
-    with places(2) as where:
+    with places(3) as where:
 
         def begin():
             """Trains until five more steps are taken."""
@@ -176,31 +178,36 @@ def test_signals_slow_hosts_and_lost_ones(tmp_path, start_all, records_root, bod
             return processes
 
         _check_stop(workdir, begin(), signalled=1)
-        first, second = processes = begin()
+        lost, *rest = processes = list(reversed(begin()))
         if where[1].host:
-            # Of two workers each sends, in a ring, every gradient once.
+            # Of n workers each sends, in a ring, (n - 1) / n of every gradient twice.
             ratio = _sent_per_step(workdir, where[1].host, processes)
-            assert 1.0 <= ratio / _gradients_bytes(records_root, body_path) < 1.3
-        second.send_signal(signal.SIGSTOP)
+            ratio /= _gradients_bytes(records_root, body_path)
+            print(f"each of three workers sends {ratio:.3f} bytes for each of the gradients'")
+            assert 1.0 <= ratio / (2 * 2 / 3) < 1.3
+        lost.send_signal(signal.SIGSTOP)
         time.sleep(5)
         reached = len(_steps_logged(workdir))
-        second.send_signal(signal.SIGCONT)
+        lost.send_signal(signal.SIGCONT)
         _wait_for_steps(workdir, reached + 5, processes)
-        second.kill()
-        _, printed = first.communicate(timeout=60)
-        assert first.returncode == 2, printed[-3000:]
-        assert "another process of this training is gone" in printed
-        second.communicate()
+        lost.kill()
+        killed = time.monotonic()
+        for process in rest:
+            _, printed = process.communicate(timeout=killed + 60 - time.monotonic())
+            print(f"ended {time.monotonic() - killed:.1f} s after another was killed")
+            assert process.returncode == 2, printed[-3000:]
+            assert "another process of this training is gone" in printed
+        lost.communicate()
         _check_stop(workdir, begin(), signalled=0)
 
 
 def _check_stop(workdir, processes, signalled):
-    """Signals one of two processes: both stop after the same step, with all before it logged."""
+    """Signals one of three processes: all stop after the same step, with all before it logged."""
     processes[signalled].send_signal(signal.SIGTERM)
     printed = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [EXIT_INTERRUPTED] * 2, printed
+    assert [process.returncode for process in processes] == [EXIT_INTERRUPTED] * 3, printed
     (stopped,) = {int(re.search(r"stopped after step (\d+)", text)[1]) for text in printed}
-    for folder in ("checkpoints", "checkpoints/worker_1"):
+    for folder in ("checkpoints", "checkpoints/worker_1", "checkpoints/worker_2"):
         assert (workdir / folder / f"ckpt-{stopped}.index").is_file()
     assert _steps_logged(workdir) == list(range(1, stopped + 1))
 
@@ -266,6 +273,15 @@ TASK = {"type": "worker", "index": 0}
         {"cluster": {"worker": PAIR}, "task": {"type": "chief", "index": 0}},
         {"cluster": {"worker": PAIR, "ps": PAIR}, "task": {"type": "ps", "index": 0}},
         {"cluster": {"worker": PAIR}, "task": {"index": 0}},
+        {"cluster": {"worker": PAIR}, "task": {"type": "worker", "index": 1.5}},
+        {"cluster": {"worker": PAIR}, "task": {"type": "worker", "index": True}},
+        {"cluster": {"worker": PAIR}, "task": {"type": "worker", "index": math.inf}},
+        {"cluster": {"worker": [",".join(PAIR)]}, "task": TASK},
+        {"cluster": {"worker": ["first:second:5000"]}, "task": TASK},
+        {"cluster": {"worker": ["First:5000", "first:5000"]}, "task": TASK},
+        {"cluster": {"worker": {"0": "first:5000", "1": "second:5000"}}, "task": TASK},
+        {"cluster": {"worker": PAIR, "chief": ["a:1", "b:1"]}, "task": TASK},
+        {"cluster": {"worker": PAIR, "ps": ["third:5000"]}, "task": TASK},
     ],
     ids=str,
 )
@@ -289,9 +305,35 @@ def test_a_cluster_names_all_addresses_and_ones_own():
     )
 
 
-def test_a_port_that_is_taken_is_named():
-    with socket.create_server(("", 0)) as taken:
+@pytest.mark.parametrize(
+    ("address", "family", "listens"),
+    [
+        ("", socket.AF_INET, True),
+        ("127.0.0.1", socket.AF_INET, True),
+        ("", socket.AF_INET, False),
+        ("::", socket.AF_INET6, True),
+        ("::1", socket.AF_INET6, True),
+    ],
+)
+def test_a_port_that_is_taken_is_named(address, family, listens):
+    with socket.socket(family) as taken:
+        try:
+            taken.bind((address, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {address}")
+        if listens:
+            taken.listen()
         port = taken.getsockname()[1]
         text = json.dumps({"cluster": {"worker": [f"here:{port}", "there:1"]}, "task": TASK})
-        with pytest.raises(UserError, match=f"port {port} of here:{port} .*in use.*another port"):
+        with pytest.raises(
+            UserError, match=rf"port {port} of here:{port} .*in use\).*another port"
+        ):
             read_cluster(text)
+
+
+def test_a_port_that_was_used_a_moment_ago_is_free():
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("localhost", port)):
+            server.accept()[0].close()  # this side closes first and waits for late packets
+    read_cluster(json.dumps({"cluster": {"worker": [f"here:{port}", "there:1"]}, "task": TASK}))

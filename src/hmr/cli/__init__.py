@@ -41,9 +41,10 @@ def check_address(host: str, port: int) -> None:
     """
     if not 0 < port < 65536:
         raise UserError(f"--port is a number from 1 to 65535. Received: {port}.")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        socket.create_server((host, port), family=family, dualstack_ipv6=both).close()
     except OSError as error:
         raise UserError(
             f"nothing can be served at {host or 'port'}:{port} ({error}). Another program may use "

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal()
+    return bool(host) and "/" not in host and port.isdecimal() and 0 < int(port) < 65536
 
 
 def _dispatcher(port: int) -> object:

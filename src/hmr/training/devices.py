@@ -32,7 +32,8 @@ STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy] | None] = {
     "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
 }
 # A worker's, in TF_CONFIG.
-_ADDRESS = re.compile(r"[^\s/]+:(\d+)")
+_ADDRESS = re.compile(r"(?:\[[\w:.%]+\]|[\w.-]+):([1-9][0-9]*)", re.ASCII)
+_MOST_SHOWN = 1000
 
 
 class Devices:
@@ -170,28 +171,32 @@ def read_cluster(text: str) -> tuple[list[str], str]:
         config = json.loads(text or "null")
         cluster, task = config["cluster"], config["task"]
         groups = {job: cluster[job] for job in ("chief", "worker") if job in cluster}
-        index = int(task["index"])
+        index = int(str(task["index"]))  # neither 1.5 nor true
         own = dict(enumerate(groups[task["type"]]))[index]
         addresses = [address for group in groups.values() for address in group]
         matches = [_ADDRESS.fullmatch(address) for address in addresses]
         ports = [int(match[1]) if match else 0 for match in matches]
-        whole = all(0 < port < 65536 for port in ports) and len({*addresses}) == len(addresses)
+        whole = all(0 < port < 65536 for port in ports)
+        whole &= len({address.lower() for address in addresses}) == len(addresses)
+        whole &= cluster.keys() == groups.keys() and len(groups.get("chief", "1")) == 1
         port = ports[addresses.index(own)]
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
         whole = False
     if not whole:
         raise UserError(
-            "config.strategy=multi_worker: TF_CONFIG must name different addresses HOST:PORT, and "
-            'one of them as the task of this process: {"cluster": {"worker": ["first:5000", '
-            '"second:5000"]}, "task": {"type": "worker", "index": 0}}. '
-            f"Received: {text or 'nothing'}."
+            "config.strategy=multi_worker: TF_CONFIG must name different addresses HOST:PORT of "
+            "workers and at most one chief, and one of them as the task of this process: "
+            '{"cluster": {"worker": ["first:5000", "second:5000"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: {text[:_MOST_SHOWN] or "nothing"}.'
         )
     try:
-        socket.create_server(("", port)).close()
+        both = socket.has_dualstack_ipv6()  # TensorFlow listens on both, where there are both
+        family = socket.AF_INET6 if both else socket.AF_INET
+        socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
     except OSError as error:
         raise UserError(
             f"config.strategy=multi_worker: port {port} of {own} in TF_CONFIG cannot be used here "
-            f"({error.strerror}). Another program has it: name another port in every TF_CONFIG."
+            f"({os.strerror(error.errno or 0)}): name another port in every TF_CONFIG."
         ) from error
     return addresses, own
 
