@@ -7,6 +7,8 @@ from keras import layers
 
 from hmr.network.encoders import ENCODERS
 
+TINY = "tiny"
+
 
 def tiny_encoder(input_size: int) -> keras.Model:
     """Images (B, S, S, 3) to features (B, 32)."""
@@ -19,5 +21,5 @@ def tiny_encoder(input_size: int) -> keras.Model:
 
 def register_tiny_encoder() -> str:
     """Puts it into this process's table of encoders, and returns its name there."""
-    ENCODERS["tiny"] = tiny_encoder
-    return "tiny"
+    ENCODERS[TINY] = tiny_encoder
+    return TINY

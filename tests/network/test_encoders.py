@@ -13,6 +13,7 @@ from hmr.network.encoders import ENCODERS, build_encoder
 from hmr.settings import ModelSpec
 from tests.helpers import encoder_checks
 from tests.helpers.encoder_checks import EncoderCase
+from tests.helpers.tiny_encoder import TINY
 
 CASES = [
     EncoderCase("resnet50_v2", 64, 2048, 23_564_800, layers_of="resnet14_v2_narrow"),
@@ -34,6 +35,7 @@ def mobilenet(input_size):
 
 @pytest.fixture(autouse=True)
 def _another_backbone(monkeypatch):
+    monkeypatch.delitem(ENCODERS, TINY, raising=False)  # other tests of this process may have it
     monkeypatch.setitem(ENCODERS, "mobilenet", mobilenet)
 
 
