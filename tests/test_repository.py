@@ -38,7 +38,8 @@ LAYERS = (
     "hmr.body",
     "hmr.files hmr.configs",
     "hmr.settings",
-    "hmr.errors hmr.tensor hmr.compiled hmr.processor hmr.loading hmr.progress hmr.version",
+    "hmr.errors hmr.tensor hmr.compiled hmr.processor hmr.loading hmr.ports hmr.progress "
+    "hmr.version",
     "hmr.interruption",
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}

@@ -32,7 +32,7 @@ POSE_PRIOR = "posePrior"
 _RECORD_NAMES = {"CMU": "cmu", "MPI_Limits": POSE_PRIOR, "PosePrior": POSE_PRIOR}
 _TAKE_PATTERNS = ("*_poses.npz", "*_stageii.npz")
 _RATE_KEYS = ("mocap_framerate", "mocap_frame_rate")
-# An hour at 60 frames a second; of the file with the rest of what it holds.
+# Half an hour at 60 frames a second; of the file with the rest of what it holds.
 _MAX_BYTES, _MAX_FILE_BYTES = 1 << 27, 1 << 29
 _BODY_NUMBERS = 66
 _KNOWN_WIDTHS = {POSE_SIZE: "SMPL", 156: "SMPL+H", 165: "SMPL-X"}

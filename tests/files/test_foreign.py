@@ -16,7 +16,7 @@ CSV = "image,x,y,width,height\n" + "a.jpg,1,2,30,40\n"
 
 @pytest.fixture
 def limits_10_kb(monkeypatch):
-    monkeypatch.setattr(foreign, "SCALE", 1e-5)
+    monkeypatch.setattr(foreign, "scale", lambda: 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_arrays_and_objects_are_limited_alike(tmp_path, limits_10_kb):
 
 def test_the_environment_multiplies_the_limits(monkeypatch):
     monkeypatch.setenv("HMR_FILE_GB", "2.5")
-    assert foreign._scale() == 2.5
+    assert foreign.scale.__wrapped__() == 2.5
     for text in ("", "0", "-1", "nan", "much"):
         monkeypatch.setenv("HMR_FILE_GB", text)
-        with pytest.raises(SystemExit, match="expected the GB"):
-            foreign._scale()
+        with pytest.raises(UserError, match="expected the GB"):
+            foreign.scale.__wrapped__()

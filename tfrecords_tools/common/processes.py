@@ -27,7 +27,7 @@ from typing import Any
 import cv2
 
 from hmr.errors import UserError
-from hmr.files.foreign import MAX_BYTES, MAX_SECONDS, MORE, SCALE, allowed
+from hmr.files.foreign import MAX_BYTES, MAX_SECONDS, MORE, allowed, scale
 
 CONTEXT = get_context("spawn")
 _starting = threading.Lock()
@@ -248,7 +248,7 @@ def read_apart(read: Callable[[Path], Any], path: Path) -> Any:
     size = path.stat().st_size
     memory = allowed(min(_MEMORY_BYTES + _MEMORY_PER_BYTE * size, MAX_BYTES))
     most_s = max(MAX_SECONDS, size / _BYTES_PER_SECOND)
-    seconds = SCALE * min(_SECONDS + _SECONDS_PER_MB * size / 1e6, most_s)
+    seconds = scale() * min(_SECONDS + _SECONDS_PER_MB * size / 1e6, most_s)
     task = functools.partial(_call_within, memory, seconds, functools.partial(read, path))
     for _ in range(2):
         try:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import NoReturn
 from hmr.errors import UserError
 from hmr.files.foreign import read_json
 from hmr.loading import leave_out
+from hmr.ports import try_port
 
 # Of Keras's own file: what decides results, or how the network takes its pictures.
 _KERAS_SETTINGS = {
@@ -41,10 +41,8 @@ def check_address(host: str, port: int) -> None:
     """
     if not 0 < port < 65536:
         raise UserError(f"--port is a number from 1 to 65535. Received: {port}.")
-    both = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family, dualstack_ipv6=both).close()
+        try_port(host, port)
     except OSError as error:
         raise UserError(
             f"nothing can be served at {host or 'port'}:{port} ({error}). Another program may use "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -21,17 +22,25 @@ from hmr.errors import UserError
 MAX_BYTES, MAX_SECONDS = 1_000_000_000, 10
 
 
-def _scale() -> float:
+@functools.cache
+def scale() -> float:
+    """How many GB of memory reading one file may take, and for each 10 s of processor time.
+
+    All limits of files are multiplied by it.
+
+    Raises:
+        UserError: the environment's `HMR_FILE_GB` is no number above 0.
+    """
     text = os.environ.get("HMR_FILE_GB", "1")
     with contextlib.suppress(ValueError):
-        if 0 < (scale := float(text)) < 1e6:
-            return scale
-    raise SystemExit(f"HMR_FILE_GB={text}: expected the GB that reading one file may take, as 4")
+        if 0 < (number := float(text)) < 1e6:
+            return number
+    raise UserError(
+        f"the environment's HMR_FILE_GB is {text!r:.60}; expected the GB that reading one file may "
+        "take: set it to a number such as 4, or unset it"
+    )
 
 
-# Reading one file may take this many GB of memory, and for each of them 10 s of processor time:
-# all limits of files are multiplied by it.
-SCALE = _scale()
 MORE = "If you trust it, allow more: HMR_FILE_GB=4 before the command"
 # What the parts of a text take in memory, at most, when it is parsed and its people are made; lines
 # and objects count so much that a GB of them is read in 10 s, too.
@@ -100,7 +109,7 @@ def check_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
 
 def allowed(max_bytes: int) -> int:
     """A limit of files as the environment's `HMR_FILE_GB` scales it."""
-    return int(SCALE * max_bytes)
+    return int(scale() * max_bytes)
 
 
 def check_allowed(

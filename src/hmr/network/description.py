@@ -125,7 +125,8 @@ def check_body(path: str | os.PathLike, needs_faces: bool = False) -> None:
     if Path(path).is_file():
         if not zipfile.is_zipfile(path):
             load_body(path)  # says what it is instead
-        if needs_faces and not len(load_npz(path, only=["faces"]).get("faces", "unknown")):
+        faces = load_npz(path, only=["faces"]).get("faces") if needs_faces else None
+        if faces is not None and not len(faces):
             require_faces(load_body(path))
     elif Path(path).name != STANDIN_BODY:
         raise UserError(MISSING_BODY.format(path=path))

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
@@ -19,6 +18,7 @@ from absl import logging
 
 from hmr.errors import UserError
 from hmr.network.hmr import HMR
+from hmr.ports import try_port
 from hmr.processor import emulates_bfloat16
 from hmr.tensor import Tensor
 
@@ -190,9 +190,7 @@ def read_cluster(text: str) -> tuple[list[str], str]:
             f'"index": 0}}}}. Received: {text[:_MOST_SHOWN] or "nothing"}.'
         )
     try:
-        both = socket.has_dualstack_ipv6()  # TensorFlow listens on both, where there are both
-        family = socket.AF_INET6 if both else socket.AF_INET
-        socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
+        try_port("", port)  # TensorFlow listens at every address
     except OSError as error:
         raise UserError(
             f"config.strategy=multi_worker: port {port} of {own} in TF_CONFIG cannot be used here "
