@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def build_app(estimator: Estimator, about: str) -> gr.Blocks:
         with gr.Tab("Photo"), gr.Row():
             _photo_tab(estimator)
         with gr.Tab("Video"), gr.Row():
-            _video_tab(estimator)
+            page.unload(_video_tab(estimator))
     return page
 
 
@@ -128,7 +129,8 @@ def _photo_tab(estimator: Estimator) -> None:
     go.click(estimate, inputs, [notice, *outputs], concurrency_id=_NETWORK, **_PRIVATE)
 
 
-def _video_tab(estimator: Estimator) -> None:
+def _video_tab(estimator: Estimator) -> Callable[[gr.Request], None]:
+    """Builds the tab; returns what stops the work on the video of a visitor who leaves."""
     result = gr.State(None, delete_callback=discard)
     with gr.Column(scale=1):
         file = gr.File(
@@ -140,23 +142,39 @@ def _video_tab(estimator: Estimator) -> None:
     with gr.Column(scale=2):
         player = gr.HTML(min_height=STAGE_PX, container=True, elem_id="player")
     outputs = [result, player, files]
+    waiting: set[str | None] = set()  # sessions of visitors whose video is worked on
+
+    def leave(request: gr.Request) -> None:
+        waiting.discard(request.session_hash)
 
     def show_upload(path: str | None, before: PageResult | None) -> Shown:
         discard(before)
         return _START_VIDEO, gr.update(interactive=path is not None), None, None, None
 
-    def estimate(path: str, before: PageResult | None, progress: Any = _PROGRESS) -> Shown:
+    def estimate(
+        path: str, before: PageResult | None, request: gr.Request, progress: Any = _PROGRESS
+    ) -> Shown:
         discard(before)
+        waiting.add(request.session_hash)
+
+        def advance(*done: int) -> None:
+            if request.session_hash not in waiting:
+                raise UserError("stopped: the visitor has left")
+            progress(done, unit="frames")
+
         try:
-            made = estimator.estimate_video(path, lambda *done: progress(done, unit="frames"))
+            made = estimator.estimate_video(path, advance)
         except UserError as error:
             return _error(error), None, None, None
+        finally:
+            leave(request)
         return made.about, made, _framed(made.shown), list(map(str, made.files))
 
     uploaded = [notice, go, *outputs]
     gr.on([file.upload, file.clear], show_upload, [file, result], uploaded, **_PRIVATE)
     shown = {"concurrency_id": _NETWORK, "show_progress_on": player, **_PRIVATE}
     go.click(estimate, [file, result], [notice, *outputs], **shown)
+    return leave
 
 
 def _files(name: str) -> gr.File:
