@@ -37,3 +37,10 @@ def test_commands_start_without_the_second_that_numba_takes():
     )
     script = f"import sys, {', '.join(verbs)}; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0
+
+
+@pytest.mark.slow
+def test_one_picture_waits_for_no_library_that_videos_need():
+    needless = ("scipy.optimize", "scipy.signal", "scipy.stats")
+    script = f"import sys, hmr.prediction.run; sys.exit(any(m in sys.modules for m in {needless}))"
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

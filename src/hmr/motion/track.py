@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from hmr.body.joints import COCO17, COCO17_FLIP, COCOPLUS, take_joints
 from hmr.geometry.oks import oks
@@ -125,6 +124,8 @@ def _pairs(
     """Pairs of a track and a person, the best as a whole; nobody twice."""
     if not tracks or not len(people.rectangles_px):
         return []
+    from scipy.optimize import linear_sum_assignment  # takes a sixth of a second to import
+
     similar = np.array([alike(track, seconds, people) for track in tracks])
     rows, columns = linear_sum_assignment(-similar)
     chosen = similar[rows, columns] > _LEAST_SIMILAR

@@ -25,7 +25,6 @@ from hmr.motion.track import Tracker
 from hmr.prediction import SMOOTHING
 from hmr.prediction.between import between, remember, with_ids
 from hmr.prediction.inputs import PictureSource
-from hmr.prediction.live import LiveSmoother
 from hmr.prediction.people import Detection, Detections, PeopleSource, select
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import SUMMARY_FILE, Body, Result
@@ -176,6 +175,9 @@ class PictureRun:
         )
         live = None
         if isinstance(video.source, int) and self.options.smooth > 0:
+            # Imports scipy.signal, which takes a third of a second that pictures need not wait for.
+            from hmr.prediction.live import LiveSmoother
+
             live = LiveSmoother(self.predictor.model.smpl, self.options.smooth)
         try:
             for index, task in enumerate(self._pictures(self._prepare_frames(video))):
