@@ -11,7 +11,7 @@ from hmr.body.joints import LSP14
 from hmr.evaluation import metrics
 from hmr.evaluation.meshes import in_batches
 from hmr.evaluation.samples import PixelCounts, Prediction, Truth
-from hmr.geometry.crop import CROP_SIZE, from_normalized
+from hmr.geometry.crop import from_normalized
 
 MM_PER_M = 1000.0
 JOINTS = len(LSP14)
@@ -103,7 +103,7 @@ def _of_keypoints(
 
     def compute(prediction: Prediction, truth: Truth, root: str) -> SampleScores:
         sides = (np.asarray(prediction.keypoints2d), truth.keypoints2d)
-        return metric(*(from_normalized(side, CROP_SIZE) for side in sides), truth.visibility)
+        return metric(*(from_normalized(side) for side in sides), truth.visibility)
 
     return Measure(label, compute, ("keypoints2d",), higher_is_better)
 

@@ -30,7 +30,7 @@ from hmr.evaluation.samples import (
     read_truth,
 )
 from hmr.evaluation.scoring import Scores, score
-from hmr.network.discriminator import Discriminator
+from hmr.fitting.fit import Fitter
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     reference = open_reference(protocol, {flag: getattr(evaluation, flag) for flag in FLAGS})
     paths = find_shards(evaluation.data, protocol.dataset, protocol.split)
     predict = _run_model if evaluation.checkpoint else _read_file
-    prediction, labels, smpl, discriminator = predict(evaluation, protocol, paths)
+    prediction, labels, smpl = predict(evaluation, protocol, paths)
     body, network = smpl.body if smpl else None, prediction
     if evaluation.fit and smpl:
-        prediction = moved_onto_keypoints(smpl, prediction, labels, discriminator=discriminator)
+        prediction = moved_onto_keypoints(Fitter(smpl), prediction, labels)
     prediction, truth = reference.complete(prediction, labels, body)
     constant = _constant_source(protocol, evaluation.data)
     scores = score(protocol, prediction, truth, constant)
@@ -100,19 +100,17 @@ def evaluate(evaluation: Evaluation) -> EvaluationResult:
     return EvaluationResult(evaluation, scores, prediction, truth, paths, stated, body)
 
 
-Samples = tuple[Prediction, Truth, SMPL | None, Discriminator | None]
+Samples = tuple[Prediction, Truth, SMPL | None]
 
 
 def _run_model(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
     from hmr.network.checkpoint import load_model
 
-    model = load_model(
-        str(evaluation.checkpoint), evaluation.body, with_discriminator=evaluation.fit
-    )
+    model = load_model(str(evaluation.checkpoint), evaluation.body)
     prediction, truth = predict_split(
         model, paths, evaluation.batch_size, evaluation.limit, protocol.selection
     )
-    return prediction, truth, model.smpl, model.discriminator
+    return prediction, truth, model.smpl
 
 
 def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> Samples:
@@ -125,7 +123,7 @@ def _read_file(evaluation: Evaluation, protocol: Protocol, paths: list[str]) -> 
         raise UserError(
             f"{protocol.name} scores {protocol.selection}: none of the {len(truth)} records fits."
         )
-    return prediction.take(chosen), truth.take(chosen), smpl, None
+    return prediction.take(chosen), truth.take(chosen), smpl
 
 
 def _constant_source(protocol: Protocol, data: str) -> Truth | None:

@@ -19,8 +19,7 @@ from hmr.evaluation.meshes import Columns, GivenMeshes, Meshes, PosedBodies, pos
 from hmr.evaluation.protocols import select_sequences
 from hmr.files.foreign import MAX_BYTES
 from hmr.files.safe_npz import load_npz
-from hmr.fitting.fit import FitSettings, Fitter
-from hmr.network.discriminator import Discriminator
+from hmr.fitting.fit import Fitter
 from hmr.network.hmr import bodies_of
 from hmr.progress import progress_bar
 
@@ -172,31 +171,23 @@ def _of_model(outputs: dict[str, np.ndarray], smpl: SMPL) -> Prediction:
     )
 
 
-def moved_onto_keypoints(
-    smpl: SMPL,
-    prediction: Prediction,
-    truth: Truth,
-    settings: FitSettings | None = None,
-    discriminator: Discriminator | None = None,
-) -> Prediction:
+def moved_onto_keypoints(fitter: Fitter, prediction: Prediction, truth: Truth) -> Prediction:
     """A model's prediction with every body fitted to the true keypoints, see `hmr.fitting.fit`.
 
     Args:
-        smpl: the body.
+        fitter: of the model's body.
         prediction: of `predict_split`.
         truth: of the same samples.
-        settings: weights of the fit.
-        discriminator: of the model, if known.
     """
     assert isinstance(prediction.meshes, PosedBodies) and prediction.camera is not None
-    bodies, fitter, parts = prediction.meshes, Fitter(smpl, settings, discriminator), []
+    bodies, parts = prediction.meshes, []
     theta = np.concatenate([prediction.camera, bodies.pose, bodies.beta], axis=1)  # (N, 85)
     for start in progress_bar(range(0, len(theta), _FITTED_AT_ONCE), desc="fitting", unit="batch"):
         chosen = slice(start, start + _FITTED_AT_ONCE)
         given = truth.keypoints2d[chosen], truth.visibility[chosen]
-        parts.append(bodies_of(fitter.fit(theta[chosen], *given), smpl))
+        parts.append(bodies_of(fitter.fit(theta[chosen], *given), fitter.smpl))
     columns = {key: np.concatenate([part[key] for part in parts]) for key in _MODEL_KEYS}
-    return _of_model(columns, smpl)
+    return _of_model(columns, fitter.smpl)
 
 
 def _numbered(batches: Iterable[dict]) -> Iterator[dict]:

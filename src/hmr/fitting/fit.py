@@ -78,7 +78,7 @@ class Fitter:
         settings: FitSettings | None = None,
         discriminator: Discriminator | None = None,
     ):
-        self._smpl = smpl
+        self.smpl = smpl
         self._settings = settings or FitSettings()
         self._discriminator = discriminator if self._settings.adversarial else None
         shapes = ((None, NUM_THETA), (None, len(COCOPLUS), 2), (None, len(COCOPLUS)))
@@ -130,7 +130,7 @@ class Fitter:
         return ops.concatenate([ops.exp(free[:, :1]), free[:, 1:]], axis=1)
 
     def _posed(self, free: Tensor) -> dict[str, Tensor]:
-        return self._smpl.keypoints(free[:, POSE], free[:, BETA])
+        return self.smpl.keypoints(free[:, POSE], free[:, BETA])
 
     def _loss(
         self,

@@ -51,19 +51,19 @@ class CropBox:
         """Picture pixels (..., 2) -> crop pixels (..., 2)."""
         return (np.asarray(image_px) - self.center_px) * self.scale + size / 2
 
-    def to_image(self, crop_px: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+    def to_image(self, crop_px: np.ndarray) -> np.ndarray:
         """Crop pixels (..., 2) -> picture pixels (..., 2)."""
-        return (np.asarray(crop_px) - size / 2) / self.scale + self.center_px
+        return (np.asarray(crop_px) - CROP_SIZE / 2) / self.scale + self.center_px
 
 
-def to_normalized(crop_px: Any, size: int = CROP_SIZE) -> Any:
+def to_normalized(crop_px: Any) -> Any:
     """Crop pixels (NumPy or TensorFlow) -> the network's coordinates: -1 to 1, y down."""
-    return 2.0 * crop_px / size - 1.0
+    return 2.0 * crop_px / CROP_SIZE - 1.0
 
 
-def from_normalized(normalized: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+def from_normalized(normalized: np.ndarray) -> np.ndarray:
     """The network's coordinates (-1 to 1, y down) -> crop pixels."""
-    return (np.asarray(normalized) + 1.0) * (size / 2)
+    return (np.asarray(normalized) + 1.0) * (CROP_SIZE / 2)
 
 
 def normalize_pixels(pixels: Any) -> Any:

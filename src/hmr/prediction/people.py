@@ -143,8 +143,8 @@ def from_keypoints(
         best = np.nanmax(points[:, 2], initial=0.0)
         if not best > 0:
             raise NoKeypointsError("no keypoint is labelled")
-        hint = f"; --min_score {best * 0.7:.2g} would keep them" if best > 0 else ""
-        raise UserError(f"no keypoint above score {min_score} (best {best:.2g}){hint}")
+        hint = f"--min_score {best * 0.7:.2g} would keep them"
+        raise UserError(f"no keypoint above score {min_score} (best {best:.2g}); {hint}")
     box = box_from_keypoints(points[:, :2], counted)
     low, high = points[counted, :2].min(axis=0), points[counted, :2].max(axis=0)
     mean = float(points[counted, 2].mean()) if score is None else float(score)

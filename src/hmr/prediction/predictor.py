@@ -135,7 +135,7 @@ class Predictor:
         check_flag(fit, "fit")
         number = keras.config.floatx()  # of layers that do not say theirs
         expect(number == "float32", "Keras's floatx", "float32", number)
-        return cls(load_model(folder, body, with_discriminator=fit), batch_size, focal_px, fit)
+        return cls(load_model(folder, body), batch_size, focal_px, fit)
 
     @cached_property
     def _finder(self) -> Finder:
@@ -143,7 +143,7 @@ class Predictor:
 
     @cached_property
     def _fitter(self) -> Fitter:
-        return Fitter(self.model.smpl, discriminator=self.model.discriminator)
+        return Fitter(self.model.smpl)
 
     @property
     def body(self) -> BodyModel:

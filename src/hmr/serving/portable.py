@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # The newest that ONNX Runtime has read since 1.14 (2023).
 ONNX_OPSET = 18
+# What the files are called, before the ending of their format.
+_STEM = "hmr"
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,10 @@ def export_portable(
     model: HMR,
     kinds: Sequence[str],
     folder: str | os.PathLike,
-    name: str = "hmr",
     source: str = "",
     max_abs_diff: float | None = None,
 ) -> dict[str, ExportReport]:
-    """Writes FOLDER/NAME + ending for each kind, and beside it a .json that describes it.
+    """Writes a file for each kind, such as FOLDER/hmr.onnx, and beside it a .json about it.
 
     Each file is run in a fresh process in which TensorFlow cannot be imported, and compared with
     the Keras model, before it gets its name.
@@ -132,7 +133,6 @@ def export_portable(
         model: its outputs are compared with the files'.
         kinds: keys of `FORMATS`.
         folder: made if missing.
-        name: of the files, without ending.
         source: where the model comes from, for the .json.
         max_abs_diff: the largest difference allowed; each kind's own if None.
 
@@ -151,11 +151,11 @@ def export_portable(
     expected = answers(model, requests)
     described = signatures(model.input_size)[FROM_CROPS]
     reports = {}
-    with scratch_folder(folder / name) as partial, plain_folder(partial) as scratch:
+    with scratch_folder(folder / _STEM) as partial, plain_folder(partial) as scratch:
         _write_with_fixed_size(model, scratch / "saved_model")
         for kind in kinds:
             wanted = FORMATS[kind]
-            file = scratch / (name + wanted.ending)
+            file = scratch / (_STEM + wanted.ending)
             # Both converters report their progress on standard output.
             with contextlib.redirect_stdout(io.StringIO()):
                 wanted.write(scratch / "saved_model", file)

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     # Keras takes seconds to import: what the flags get wrong comes first.
     from hmr.evaluation.samples import moved_onto_keypoints, predict_split
-    from hmr.fitting.fit import FitSettings
+    from hmr.fitting.fit import FitSettings, Fitter
     from hmr.network.checkpoint import load_model
 
     protocol = PROTOCOLS[options.protocol]
@@ -61,10 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     print(f"| network alone | | | | | | {_errors(network, truth)} | {_errors(network, truth)} |")
     for weights in [FitSettings()] if options.default else _candidates(FitSettings(), options.only):
-        fits = (
-            moved_onto_keypoints(model.smpl, network, to, weights, model.discriminator)
-            for to in (truth, noisy)
-        )
+        fitter = Fitter(model.smpl, weights, model.discriminator)
+        fits = (moved_onto_keypoints(fitter, network, to) for to in (truth, noisy))
         errors = " | ".join(_errors(fitted, truth) for fitted in fits)
         tried = " | ".join(f"{getattr(weights, name):g}" for name in _TRIED)
         print(f"| {tried} | {errors} |", flush=True)
