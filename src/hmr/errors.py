@@ -104,7 +104,7 @@ def run_verb(main: Callable[[], int | None], command: str = "") -> NoReturn:
 
 
 def _names_package(error: ModuleNotFoundError) -> bool:
-    """Says which package is not installed; False where it is a module of the project."""
+    """Prints which package is not installed; returns False if it is a module of the project."""
     package = (error.name or _OWN_PACKAGES[0]).partition(".")[0]
     if package in _OWN_PACKAGES:
         return False

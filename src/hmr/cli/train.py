@@ -74,7 +74,7 @@ def _parse(numbered: Sequence[tuple[str, str]], arguments: Sequence[str]) -> lis
 def _without_numbered(overrides: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Takes out overrides such as --config.data.train.3dpw=0.
 
-    A name that begins with a digit is none that ml_collections can read.
+    ml_collections cannot read names that begin with a digit.
 
     Returns:
         the other words; option and text of each that was taken out.

@@ -18,12 +18,12 @@ from hmr.errors import UserError
 from hmr.files.images import LazyImage
 from hmr.files.whole import make_folder, partial_path, take_name
 
-# What a file that cannot be recognised by its content is called if it is to be a video.
+# The endings of videos; they count where a file's content does not say what it is.
 VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts",
     ".m2ts", ".ts", ".flv",
 )  # fmt: skip
-# What is wrong with a video is said in one line, here: FFmpeg within OpenCV is to be quiet.
+# This module reports what is wrong with a video in one line, so FFmpeg inside OpenCV is silenced.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _USUAL_RATE = 25.0
 _FASTEST_RATE = 1000.0

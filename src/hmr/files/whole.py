@@ -23,7 +23,7 @@ from hmr.errors import UserError
 
 _PARTIAL = ".partial-"
 _PATTERN_CHARACTERS = frozenset("*?[]\\{}")
-# A folder of more files is written to disk by one call for the whole system, which takes less.
+# A folder of more files is synced by one call for the whole system, which takes less time.
 _MOST_SYNCED_ALONE = 64
 
 

@@ -84,7 +84,7 @@ def load_model(
 
 
 def load_weights(model: HMR, folder: Path) -> bool:
-    """Gives encoder, regressor and, where both have them, discriminators a model folder's weights.
+    """Loads a folder's weights into encoder, regressor and, where both have them, discriminators.
 
     Args:
         model: of the structure that the folder was written with.

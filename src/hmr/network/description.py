@@ -77,7 +77,7 @@ def model_folder(folder: str | os.PathLike) -> Path:
 def check_model(
     folder: str | os.PathLike, body: str | None = None, needs_faces: bool = False
 ) -> None:
-    """Looks whether a model can be there, before anything slow is imported to load it.
+    """Checks a model's folder, description and body file, before anything slow is imported.
 
     Raises:
         UserError: there is no model folder, its description is wrong, or its body is missing or
@@ -102,7 +102,7 @@ def find_encoder(path: str | os.PathLike) -> Path:
 
 
 def check_encoder_name(name: str) -> None:
-    """Looks a name up in the table of encoders as it is written, without importing it.
+    """Looks a name up in the source text of the table of encoders, without importing it.
 
     Raises:
         UserError: it is not among them.
@@ -117,7 +117,7 @@ def check_encoder_name(name: str) -> None:
 
 
 def check_body(path: str | os.PathLike, needs_faces: bool = False) -> None:
-    """Looks whether a body file is there; the stand-in's is made where it is missing.
+    """Checks that there is a body file. The stand-in's may be missing: opening it makes it.
 
     Raises:
         UserError: it is not, or is no .npz file, or has no faces where they are needed.

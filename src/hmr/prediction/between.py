@@ -46,8 +46,8 @@ def remember(tracker: Tracker, bodies: Iterable[Body], image: np.ndarray, second
 def between(before: Detections, after: Detections, share: float) -> Detections:
     """Boxes and keypoints of a frame at `share` (0 to 1) of the way between two others.
 
-    Those of one person (by label) in both are interpolated linearly. Who is in one of them only is
-    carried over to the nearer half. Scores are those of the earlier frame.
+    People who are in both, by their labels, are interpolated linearly. Who is in only one of them
+    appears in the half of the frames that is nearer to it. Scores are those of the earlier frame.
     """
     others = {person.label: person for person in after.people}
     people = []

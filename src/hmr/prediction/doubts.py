@@ -46,8 +46,10 @@ def doubts(
 
 
 def _is_cut_off(rectangle_px: np.ndarray, height: int, width: int) -> bool:
-    """Whether a border runs through a person, or touches them; not if they are the whole picture,
-    as `--find none` has it, which says nothing."""
+    """Whether the picture's border cuts or touches a person.
+
+    A rectangle that touches all four sides says nothing: it is the whole picture (`--find none`).
+    """
     near = BORDER_SHARE * rectangle_px[2:].max()
     low, high = rectangle_px[:2], rectangle_px[:2] + rectangle_px[2:]
     beside = np.concatenate([low < near, high > np.array([width, height]) - near])

@@ -152,7 +152,7 @@ def _from_folder(folder: Path) -> ImageFiles:
 
 
 def _without_own_results(files: list[Path], notes: Sequence[str] = ()) -> ImageFiles:
-    """The files but for those that earlier predictions wrote, which begin as their npz does."""
+    """Leaves out what earlier predictions wrote: files that begin like an npz beside them."""
     own = [path for path in files if _is_own_result(path)]
     kept = [path for path in files if path not in set(own)]
     seen = [path.name for path in own if path.suffix in (".png", ".mp4")]

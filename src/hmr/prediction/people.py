@@ -119,7 +119,8 @@ def from_keypoints(
 
     Args:
         keypoints: picture pixels and confidence; or, as OpenPose's keypoint_scale 3 has them,
-            shares of the picture from 0 to 1: a body within one pixel is none.
+            shares of the picture. Coordinates that are all within 1 are taken for shares, since
+            nobody fits into one pixel.
         min_score: keypoints at or below it do not count.
         label: the person's id.
         score: of the person; the mean confidence of the keypoints that count if None.
@@ -219,7 +220,9 @@ def _part_outside(rectangle: np.ndarray, height: int, width: int) -> float:
 
 
 def in_upright_picture(found: Detections, name: str, image: np.ndarray, size: Size) -> Detections:
-    """People who may have been labelled on the picture as it is stored, before EXIF turns it.
+    """Carries people who were labelled on the stored picture over to the upright one.
+
+    They differ where the picture's EXIF says that it is to be turned.
 
     Args:
         found: the people.
@@ -228,7 +231,7 @@ def in_upright_picture(found: Detections, name: str, image: np.ndarray, size: Si
         size: of the picture on which they were labelled, as their file says.
 
     Returns:
-        them where they are in `image`; with a note where the sizes differ in another way.
+        the people in pixels of `image`; with a note where no turn explains the sizes.
     """
     height, width = image.shape[:2]
     if size in (SIZE_UNKNOWN, (width, height)):

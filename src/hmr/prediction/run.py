@@ -252,7 +252,7 @@ class PictureRun:
         task.detections, task.people = found, select(found.people, self.options.person)
 
     def _open(self, source: LazyImage) -> PictureTask:
-        """The picture itself; without pixels where an earlier run finished it or none are read."""
+        """A task with pixels; without them if an earlier run finished it or they cannot be read."""
         task = PictureTask(source, self.options.fingerprint(source.origin))
         if task.fingerprint and not self.options.overwrite:
             earlier = load_result(_npz_of(self._base(source)))

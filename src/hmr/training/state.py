@@ -206,7 +206,7 @@ class TrainingState:
                     f"{told}; none can be read. Restore them from a copy, or choose another "
                     "--workdir."
                 )
-            # A process that was killed while it saved its first one leaves this.
+            # A process that was killed while it saved its first checkpoint leaves this behind.
             logging.warning("%s; the training begins anew.", told)
         for step in common:
             damage = self._last.damage(step) or self._read(step)

@@ -34,10 +34,10 @@ _SIDE_DEG = 90.0
 def find_validations(
     root: str, settings: ValidationSettings, batch_size: int, total_steps: int
 ) -> list[Callable[[Journal, TrainingState], Validation]]:
-    """A list of the function that makes the `Validation`; an empty one where no dataset is set.
+    """Prepares the validation: a list of one function, or of none where no dataset is set.
 
-    Records and settings are checked here, before anything is written. The callback itself is made
-    later, of the journal that it writes to and the state whose best checkpoint it keeps.
+    Records and settings are checked here, before anything is written. The function makes the
+    callback once there are a journal to write to and a state that keeps the best checkpoint.
 
     Args:
         root: folder of the records.

@@ -205,7 +205,7 @@ class Estimator:
 
 
 def _open_video(path: Path) -> Video:
-    """The beginning of a video; what is none by its content might make FFmpeg open other files."""
+    """The beginning of a video. Other files are refused: they might make FFmpeg open more files."""
     content = content_of_file(path)
     if content is None or not content.is_video:
         raise UserError(f"{path} is not a video that can be read")
@@ -237,7 +237,7 @@ def _people(number: int) -> str:
 def discard(made: PageResult | None) -> None:
     """Removes the files of a result that nobody looks at any more.
 
-    No method of `Estimator`: Gradio copies what it calls back to at every visit, the network too.
+    Not a method of `Estimator`: Gradio copies a callback at every visit, and its network with it.
     """
     if made is not None:
         shutil.rmtree(made.shown.parent, ignore_errors=True)

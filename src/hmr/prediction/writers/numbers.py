@@ -58,7 +58,7 @@ def load_result(path: str | os.PathLike) -> Result | None:
 
 def _bodies(arrays: Mapping[str, np.ndarray]) -> list[Body]:
     count = len(arrays["label"])
-    later = {  # than release 0.1
+    later = {  # what files of release 0.1 lack
         "source_keypoints_px": np.zeros((count, len(COCOPLUS), 3)),
         "reprojection_px": np.full((count, 2), np.nan),
         "doubts": np.full(count, ""),
