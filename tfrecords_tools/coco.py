@@ -214,8 +214,8 @@ def people_of(content: dict[str, Any], path: Path) -> frozenset[Id]:
 def annotations_of(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict | None]]:
     """Each annotation with the entry of its picture; None if there is none with a name.
 
-    What is no annotation at all comes as one without anything. Some files name the picture where
-    its number should stand.
+    What is not an annotation at all comes as an empty one. Some files name the picture where its
+    number should stand.
     """
     items = (item for item in content["images"] if isinstance(item, dict))
     named = [picture for picture in items if picture.get("file_name")]

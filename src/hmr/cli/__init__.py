@@ -51,7 +51,7 @@ def check_address(host: str, port: int) -> None:
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """Looks whether a folder for results is there or can be made, without making it.
+    """Checks that a folder for results is there or can be made, without making it.
 
     Raises:
         UserError: a file is in the way, or the folder may not be written to.

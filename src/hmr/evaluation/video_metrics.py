@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 
 def pairs_above(similar: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Pairs of a row and a column of (P, N) similarities, the best as a whole; none below."""
+    """Pairs of row and column of (P, N) similarities with the largest sum; none below `least`."""
     rows, columns = linear_sum_assignment(-np.where(similar >= least, similar, -1.0))
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return [pair for pair in pairs if similar[pair] >= least]

@@ -46,7 +46,7 @@ class Content(NamedTuple):
 
 
 def content_of(start: bytes) -> Content | None:
-    """The picture or video that begins so; None for anything else."""
+    """What picture or video a file is that begins with these bytes; None for anything else."""
     for pattern, is_video, name in _SIGNATURES:
         if pattern.match(start):
             return Content(is_video, name)
@@ -58,7 +58,7 @@ def content_of(start: bytes) -> Content | None:
 
 
 def content_of_file(path: Path) -> Content | None:
-    """The same of a file; None also where it cannot be read."""
+    """`content_of` for a file; None also where it cannot be read."""
     try:
         with path.open("rb") as file:
             return content_of(file.read(_START_BYTES))

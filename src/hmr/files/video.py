@@ -215,7 +215,7 @@ def _writable_rate(rate: float) -> float:
 
 
 def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture at exactly this size: a single pixel is cut off, else resized onto white."""
+    """The picture at exactly this size: one pixel too many is cut off, else it is put on white."""
     if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
         return np.ascontiguousarray(image[:height, :width])
     ratio = min(width / image.shape[1], height / image.shape[0])

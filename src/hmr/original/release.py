@@ -78,7 +78,7 @@ def checkpoint_prefix(path: str) -> str:
 
 
 def check_weights(path: str) -> None:
-    """Looks whether a file of Keras's ImageNet weights is there, by its first bytes.
+    """Checks by its first bytes that a file of Keras's ImageNet weights is there.
 
     Raises:
         UserError: it is not.

@@ -183,7 +183,7 @@ def score_video(truth: dict, frames: Path, table: dict, scores: VideoScores) -> 
 def _count_ids(
     met: list[dict[int, int]], results: list[Result], labels: list[str], there: np.ndarray
 ) -> tuple[int, int]:
-    """`idf1` of frames in each of which `met` says who, of (P, T) `there`, each body is."""
+    """`idf1` of T frames: `met` says which of the P people, who are `there` (P, T), a body is."""
     overlaps, found = np.zeros((len(there), len(labels))), np.zeros(len(labels))
     for people, result, seen in zip(met, results, there.T, strict=False):
         for index, person in enumerate(result.bodies):

@@ -205,7 +205,7 @@ class Estimator:
 
 
 def _open_video(path: Path) -> Video:
-    """The beginning of a video. Other files are refused: they might make FFmpeg open more files."""
+    """The beginning of a video. Playlists and the like, which name other files, are refused."""
     content = content_of_file(path)
     if content is None or not content.is_video:
         raise UserError(f"{path} is not a video that can be read")
