@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
@@ -256,6 +257,9 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         value = _field(experiment, path)
         if not value >= least:
             raise UserError(f"config.{path} must be at least {least}. Received: {value!r}.")
+    service = experiment.data.service
+    if service and not re.fullmatch(r"grpc://[^/\s]+:\d+", service):
+        raise UserError(f"config.data.service must be grpc://HOST:PORT. Received: {service!r}.")
     if experiment.optimizer.clip_norm and experiment.strategy != "none":
         raise UserError(
             "config.optimizer.clip_norm needs config.strategy=none, since each device would clip "

@@ -200,9 +200,6 @@ def _check_what_is_cheap(config: ConfigDict) -> None:
         UserError: a value cannot be meant, or something is not there.
     """
     experiment = read_experiment(config.to_dict())
-    service = experiment.data.service
-    if service and not re.fullmatch(r"grpc://[^/\s]+:\d+", service):
-        raise UserError(f"config.data.service must be grpc://HOST:PORT. Received: {service!r}.")
     for name, weight in (experiment.data.train | experiment.data.mocap).items():
         if weight > 0:
             find_shards(experiment.data.root, name, "train")
