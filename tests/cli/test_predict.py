@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmr.body.joints import COCO17, COCO17_FLIP, COCOPLUS, COCOPLUS_FLIP, take_joints
 from hmr.cli.predict import main
 from hmr.errors import UserError
 from hmr.files.images import read_image, write_image
 from hmr.files.video import Video, VideoWriter
 from hmr.files.whole import partial_path
+from hmr.finding.finder import FoundPerson
 from hmr.prediction.doubts import LARGE_ERROR_PX
 from hmr.prediction.inputs import open_inputs
-from hmr.prediction.people import MIN_SCORE, Detections, WholePicture, from_rectangle
+from hmr.prediction.people import MIN_SCORE, Detections, FoundPeople, WholePicture, from_rectangle
 from hmr.prediction.run import PictureRun, RunOptions
 from hmr.prediction.writers.numbers import load_result
 from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
@@ -181,9 +183,9 @@ def test_large_pictures_do_not_wait_for_a_full_batch(predictor, tmp_path, image,
     held = []
     whole = type(predictor).predict_people
 
-    def counted(self, pictures):
+    def counted(self, pictures, **options):
         held.append(len(pictures))
-        return whole(self, pictures)
+        return whole(self, pictures, **options)
 
     monkeypatch.setattr(type(predictor), "predict_people", counted)
     run = PictureRun(predictor, WholePicture(), RunOptions(tmp_path / "out", ("npz",)))
@@ -344,6 +346,7 @@ def test_wrong_flags_end_with_one_message(tmp_path, model_folder, image, argumen
 def test_wrong_flags_are_answered_before_keras_is_loaded():
     script = """
 import sys
+from hmr.body.joints import COCO17, COCO17_FLIP, COCOPLUS, COCOPLUS_FLIP, take_joints
 from hmr.cli.predict import main
 from hmr.errors import UserError
 try:
@@ -478,6 +481,37 @@ def test_people_of_a_video_are_looked_for_in_every_nth_frame(
     ]
     carried = [26] if every == 3 else [27]
     assert seen == pytest.approx([20, 21, 22, 23, 24, 25, 26, *carried])
+
+
+class _TurnedRound:
+    """Finds one person by given keypoints."""
+
+    def __init__(self, keypoints_px):
+        self.person = FoundPerson(keypoints_px, np.zeros(4), 0.9)
+
+    def find(self, image, min_score):
+        return [self.person]
+
+
+def test_sides_that_the_body_contradicts_are_exchanged_in_videos_only(tmp_path, predictor, image):
+    ((body,), _) = predictor.predict_people([(image, [from_rectangle((30, 20, 60, 100))])])[0]
+    points_px = take_joints(body.keypoints2d_px, COCOPLUS, COCO17)[COCO17_FLIP]
+    people = FoundPeople(_TurnedRound(np.column_stack([points_px, np.ones(17)])))
+    writer = VideoWriter(tmp_path / "walk.mp4", 30.0)
+    writer.add(image)
+    writer.close()
+    write_image(tmp_path / "still.png", image)
+    found = {}
+    for name in ("still.png", "walk.mp4"):
+        run = PictureRun(predictor, people, RunOptions(tmp_path / "out", ("npz",)))
+        run.run(open_inputs([str(tmp_path / name)]))
+    for name in ("still", "walk/walk_000000000000"):
+        (found[name],) = load_result(tmp_path / "out" / f"{name}.npz").bodies
+    still, frame = found.values()
+    np.testing.assert_allclose(
+        frame.source_keypoints_px, still.source_keypoints_px[COCOPLUS_FLIP], rtol=1e-6
+    )
+    assert frame.reprojection_px[0] < still.reprojection_px[0] / 2
 
 
 def test_find_every_has_no_part_where_people_are_given(model_folder, pictures):

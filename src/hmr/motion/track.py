@@ -151,8 +151,10 @@ def _seen(before: _Track | None, track: _Track) -> _Track:
     if track.seconds <= before.seconds:
         return track
     both = (before.keypoints_px[:, 2] > 0) & (track.keypoints_px[:, 2] > 0)
+    both &= both[COCO17_FLIP]
     if both.any():
-        moved = np.median((track.keypoints_px - before.keypoints_px)[both, :2], axis=0)
+        away = track.keypoints_px - before.keypoints_px  # which side is left does not matter
+        moved = np.median((away + away[COCO17_FLIP])[both, :2] / 2, axis=0)
     else:
         moved = (track.rectangle_px - before.rectangle_px) @ _TO_MIDDLE
     pace = moved / (track.seconds - before.seconds)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import keras
 import numpy as np
 from absl import logging
 
-from hmr.body.joints import COCOPLUS
+from hmr.body.joints import COCOPLUS, COCOPLUS_FLIP
 from hmr.body.measurements import measure
 from hmr.body.model_file import BodyModel
 from hmr.errors import UserError
@@ -27,6 +29,7 @@ from hmr.files.as_picture import as_picture
 from hmr.finding.finder import Finder
 from hmr.fitting.fit import Fitter, reprojection_px
 from hmr.geometry.crop import CropBox, crop_image, network_input, to_normalized
+from hmr.motion.sides import contradicted_sides
 from hmr.network.checkpoint import load_model
 from hmr.network.hmr import HMR, bodies_of
 from hmr.prediction import DEFAULT_BATCH, DEFAULT_MODEL
@@ -215,12 +218,15 @@ class Predictor:
         self,
         pictures: Sequence[tuple[np.ndarray, Sequence[Detection]]],
         fit: bool | None = None,
+        check_sides: bool = False,
     ) -> list[tuple[list[Body], list[str]]]:
         """Bodies of several pictures, in common batches.
 
         Args:
             pictures: (H, W, 3) uint8 RGB and the people in it.
             fit: as of `predict`.
+            check_sides: exchange left and right of keypoints that the network's body contradicts,
+                see `hmr.motion.sides`.
 
         Returns:
             per picture its bodies, and a line for each person without one.
@@ -230,33 +236,32 @@ class Predictor:
             check_flag(fit, "fit")
         with self.watch("crop"):
             cut = [[crop_image(image, p.box) for p in people] for image, people in pictures]
-        crops = [crop for row in cut for crop, _ in row]
         placed = [
-            _keypoints_in_crop(person, box)
+            (crop, box, person)
             for (_, people), row in zip(pictures, cut, strict=True)
-            for person, (_, box) in zip(people, row, strict=True)
+            for person, (crop, box) in zip(people, row, strict=True)
         ]
-        outputs = self._people_outputs(crops, placed, self.fit if fit is None else fit)
-        return [
-            self._assemble(image, people, [box for _, box in row], outputs)
-            for (image, people), row in zip(pictures, cut, strict=True)
-        ]
+        outputs = self._people_outputs(placed, self.fit if fit is None else fit, check_sides)
+        return [self._assemble(image, len(people), outputs) for image, people in pictures]
 
     def _people_outputs(
-        self, crops: list[np.ndarray], keypoints: list[np.ndarray], fit: bool
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """The network's outputs, person by person; `fit` moves them onto keypoints (19, 3) each."""
+        self, placed: list[tuple[np.ndarray, CropBox, Detection]], fit: bool, check_sides: bool
+    ) -> Iterator[tuple[dict[str, np.ndarray], CropBox, Detection]]:
+        """The network's outputs, person by person; `fit` moves them onto their keypoints."""
         size = self.model.input_size
-        for start in range(0, len(crops), self.batch_size):
-            chunk = crops[start : start + self.batch_size]
+        for start in range(0, len(placed), self.batch_size):
+            crops, boxes, people = zip(*placed[start : start + self.batch_size], strict=True)
             with self.watch("crop"):
-                batch = np.stack([network_input(crop, size) for crop in chunk])
-            given = np.stack(keypoints[start : start + len(chunk)])
-            outputs = self._beside_keypoints(
-                self.predict_crops(batch), given[..., :2], given[..., 2], fit
-            )
-            for index in range(len(chunk)):
-                yield {key: value[index] for key, value in outputs.items()}
+                batch = np.stack([network_input(crop, size) for crop in crops])
+            outputs = self.predict_crops(batch)
+            given = np.stack([*map(_keypoints_in_crop, people, boxes)])  # (B, 19, 3)
+            if check_sides:
+                turned = contradicted_sides(given, outputs["keypoints2d"])
+                given[turned] = given[turned][:, COCOPLUS_FLIP]
+                people = [*map(_turned, people, turned)]
+            outputs = self._beside_keypoints(outputs, given[..., :2], given[..., 2], fit)
+            for index, (box, person) in enumerate(zip(boxes, people, strict=True)):
+                yield {key: value[index] for key, value in outputs.items()}, box, person
 
     def _beside_keypoints(
         self,
@@ -288,14 +293,12 @@ class Predictor:
     def _assemble(
         self,
         image: np.ndarray,
-        people: Sequence[Detection],
-        boxes: Sequence[CropBox],
-        outputs: Iterator[dict[str, np.ndarray]],
+        count: int,
+        outputs: Iterator[tuple[dict[str, np.ndarray], CropBox, Detection]],
     ) -> tuple[list[Body], list[str]]:
         bodies, problems = [], []
         height, width = image.shape[:2]
-        for person, box in zip(people, boxes, strict=True):
-            row = next(outputs)
+        for row, box, person in islice(outputs, count):
             try:
                 bodies.append(body_from_outputs(row, person, box, height, width, self.focal_px))
             except UserError as error:
@@ -377,6 +380,13 @@ def _keypoints_in_crop(person: Detection, box: CropBox) -> np.ndarray:
         return np.zeros((len(COCOPLUS), 3))
     points_px, confidence = np.split(person.keypoints2d_px, [2], axis=1)
     return np.concatenate([to_normalized(box.to_crop(points_px)), confidence], axis=1)
+
+
+def _turned(person: Detection, turned: bool) -> Detection:
+    points_px = person.keypoints2d_px
+    if not turned or points_px is None:
+        return person
+    return replace(person, keypoints2d_px=points_px[COCOPLUS_FLIP])
 
 
 def _as_result(name: str, given: np.ndarray | str | os.PathLike, bodies: list[Body]) -> Result:

@@ -25,7 +25,7 @@ from hmr.motion.track import Tracker
 from hmr.prediction import SMOOTHING
 from hmr.prediction.between import between, remember, with_ids
 from hmr.prediction.inputs import PictureSource
-from hmr.prediction.people import Detection, Detections, PeopleSource, select
+from hmr.prediction.people import Detection, Detections, FoundPeople, PeopleSource, select
 from hmr.prediction.predictor import Predictor
 from hmr.prediction.result import SUMMARY_FILE, Body, Result
 from hmr.prediction.summary import RunSummary
@@ -138,6 +138,7 @@ class PictureRun:
         self._say = say
         self._watch = predictor.watch
         self._lines_said = 0
+        self._check_sides = False
 
     def note(self, line: str) -> None:
         """Prints a line about the whole run, and keeps it for the summary."""
@@ -157,6 +158,7 @@ class PictureRun:
         """
         check_kinds(self.options.kinds, self.predictor.body, isinstance(source, Video))
         make_folder(self.options.output)
+        self._check_sides = isinstance(source, Video) and isinstance(self.people, FoundPeople)
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
@@ -271,7 +273,9 @@ class PictureRun:
 
     def _finish(self, waiting: list[PictureTask]) -> Iterator[PictureTask]:
         fresh = [(task, task.image) for task in waiting if task.image is not None]
-        outcomes = self.predictor.predict_people([(image, task.people) for task, image in fresh])
+        outcomes = self.predictor.predict_people(
+            [(image, task.people) for task, image in fresh], check_sides=self._check_sides
+        )
         for (task, _), (bodies, problems) in zip(fresh, outcomes, strict=True):
             task.finish(bodies, problems)
         for task in waiting:
