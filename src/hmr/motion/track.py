@@ -21,7 +21,7 @@ _LEAST_SIMILAR = 0.02
 _SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
 _AREA_OF_DIAGONAL = 0.25
-_PACE_LASTS_S, _SHARE_OF_NEW_PACE = 2.0, 0.5
+_PACE_LASTS_S, _SHARE_OF_NEW_PACE = 1.5, 0.7
 _LOOKS_KEPT, _NEAREST_LOOKS = 40, 0.2
 """Clothes are compared with those of so many looks; of these the nearer ones count, as an arm or
 somebody else is in front of them in some."""
