@@ -232,6 +232,7 @@ class Predictor:
             per picture its bodies, and a line for each person without one.
         """
         check_pictures(pictures)
+        check_flag(check_sides, "check_sides")
         if fit is not None:
             check_flag(fit, "fit")
         with self.watch("crop"):
