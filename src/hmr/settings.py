@@ -197,7 +197,7 @@ class Experiment:
         initial_encoder: encoder weights to start from if `initial_model` is "": a file, or a model
             folder, whose encoder is taken; "" for random weights. The paper starts from ImageNet
             weights.
-        freeze_encoder: leave the encoder as it starts, and train the regressor alone.
+        freeze_encoder: leave the encoder as it starts, but for its adapter where it has one.
         model, data, loss, optimizer, train, validation: the settings of each part.
     """
 

@@ -20,7 +20,10 @@ CASES = [
     EncoderCase("resnet14_v2_narrow", input_size=32, num_features=512, num_params=1_229_056),
     EncoderCase("movenet_lightning", input_size=64, num_features=1331, num_params=2_317_974),
     EncoderCase("movenet_thunder", 64, 1331, 6_226_046, layers_of="movenet_lightning"),
-    EncoderCase("movenet_thunder_centred", input_size=64, num_features=1331, num_params=6_226_046),
+    EncoderCase(
+        "movenet_thunder_centred", 64, 1331, 6_226_046, layers_of="movenet_thunder_adapter"
+    ),
+    EncoderCase("movenet_thunder_adapter", input_size=64, num_features=1587, num_params=6_462_590),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.network.checkpoint import load_model
-from hmr.network.encoders import build_encoder
-from hmr.network.movenet import SoftKeypoints, movenet
+from hmr.network.encoders import build_encoder, set_trainable
+from hmr.network.movenet import ADAPTER, KeypointMaps, SoftKeypoints, movenet
 
 ROOT = Path(__file__).parents[2]
 # The published graph of Lightning multiplies its cells by 1 / 48 rounded to half precision.
@@ -47,9 +47,8 @@ def test_published_graph_is_matched(name, request):
     keypoint_layer.sharpness = 3000.0  # as good as the best cell alone
     keypoint_layer.box_weight = 0.0
     features = np.asarray(sharp(image))[0]
-    assert encoder.output_shape == (None, 1280 + 17 * 3)
     np.testing.assert_allclose(features[:1280], pooled, atol=TOLERANCE)
-    seen = features[1280:].reshape(17, 3)
+    seen = features[1280 : 1280 + 17 * 3].reshape(17, 3)  # an adapter's features come after them
     expected = np.stack([2 * keypoints[:, 1] - 1, 2 * keypoints[:, 0] - 1, keypoints[:, 2]], -1)
     np.testing.assert_allclose(seen, expected, atol=TOLERANCE)
 
@@ -115,6 +114,26 @@ def test_gradients_are_those_of_finite_differences(head, box_weight):
     analytic, numeric = tf.test.compute_gradient(value, [made[head]], delta=1e-4)
     np.testing.assert_allclose(analytic[0], numeric[0], atol=2e-3)
     assert np.abs(numeric[0]).max() > 0.01
+
+
+def test_a_keypoints_spot_lies_in_its_map():
+    """0.3, -0.5 is 10.4 cells from the left and 4 from the top of 16; sigma is 1.5 cells."""
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, 3] = [0.3, -0.5, 0.8]
+    maps = np.asarray(KeypointMaps(16)(keypoints))
+    assert maps.shape == (1, 16, 16, 17) and not maps[..., np.arange(17) != 3].any()
+    rows, columns = np.mgrid[:16, :16] + 0.5
+    squared = (columns - 10.4) ** 2 + (rows - 4.0) ** 2
+    np.testing.assert_allclose(maps[0, ..., 3], 0.8 * np.exp(-squared / 2 / 1.5**2), atol=1e-6)
+
+
+def test_of_a_frozen_encoder_the_adapter_learns():
+    encoder = build_encoder("movenet_thunder_adapter", 64)
+    set_trainable(encoder, freeze=True)
+    trained = {id(variable) for variable in encoder.trainable_variables}
+    assert trained == {id(each) for each in encoder.get_layer(ADAPTER).trainable_variables}
+    set_trainable(encoder, freeze=False)
+    assert len(encoder.trainable_variables) > len(trained)
 
 
 def test_sizes_that_do_not_halve_five_times_are_refused():

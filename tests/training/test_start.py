@@ -1,5 +1,7 @@
 """Trainings that begin with the weights and the optimisers of others."""
 
+import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -9,9 +11,17 @@ from hmr.configs.hmr import get_config
 from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
+from hmr.network.encoders import ENCODERS
+from hmr.network.movenet import ADAPTER, movenet
 from hmr.settings import ModelSpec
 from hmr.training.recipe import run
-from hmr.training.start import AdamState, TrainingStart, load_start, save_start
+from hmr.training.start import (
+    AdamState,
+    TrainingStart,
+    load_start,
+    save_start,
+    set_initial_weights,
+)
 
 
 @pytest.fixture
@@ -120,6 +130,31 @@ def test_a_frozen_encoder_stays_that_of_the_model_folder_it_came_from(spec, tiny
     assert (np.array(given.regressor.fc1.kernel) != np.array(trained.regressor.fc1.kernel)).any()
     entry = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert "gradient_norm/regressor" in entry and "gradient_norm/encoder" not in entry
+
+
+def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder(spec, tmp_path, monkeypatch):
+    for name, adapter in (("published", 0), ("adapted", 16)):
+        row = functools.partial(movenet, width=0.2, adapter=adapter)
+        monkeypatch.setitem(ENCODERS, name, row)
+    earlier = {}
+    for name in ("published", "adapted"):
+        spec = dataclasses.replace(spec, encoder=name)
+        earlier[name] = build_model(spec, seed=len(name))
+        save_model(earlier[name], spec, tmp_path / name)
+    model = build_model(spec, seed=5)
+    fresh = model.encoder.get_layer(ADAPTER).get_weights()
+    for name, given in earlier.items():
+        set_initial_weights(model, "", str(tmp_path / name))
+        images = np.linspace(-1, 1, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
+        np.testing.assert_allclose(
+            model.encoder(images)[:, :1331], given.encoder(images)[:, :1331], atol=1e-6
+        )
+        for before, after in zip(
+            fresh, model.encoder.get_layer(ADAPTER).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(before, after)
+    set_initial_weights(model, str(tmp_path / "adapted"), "")
+    np.testing.assert_allclose(model.encoder(images), given.encoder(images), atol=1e-6)
 
 
 def test_the_papers_recipe_starts_from_imagenet_weights():

@@ -16,7 +16,7 @@ import keras
 from keras import layers, ops
 
 from hmr.errors import UserError
-from hmr.network.movenet import movenet
+from hmr.network.movenet import ADAPTER, movenet
 from hmr.settings import CHOICES
 from hmr.tensor import Tensor
 
@@ -69,6 +69,8 @@ ENCODERS: dict[str, Callable[[int], keras.Model]] = {
     "movenet_thunder": functools.partial(movenet, width=1.75),
     # Of several people it reads the one whom the crop was made for.
     "movenet_thunder_centred": functools.partial(movenet, width=1.75, box_weight=3.0),
+    # The same with a part that learns while the rest is frozen.
+    "movenet_thunder_adapter": functools.partial(movenet, width=1.75, box_weight=3.0, adapter=256),
 }
 
 
@@ -100,6 +102,12 @@ def build_encoder(
     for layer in _batch_norms(encoder):
         layer.synchronized = synchronized_norm
     return encoder
+
+
+def set_trainable(encoder: keras.Model, freeze: bool) -> None:
+    """Lets an encoder learn, or `freeze`s it but for its adapter, where it has one."""
+    for layer in encoder.layers:
+        layer.trainable = not freeze or layer.name == ADAPTER
 
 
 def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:

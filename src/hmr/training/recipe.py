@@ -21,7 +21,7 @@ from hmr.data.pipeline import (
 from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
-from hmr.network.encoders import set_batch_variance
+from hmr.network.encoders import set_batch_variance, set_trainable
 from hmr.network.regressor import initial_theta
 from hmr.settings import read_experiment
 from hmr.training.adam import build_adam
@@ -83,7 +83,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             synchronized_norm=devices.replicas > 1,
         )
         set_batch_variance(model.encoder, training.batch_norm_variance)
-        model.encoder.trainable = not experiment.freeze_encoder
+        set_trainable(model.encoder, freeze=experiment.freeze_encoder)
 
         # ----------------------------------------------------------- optimisers and criterion
         adam = experiment.optimizer

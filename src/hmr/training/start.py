@@ -22,6 +22,7 @@ from hmr.files.whole import write_whole
 from hmr.network.checkpoint import load_model, load_weights
 from hmr.network.description import TWO_WAYS, find_encoder, model_folder
 from hmr.network.hmr import HMR
+from hmr.network.movenet import ADAPTER
 
 START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")
@@ -35,7 +36,7 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
         initial_model: model folder with weights of encoder, regressor and, where it has them,
             discriminators; or a converted training; "" for none.
         initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
-            folder, whose encoder is taken; "" for random ones.
+            folder, whose encoder is taken without its adapter; "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
@@ -59,7 +60,9 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
     found = find_encoder(path)
     try:
         if found.is_dir():
-            encoder.set_weights(load_model(path).encoder.get_weights())
+            parts = zip(_known(encoder), _known(load_model(path).encoder), strict=True)
+            for layer, given in parts:
+                layer.set_weights(given.get_weights())
         else:
             encoder.load_weights(found)
     except UserError:
@@ -69,6 +72,11 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
         raise UserError(
             f"config.initial_encoder: {path} does not fit config.model: {reason} {TWO_WAYS}"
         ) from error
+
+
+def _known(encoder: keras.Model) -> list[keras.layers.Layer]:
+    """The layers with weights but for an adapter, which belongs to the regressor that reads it."""
+    return [layer for layer in encoder.layers if layer.weights and layer.name != ADAPTER]
 
 
 @dataclass(frozen=True)
