@@ -28,7 +28,7 @@ class EncoderCase:
         input_size: a small one that it takes, pixels.
         num_features: length of its feature vector.
         num_params: of its weights, moving statistics included.
-        layers_of: a case of the same layers in other numbers, whose export stands for this one's.
+        layers_of: a case of the same layers in other numbers, whose files stand for this one's.
     """
 
     name: str

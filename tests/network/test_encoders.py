@@ -47,6 +47,7 @@ def of(cases):
 
 
 each_case = of(CASES)
+each_kind = of([case for case in CASES if not case.layers_of])
 
 
 @each_case
@@ -60,7 +61,7 @@ def test_training_step(case, precision, body_path):
     encoder_checks.check_training_step(case, body_path, precision)
 
 
-@each_case
+@each_kind
 def test_round_trip(case, body_path, tmp_path):
     encoder_checks.check_round_trip(case, body_path, tmp_path)
 
@@ -76,7 +77,7 @@ def test_batch_norms(case):
 
 
 @pytest.mark.slow
-@of([case for case in CASES if not case.layers_of])
+@each_kind
 def test_export(case, body_path, tmp_path):
     encoder_checks.check_export(case, body_path, tmp_path)
 

@@ -105,7 +105,7 @@ def build_encoder(
 
 
 def set_trainable(encoder: keras.Model, freeze: bool) -> None:
-    """Lets an encoder learn, or `freeze`s it but for its adapter, where it has one."""
+    """Lets an encoder learn; with `freeze`, its adapter alone, where it has one."""
     for layer in encoder.layers:
         layer.trainable = not freeze or layer.name == ADAPTER
 
