@@ -3,7 +3,7 @@
 Command:  make demo-real (makes the data first), or python -m src.main --config people_free
 Needs:    data/people_free, made people with SMPL labels (3dpw), and plain ones (mpi_inf_3dhp) and
           loud ones with 3D joints, and models/people_free, from which the encoder is taken.
-Cost:     11,001 steps of 32 pictures.
+Cost:     11,001 steps of 32 pictures, 140 minutes on two cores that other work shared.
 Measured: docs/results.md, "Photographs".
 """
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from hmr.body.joints import COCO17_SIGMAS
 
+# A person's area as a share of their box's squared diagonal, where no segment tells it.
+AREA_OF_DIAGONAL = 0.25
+
 
 def oks(
     points_px: np.ndarray, reference_px: np.ndarray, area_px: np.ndarray, counted: np.ndarray

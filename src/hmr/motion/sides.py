@@ -6,11 +6,14 @@ import numpy as np
 
 from hmr.body.joints import COCO17, COCOPLUS, COCOPLUS_FLIP, take_joints
 from hmr.geometry.crop import CROP_SIZE, PERSON_DIAGONAL_PX
-from hmr.geometry.oks import oks
+from hmr.geometry.oks import AREA_OF_DIAGONAL, oks
 
+# Chosen on made videos: less mends more finds and spoils more that were right (docs/motion.md).
 _TIMES_AS_LIKE = 1.5
+# Added to both, so that a body which is far from the keypoints either way decides nothing.
 _LEAST_OKS = 0.05
-_AREA = np.array(0.25 * (2 * PERSON_DIAGONAL_PX / CROP_SIZE) ** 2)
+# Of a person in their own crop, whose sides are 2 long.
+_AREA = np.array(AREA_OF_DIAGONAL * (2 * PERSON_DIAGONAL_PX / CROP_SIZE) ** 2)
 
 
 def contradicted_sides(found: np.ndarray, body: np.ndarray) -> np.ndarray:

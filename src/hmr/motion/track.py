@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hmr.body.joints import COCO17, COCO17_FLIP, COCOPLUS, take_joints
-from hmr.geometry.oks import oks
+from hmr.geometry.oks import AREA_OF_DIAGONAL, oks
 
 LONGEST_GAP_S = 2.0
 """Who is not seen for longer is told by clothes alone, or is somebody new."""
 _LEAST_SIMILAR = 0.02
 _SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
-_AREA_OF_DIAGONAL = 0.25
 _PACE_LASTS_S, _SHARE_OF_NEW_PACE = 1.5, 0.7
 _LOOKS_KEPT, _NEAREST_LOOKS = 40, 0.2
 """Clothes are compared with those of so many looks; of these the nearer ones count, as an arm or
@@ -124,7 +123,7 @@ def _pairs(
     """Pairs of a track and a person, the best as a whole; nobody twice."""
     if not tracks or not len(people.rectangles_px):
         return []
-    from scipy.optimize import linear_sum_assignment  # takes a sixth of a second to import
+    from scipy.optimize import linear_sum_assignment  # slow to import; pictures need not wait
 
     similar = np.array([alike(track, seconds, people) for track in tracks])
     rows, columns = linear_sum_assignment(-similar)
@@ -179,7 +178,7 @@ def _similar(track: _Track, seconds: float, people: _People) -> np.ndarray:
     """
     moved = track.moved_px(seconds)
     spread = 1 + _SPREAD_PER_S * (seconds - track.seconds)
-    area = _AREA_OF_DIAGONAL * (track.rectangle_px[2:] ** 2).sum() * spread**2
+    area = AREA_OF_DIAGONAL * (track.rectangle_px[2:] ** 2).sum() * spread**2
     counted = (track.keypoints_px[:, 2] > 0) & (people.keypoints_px[..., 2] > 0)  # (N, 17)
     points = track.keypoints_px[:, :2] + moved
     areas = np.full(len(counted), area)

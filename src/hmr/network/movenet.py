@@ -39,7 +39,7 @@ from hmr.errors import UserError
 from hmr.geometry.crop import CROP_SIZE, PERSON_DIAGONAL_PX
 from hmr.tensor import Tensor
 
-CELL_PX, NUM_KEYPOINTS = 4, 17
+NUM_KEYPOINTS = 17
 # The name of the layer that learns while the rest of its encoder is frozen.
 ADAPTER = "adapter"
 # Output channels, first stride and number of each group of inverted residuals, for width 1.

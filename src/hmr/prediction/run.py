@@ -138,7 +138,6 @@ class PictureRun:
         self._say = say
         self._watch = predictor.watch
         self._lines_said = 0
-        self._check_sides = False
 
     def note(self, line: str) -> None:
         """Prints a line about the whole run, and keeps it for the summary."""
@@ -158,7 +157,6 @@ class PictureRun:
         """
         check_kinds(self.options.kinds, self.predictor.body, isinstance(source, Video))
         make_folder(self.options.output)
-        self._check_sides = isinstance(source, Video) and isinstance(self.people, FoundPeople)
         if isinstance(source, Video):
             self._run_video(source, advance)
         else:
@@ -177,12 +175,14 @@ class PictureRun:
         )
         live = None
         if isinstance(video.source, int) and self.options.smooth > 0:
-            # Imports scipy.signal, which takes a third of a second that pictures need not wait for.
+            # Imports scipy.signal, which is slow to import, and pictures need not wait for it.
             from hmr.prediction.live import LiveSmoother
 
             live = LiveSmoother(self.predictor.model.smpl, self.options.smooth)
         try:
-            for index, task in enumerate(self._pictures(self._prepare_frames(video))):
+            check_sides = isinstance(self.people, FoundPeople)
+            tasks = self._pictures(self._prepare_frames(video), check_sides)
+            for index, task in enumerate(tasks):
                 if live and task.result is not None:
                     task.result = live.calm(task.result, task.source.seconds)
                 self._save(task, per_frame)
@@ -195,7 +195,9 @@ class PictureRun:
         if video.problem:
             self._report(self.summary.problems, video.problem)
 
-    def _pictures(self, tasks: Iterable[PictureTask]) -> Iterator[PictureTask]:
+    def _pictures(
+        self, tasks: Iterable[PictureTask], check_sides: bool = False
+    ) -> Iterator[PictureTask]:
         """Finished pictures in the order of the input, computed in common batches."""
         waiting: list[PictureTask] = []
         for task in tasks:
@@ -204,9 +206,9 @@ class PictureRun:
             enough = max(num_people, len(waiting)) >= self.predictor.batch_size
             held_bytes = sum(task.image.nbytes for task in waiting if task.image is not None)
             if enough or held_bytes >= _MOST_BYTES_HELD:
-                yield from self._finish(waiting)
+                yield from self._finish(waiting, check_sides)
                 waiting = []
-        yield from self._finish(waiting)
+        yield from self._finish(waiting, check_sides)
 
     def _prepare(self, source: LazyImage) -> PictureTask:
         task = self._open(source)
@@ -271,10 +273,10 @@ class PictureRun:
     def _base(self, source: LazyImage) -> Path:
         return self.options.output / source.target
 
-    def _finish(self, waiting: list[PictureTask]) -> Iterator[PictureTask]:
+    def _finish(self, waiting: list[PictureTask], check_sides: bool) -> Iterator[PictureTask]:
         fresh = [(task, task.image) for task in waiting if task.image is not None]
         outcomes = self.predictor.predict_people(
-            [(image, task.people) for task, image in fresh], check_sides=self._check_sides
+            [(image, task.people) for task, image in fresh], check_sides=check_sides
         )
         for (task, _), (bodies, problems) in zip(fresh, outcomes, strict=True):
             task.finish(bodies, problems)

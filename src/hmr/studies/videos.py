@@ -16,7 +16,7 @@ from hmr.evaluation.video_metrics import acceleration_errors, idf1, pairs_above,
 from hmr.files.safe_npz import load_npz
 from hmr.files.video import Video
 from hmr.files.whole import write_text
-from hmr.geometry.oks import oks
+from hmr.geometry.oks import AREA_OF_DIAGONAL, oks
 from hmr.motion.feet import feet_of
 from hmr.prediction.people import FIND_EVERY, FoundPeople
 from hmr.prediction.result import Result
@@ -34,7 +34,7 @@ CHOICES = {
     "sliding": "mm a frame of feet that truly stand, in space, depth included",
 }
 MEASURES = ("MPJPE mm", "PA-MPJPE mm", "acceleration error", "sliding")
-_LEAST_OKS, _LEAST_VISIBLE, _AREA_OF_DIAGONAL = 0.3, 12, 0.25
+_LEAST_OKS, _LEAST_VISIBLE = 0.3, 12
 
 
 @dataclass
@@ -221,7 +221,7 @@ def _matches(keypoints_px: np.ndarray, result: Result, either_side: bool) -> lis
     true = take_joints(keypoints_px[..., :2], COCOPLUS, COCO17)[:, None]  # (P, 1, 17, 2)
     given = np.array([person.source_keypoints_px for person in result.bodies])
     points = take_joints(given, COCOPLUS, COCO17)[None]  # (1, N, 17, 3)
-    area = _AREA_OF_DIAGONAL * (np.ptp(true, axis=2) ** 2).sum(axis=-1)  # (P, 1)
+    area = AREA_OF_DIAGONAL * (np.ptp(true, axis=2) ** 2).sum(axis=-1)  # (P, 1)
     sides = [points, points[:, :, COCO17_FLIP]] if either_side else [points]
     alike = np.max([oks(each[..., :2], true, area, each[..., 2] > 0) for each in sides], axis=0)
     return pairs_above(alike, _LEAST_OKS)
