@@ -3,12 +3,16 @@
 The matching is the best one as a whole (Hungarian method) over the similarity of keypoints (OKS)
 and of boxes (IoU), after every known person has been moved on at the pace that they had, and over
 the colours of their clothes. These alone tell who comes back after more than two seconds.
+
+People who hide each other may leave with each other's id. For two seconds a look's ids are open:
+two of them are exchanged once the clothes of several looks fit the other id's earlier ones better.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +21,8 @@ from hmr.geometry.oks import AREA_OF_DIAGONAL, oks
 
 LONGEST_GAP_S = 2.0
 """Who is not seen for longer is told by clothes alone, or is somebody new."""
+SETTLED_AFTER_S = 2.0
+"""After so long the ids of a look do not change any more."""
 _LEAST_SIMILAR = 0.02
 _SPREAD_PER_S = 6.0
 """How much less exactly a person's place is known after a second, relative to what OKS allows."""
@@ -26,6 +32,9 @@ _LOOKS_KEPT, _NEAREST_LOOKS = 40, 0.2
 somebody else is in front of them in some."""
 _COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
+_SURELY_EXCHANGED, _MOST_OF_A_LOOK, _LOOK_LASTS_S = 4.0, 1.5, 0.2
+"""Ids are exchanged from this gain in log-likelihood on. A look adds no more than the second number,
+and in proportion less where it comes sooner than so long after the one before."""
 _HUE_COUNTS, _SHADE_COUNTS = 2.0, 0.5
 """Light falls differently on people who turn: how bright their clothes are tells less than hue."""
 _PARTS = tuple(
@@ -59,12 +68,24 @@ class _People:
     colours: np.ndarray
 
 
+@dataclass
+class _Look:
+    """A look's N people and their ids; `weight` (0 to 1) of what it tells about exchanged ids."""
+
+    seconds: float
+    weight: float
+    labels: list[str]
+    people: list[_Track]
+
+
 class Tracker:
     """Gives every person of a video an id that stays, look by look; ids are "0", "1", ..."""
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
-        self._used: set[str] = set()
+        self._settled: dict[str, _Track] = {}  # as they were before `_looks`
+        self._looks: deque[_Look] = deque()
+        self._given: set[str] = set()
         self._next = 0
 
     def assign(
@@ -83,6 +104,9 @@ class Tracker:
             keypoints: N of (19, 3) cocoplus x, y, confidence, zero where unknown; or None.
             given: ids that the source of the people knows, or None; these are kept.
             colour: N of (6,) what they wear, see `clothes_colour`; unknown if there are none.
+
+        Returns:
+            the ids. Looks of the next `SETTLED_AFTER_S` may still change this very list.
         """
         rectangles_px = np.reshape(rectangles, (-1, 4)).astype(np.float64)
         keypoints_px = np.array([_as_coco(points) for points in keypoints]).reshape(-1, 17, 3)
@@ -91,7 +115,7 @@ class Tracker:
         )
         colours[_covered(rectangles_px)] = np.nan  # it may be somebody else's
         labels: list[str | None] = list(given) or [None] * len(rectangles)
-        self._used.update(label for label in labels if label is not None)
+        self._given.update(label for label in labels if label is not None)
         known = self._tracks
         waiting = [track for label, track in known.items() if label not in labels]
         lately = [seconds - track.seconds <= LONGEST_GAP_S + 1e-6 for track in waiting]
@@ -103,15 +127,57 @@ class Tracker:
                 labels[free[column]] = lost[row].label
         told = [self._new_label() if label is None else label for label in labels]
         rows = zip(told, rectangles_px, keypoints_px, colours[:, None], strict=True)
-        for label, *person in rows:
-            known[label] = _seen(known.get(label), _Track(label, seconds, *person))
+        seen = [_Track(label, seconds, *person) for label, *person in rows]
+        since_s = seconds - self._looks[-1].seconds if self._looks else np.inf
+        self._looks.append(_Look(seconds, min(since_s / _LOOK_LASTS_S, 1.0), told, seen))
+        _follow(known, self._looks[-1])
+        while seconds - self._looks[0].seconds > SETTLED_AFTER_S + 1e-6:
+            _follow(self._settled, self._looks.popleft())
+        self._exchange()
         return told
 
     def _new_label(self) -> str:
-        while str(self._next) in self._used:
+        while str(self._next) in self._given:
             self._next += 1
-        self._used.add(str(self._next))
-        return str(self._next)
+        self._next += 1
+        return str(self._next - 1)
+
+    def _exchange(self) -> None:
+        """Exchanges the two ids, from one of the looks on, that clothes say most surely."""
+        own = [label for label in self._tracks if label not in self._given]
+        rows = [
+            (at, own.index(label), person.colours)
+            for at, look in enumerate(self._looks)
+            for label, person in zip(look.labels, look.people, strict=True)
+            if label in own and np.isfinite(person.colours).any()
+        ]
+        if not rows or not self._settled:
+            return
+        looks, ids, colours = (np.array(column) for column in zip(*rows, strict=True))
+        people = _People(np.empty(0), np.empty(0), colours[:, 0])
+        nobody = np.full(len(rows), _UNKNOWN_CLOTHES)
+        fits = np.log(
+            [_trust(self._settled[n], people) if n in self._settled else nobody for n in own]
+        )  # (L, M) of L ids and M people
+        gain = np.zeros((len(self._looks), len(own), len(own)))  # (T, L, L)
+        gain[looks, ids] = (fits - fits[ids, np.arange(len(rows))]).T
+        gain = np.minimum(gain + gain.swapaxes(1, 2), _MOST_OF_A_LOOK)
+        gain *= np.array([look.weight for look in self._looks])[:, None, None]
+        total = gain[::-1].cumsum(axis=0)[::-1]  # of each look and all later ones
+        since, *pair = np.unravel_index(total.argmax(), total.shape)
+        if total[since, *pair] > _SURELY_EXCHANGED:
+            self._exchange_pair(*(own[index] for index in pair), int(since))
+
+    def _exchange_pair(self, first: str, second: str, since: int) -> None:
+        other = {first: second, second: first}
+        for label in other:
+            self._tracks.pop(label)
+            if label in self._settled:
+                self._tracks[label] = self._settled[label]
+        for at, look in enumerate(self._looks):
+            if at >= since:
+                look.labels[:] = [other.get(label, label) for label in look.labels]
+            _follow(self._tracks, look, tuple(other))
 
 
 def _pairs(
@@ -140,15 +206,21 @@ def _covered(rectangles_px: np.ndarray) -> np.ndarray:
     return (shares > _MUCH_COVERED).any(axis=0)
 
 
+def _follow(tracks: dict[str, _Track], look: _Look, only: Sequence[str] = ()) -> None:
+    """Adds what a look shows to the tracks: to all of them, or to those of some ids only."""
+    for label, person in zip(look.labels, look.people, strict=True):
+        if not only or label in only:
+            tracks[label] = replace(_seen(tracks.get(label), person), label=label)
+
+
 def _seen(before: _Track | None, track: _Track) -> _Track:
     """The track as it was seen now, with the pace and the colours of what went before."""
     if before is None:
         return track
     looks = [before.colours, track.colours[~np.isnan(track.colours).all(axis=1)]]
-    track.colours = np.concatenate(looks)[-_LOOKS_KEPT:]
-    track.pace_px_per_s = before.pace_px_per_s
+    colours, pace = np.concatenate(looks)[-_LOOKS_KEPT:], before.pace_px_per_s
     if track.seconds <= before.seconds:
-        return track
+        return replace(track, colours=colours, pace_px_per_s=pace)
     both = (before.keypoints_px[:, 2] > 0) & (track.keypoints_px[:, 2] > 0)
     both &= both[COCO17_FLIP]
     if both.any():
@@ -156,10 +228,9 @@ def _seen(before: _Track | None, track: _Track) -> _Track:
         moved = np.median((away + away[COCO17_FLIP])[both, :2] / 2, axis=0)
     else:
         moved = (track.rectangle_px - before.rectangle_px) @ _TO_MIDDLE
-    pace = moved / (track.seconds - before.seconds)
-    share = _SHARE_OF_NEW_PACE if before.pace_px_per_s.any() else 1.0
-    track.pace_px_per_s = before.pace_px_per_s + share * (pace - before.pace_px_per_s)
-    return track
+    share = _SHARE_OF_NEW_PACE if pace.any() else 1.0
+    pace = pace + share * (moved / (track.seconds - before.seconds) - pace)
+    return replace(track, colours=colours, pace_px_per_s=pace)
 
 
 def _as_coco(points: np.ndarray | None) -> np.ndarray:
@@ -189,9 +260,13 @@ def _similar(track: _Track, seconds: float, people: _People) -> np.ndarray:
     )
     boxes = iou(track.rectangle_px + [*moved, 0, 0], people.rectangles_px)
     place = np.where(counted.any(axis=1), (alike + boxes) / 2, boxes)
+    return place * _trust(track, people)
+
+
+def _trust(track: _Track, people: _People) -> np.ndarray:
+    """How much the clothes of each of N people say that they are the track's, (N,) over 0 to 1."""
     known, clothes = _clothes(track, people)
-    trusted = _LEAST_CLOTHES + (1 - _LEAST_CLOTHES) * clothes
-    return place * np.where(known > 0, trusted, _UNKNOWN_CLOTHES)
+    return np.where(known > 0, _LEAST_CLOTHES + (1 - _LEAST_CLOTHES) * clothes, _UNKNOWN_CLOTHES)
 
 
 def _dressed_alike(track: _Track, seconds: float, people: _People) -> np.ndarray:
