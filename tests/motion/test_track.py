@@ -44,6 +44,24 @@ def test_after_more_than_two_seconds_only_clothes_tell():
     assert look(tracker, 8.5, [(100, 100)]) == ["2"]
 
 
+def test_ids_are_exchanged_back_once_clothes_have_told():
+    tracker, places = Tracker(), [(100, 100), (200, 100)]
+    before = [look(tracker, frame / 5, places, colour=[RED, BLUE]) for frame in range(15)]
+    after = [look(tracker, frame / 5, places, colour=[BLUE, RED]) for frame in range(15, 17)]
+    assert after == [["0", "1"]] * 2  # by their places
+    assert look(tracker, 3.4, places, colour=[BLUE, RED]) == ["1", "0"]
+    assert before == [["0", "1"]] * 15 and after == [["1", "0"]] * 2
+    assert look(tracker, 3.6, places[:1], colour=[BLUE]) == ["1"]
+
+
+@pytest.mark.parametrize("given", [["0", "1"], ["0", None]])
+def test_given_ids_are_not_exchanged(given):
+    tracker, places = Tracker(), [(100, 100), (200, 100)]
+    for frame in range(20):
+        worn = [RED, BLUE] if frame < 15 else [BLUE, RED]
+        assert look(tracker, frame / 5, places, given, worn)[0] == "0"
+
+
 def test_one_look_at_somebody_elses_clothes_does_not_count_much():
     tracker = Tracker()
     for frame in range(20):

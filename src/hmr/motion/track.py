@@ -33,8 +33,8 @@ somebody else is in front of them in some."""
 _COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
 _SURELY_EXCHANGED, _MOST_OF_A_LOOK, _LOOK_LASTS_S = 4.0, 1.5, 0.2
-"""Ids are exchanged from this gain in log-likelihood on. A look adds no more than the second number,
-and in proportion less where it comes sooner than so long after the one before."""
+"""Ids are exchanged from this gain in log-likelihood on. A look adds at most the second number, and
+less in proportion where it follows the one before by less than the third."""
 _HUE_COUNTS, _SHADE_COUNTS = 2.0, 0.5
 """Light falls differently on people who turn: how bright their clothes are tells less than hue."""
 _PARTS = tuple(
@@ -131,7 +131,7 @@ class Tracker:
         since_s = seconds - self._looks[-1].seconds if self._looks else np.inf
         self._looks.append(_Look(seconds, min(since_s / _LOOK_LASTS_S, 1.0), told, seen))
         _follow(known, self._looks[-1])
-        while seconds - self._looks[0].seconds > SETTLED_AFTER_S + 1e-6:
+        while seconds - self._looks[0].seconds > SETTLED_AFTER_S:
             _follow(self._settled, self._looks.popleft())
         self._exchange()
         return told
@@ -164,11 +164,12 @@ class Tracker:
         gain = np.minimum(gain + gain.swapaxes(1, 2), _MOST_OF_A_LOOK)
         gain *= np.array([look.weight for look in self._looks])[:, None, None]
         total = gain[::-1].cumsum(axis=0)[::-1]  # of each look and all later ones
-        since, *pair = np.unravel_index(total.argmax(), total.shape)
-        if total[since, *pair] > _SURELY_EXCHANGED:
-            self._exchange_pair(*(own[index] for index in pair), int(since))
+        since, first, second = np.unravel_index(total.argmax(), total.shape)
+        if total[since, first, second] > _SURELY_EXCHANGED:
+            self._exchange_pair(own[first], own[second], int(since))
 
     def _exchange_pair(self, first: str, second: str, since: int) -> None:
+        """Exchanges two ids in the looks from number `since` on, and follows their tracks anew."""
         other = {first: second, second: first}
         for label in other:
             self._tracks.pop(label)

@@ -1,46 +1,80 @@
-"""The people of a video: their ids, and where they are between two frames that were looked at."""
+"""The people of a video: their ids, and where they are in frames that nobody looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from hmr.geometry.crop import CropBox
-from hmr.motion.track import Tracker, clothes_colour
+from hmr.motion.track import SETTLED_AFTER_S, Tracker, clothes_colour
 from hmr.prediction.people import Detection, Detections
-from hmr.prediction.result import Body
+
+_LONGEST_MISSED_S = 0.65
+"""From the last look that saw somebody to the next one: two looks between them may miss them."""
 
 
-def with_ids(tracker: Tracker, found: Detections, image: np.ndarray, seconds: float) -> Detections:
-    """The people with the labels that they have in the whole video; given ids are kept."""
-    people = found.people
-    given = [person.label if person.identified else None for person in people]
-    labels = tracker.assign(
-        seconds,
-        [person.rectangle_px for person in people],
-        [person.keypoints2d_px for person in people],
-        given,
-        [clothes_colour(image, person.keypoints2d_px) for person in people],
-    )
-    named = [
+def with_ids(
+    looks: Iterable[tuple[float, Detections, np.ndarray]], ahead: bool = False
+) -> Iterator[Detections]:
+    """The people of each look with the labels that they have in the whole video; ids are kept.
+
+    Args:
+        looks: seconds, people and image (H, W, 3) uint8 RGB.
+        ahead: whether a look may wait until later ones, of less than three seconds, have settled
+            its ids and told whom it missed.
+    """
+    named = _named(looks, ahead)
+    return _with_missed(named) if ahead else (found for _, found in named)
+
+
+def _named(
+    looks: Iterable[tuple[float, Detections, np.ndarray]], ahead: bool
+) -> Iterator[tuple[float, Detections]]:
+    tracker, waiting = Tracker(), deque[tuple[float, Detections, list[str]]]()
+    for seconds, found, image in looks:
+        people = found.people
+        labels = tracker.assign(
+            seconds,
+            [person.rectangle_px for person in people],
+            [person.keypoints2d_px for person in people],
+            [person.label if person.identified else None for person in people],
+            [clothes_colour(image, person.keypoints2d_px) for person in people],
+        )
+        waiting.append((seconds, found, labels))
+        while waiting and (not ahead or seconds - waiting[0][0] > SETTLED_AFTER_S):
+            yield _labelled(*waiting.popleft())
+    for look in waiting:
+        yield _labelled(*look)
+
+
+def _labelled(seconds: float, found: Detections, labels: list[str]) -> tuple[float, Detections]:
+    people = [
         replace(person, label=label, identified=True)
-        for person, label in zip(people, labels, strict=True)
+        for person, label in zip(found.people, labels, strict=True)
     ]
-    return replace(found, people=named)
+    return seconds, replace(found, people=people)
 
 
-def remember(tracker: Tracker, bodies: Iterable[Body], image: np.ndarray, seconds: float) -> None:
-    """Tells the tracker of people whom an earlier run has named."""
-    bodies = list(bodies)
-    tracker.assign(
-        seconds,
-        [body.rectangle_px for body in bodies],
-        [body.source_keypoints_px for body in bodies],
-        [body.label for body in bodies],
-        [clothes_colour(image, body.source_keypoints_px) for body in bodies],
-    )
+def _with_missed(looks: Iterable[tuple[float, Detections]]) -> Iterator[Detections]:
+    """Puts in whom one or two looks missed, interpolated between those that saw them."""
+    waiting, last = deque[tuple[float, Detections]](), dict[str, tuple[float, Detection]]()
+    for seconds, found in looks:
+        for person in found.people:
+            start, before = last.get(person.label, (seconds, person))
+            if seconds - start <= _LONGEST_MISSED_S:
+                for middle, look in waiting:
+                    if middle > start:
+                        share = (middle - start) / (seconds - start)
+                        look.people.append(_interpolated(before, person, share))
+            last[person.label] = seconds, person
+        waiting.append((seconds, found))
+        while seconds - waiting[0][0] > _LONGEST_MISSED_S:
+            yield waiting.popleft()[1]
+    for _, found in waiting:
+        yield found
 
 
 def between(before: Detections, after: Detections, share: float) -> Detections:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, count, islice, pairwise, tee
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,8 @@ from hmr.errors import UserError
 from hmr.files.images import LazyImage
 from hmr.files.video import Video
 from hmr.files.whole import make_folder, write_text, write_whole
-from hmr.motion.track import Tracker
 from hmr.prediction import SMOOTHING
-from hmr.prediction.between import between, remember, with_ids
+from hmr.prediction.between import between, with_ids
 from hmr.prediction.inputs import PictureSource
 from hmr.prediction.people import Detection, Detections, FoundPeople, PeopleSource, select
 from hmr.prediction.predictor import Predictor
@@ -213,44 +212,40 @@ class PictureRun:
     def _prepare(self, source: LazyImage) -> PictureTask:
         task = self._open(source)
         if task.image is not None:
-            self._place(task, self._find(task))
+            with self._watch("find people"):
+                found = self.people.find(source.name, task.image)
+            self._place(task, found)
         return task
 
     def _prepare_frames(self, video: Video) -> Iterator[PictureTask]:
-        """The frames with their people, who are looked for in the first of `find_every`."""
-        frames = map(self._open, self._watch.each("read", video))
-        first = next(frames, None)
-        before = None  # who was found in `first`, if that was asked already
-        tracker = Tracker()
+        """The frames with their people, who are looked for in the first of `find_every`.
 
-        def look(task: PictureTask) -> Detections:
-            image = task.source.load() if task.image is None else task.image
-            return with_ids(tracker, self._find(task), image, task.source.seconds)
-
-        while first is not None:
-            held = [first, *islice(frames, self.options.find_every - 1)]
-            following, after = next(frames, None), None
-            if first.result is not None:
-                image = first.source.load()
-                remember(tracker, first.result.bodies, image, first.source.seconds)
+        A second reader of a video file looks for them some seconds ahead. A run that goes on from
+        earlier frames looks through these again, so that people get the same ids.
+        """
+        every = self.options.find_every
+        ahead = isinstance(self.people, FoundPeople) and isinstance(video.source, Path)
+        frames, watched = (video, video) if ahead else tee(video)
+        looks = map(self._look, islice(self._watch.each("read", watched), 0, None, every))
+        pairs = pairwise(chain(with_ids(looks, ahead), [None]))
+        tasks = map(self._open, self._watch.each("read", frames))
+        passed = 0
+        for number in count():
+            if not (held := list(islice(tasks, every))):
+                return
             if any(task.image is not None for task in held):
-                before = before or look(first)
-                if following is not None and len(held) > 1:
-                    after = look(following)
-            for index, task in enumerate(held):
-                if task.image is not None:
-                    assert before is not None
-                    last = before if after is None else after
-                    share = index / self.options.find_every
-                    self._place(task, between(before, last, share) if index else before)
-                yield task
-            first, before = following, after
+                before, after = next(islice(pairs, number - passed, None))
+                assert before is not None
+                passed = number + 1
+                for index, task in enumerate(held):
+                    found = between(before, after or before, index / every) if index else before
+                    self._place(task, found)
+            yield from held
 
-    def _find(self, task: PictureTask) -> Detections:
-        """The people in a picture, also in one whose result an earlier run made."""
-        image = task.source.load() if task.image is None else task.image
+    def _look(self, frame: LazyImage) -> tuple[float, Detections, np.ndarray]:
+        image = frame.load()
         with self._watch("find people"):
-            return self.people.find(task.source.name, image)
+            return frame.seconds, self.people.find(frame.name, image), image
 
     def _place(self, task: PictureTask, found: Detections) -> None:
         task.detections, task.people = found, select(found.people, self.options.person)
