@@ -33,7 +33,7 @@ def test_a_keypoint_that_one_look_lacks_does_not_count():
 def looks(*people, every_s=0.2, ahead=False):
     image = np.zeros((200, 500, 3), np.uint8)
     given = [(number * every_s, Detections(each), image) for number, each in enumerate(people)]
-    return list(with_ids(given, ahead))
+    return [found for _, found in with_ids(given, ahead)]
 
 
 def test_people_are_matched_by_place_and_keep_the_earlier_labels():
@@ -81,5 +81,5 @@ def test_an_exchange_of_ids_is_undone_in_looks_that_waited():
         (0.2 * look, Detections([person(100), person(300)]), both[:, ::-1])
         for look in range(13, 25)
     ]
-    labels = [[p.label for p in each.people] for each in with_ids(given, ahead=True)]
+    labels = [[p.label for p in each.people] for _, each in with_ids(given, ahead=True)]
     assert labels == [["0", "1"]] * 12 + [["1", "0"]] * 12

@@ -18,8 +18,8 @@ _LONGEST_MISSED_S = 0.65
 
 def with_ids(
     looks: Iterable[tuple[float, Detections, np.ndarray]], ahead: bool = False
-) -> Iterator[Detections]:
-    """The people of each look with the labels that they have in the whole video; ids are kept.
+) -> Iterator[tuple[float, Detections]]:
+    """Seconds and people of each look, with their labels in the whole video; given ids are kept.
 
     Args:
         looks: seconds, people and image (H, W, 3) uint8 RGB.
@@ -27,7 +27,7 @@ def with_ids(
             its ids and told whom it missed.
     """
     named = _named(looks, ahead)
-    return _with_missed(named) if ahead else (found for _, found in named)
+    return _with_missed(named) if ahead else named
 
 
 def _named(
@@ -58,7 +58,7 @@ def _labelled(seconds: float, found: Detections, labels: list[str]) -> tuple[flo
     return seconds, replace(found, people=people)
 
 
-def _with_missed(looks: Iterable[tuple[float, Detections]]) -> Iterator[Detections]:
+def _with_missed(looks: Iterable[tuple[float, Detections]]) -> Iterator[tuple[float, Detections]]:
     """Puts in whom one or two looks missed, interpolated between those that saw them."""
     waiting, last = deque[tuple[float, Detections]](), dict[str, tuple[float, Detection]]()
     for seconds, found in looks:
@@ -72,9 +72,8 @@ def _with_missed(looks: Iterable[tuple[float, Detections]]) -> Iterator[Detectio
             last[person.label] = seconds, person
         waiting.append((seconds, found))
         while seconds - waiting[0][0] > _LONGEST_MISSED_S:
-            yield waiting.popleft()[1]
-    for _, found in waiting:
-        yield found
+            yield waiting.popleft()
+    yield from waiting
 
 
 def between(before: Detections, after: Detections, share: float) -> Detections:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, count, islice, pairwise, tee
+from itertools import chain, count, islice, pairwise, repeat, tee
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +84,8 @@ class RunOptions:
         settings: text of everything that changes the numbers. Results of the same settings and the
             same input file are not computed again.
         overwrite: compute everything again.
-        find_every: in a video people are looked for in the first of so many frames, and
-            interpolated in the others, see `hmr.prediction.between`.
+        find_every: in a video people are looked for in the first of so many frames and in the last
+            one, and interpolated in the others, see `hmr.prediction.between`.
         smooth: strength with which a video's motion is smoothed, 0 to 1.
     """
 
@@ -220,26 +220,27 @@ class PictureRun:
     def _prepare_frames(self, video: Video) -> Iterator[PictureTask]:
         """The frames with their people, who are looked for in the first of `find_every`.
 
-        A second reader of a video file looks for them some seconds ahead. A run that goes on from
-        earlier frames looks through these again, so that people get the same ids.
+        A second reader of the file looks for them some seconds ahead, from the start also where an
+        earlier run finished frames, so that people get the same ids. Nobody looks ahead in a camera
+        or where people are given.
         """
         every = self.options.find_every
         ahead = isinstance(self.people, FoundPeople) and isinstance(video.source, Path)
         frames, watched = (video, video) if ahead else tee(video)
-        looks = map(self._look, islice(self._watch.each("read", watched), 0, None, every))
-        pairs = pairwise(chain(with_ids(looks, ahead), [None]))
+        looks = map(self._look, _first_of(every, self._watch.each("read", watched)))
+        pairs = pairwise(chain(with_ids(looks, ahead), repeat((np.inf, Detections()))))
         tasks = map(self._open, self._watch.each("read", frames))
         passed = 0
         for number in count():
             if not (held := list(islice(tasks, every))):
                 return
-            if any(task.image is not None for task in held):
-                before, after = next(islice(pairs, number - passed, None))
-                assert before is not None
+            lacking = [task for task in held if task.image is not None]
+            if lacking or not ahead:
+                (start_s, before), (end_s, after) = next(islice(pairs, number - passed, None))
                 passed = number + 1
-                for index, task in enumerate(held):
-                    found = between(before, after or before, index / every) if index else before
-                    self._place(task, found)
+            for task in lacking:
+                share = (task.source.seconds - start_s) / (end_s - start_s)
+                self._place(task, before if task is held[0] else between(before, after, share))
             yield from held
 
     def _look(self, frame: LazyImage) -> tuple[float, Detections, np.ndarray]:
@@ -333,6 +334,16 @@ class PictureRun:
         seconds = {stage: round(value, 3) for stage, value in self._watch.seconds.items()}
         content = {**dataclasses.asdict(self.summary), "seconds": seconds}
         write_text(self.options.output / SUMMARY_FILE, json.dumps(content, indent=1))
+
+
+def _first_of(every: int, frames: Iterable[LazyImage]) -> Iterator[LazyImage]:
+    """The first of each `every` frames, and the last one of all."""
+    index = 0
+    for index, frame in enumerate(frames):
+        if index % every == 0:
+            yield frame
+    if index % every:
+        yield frame
 
 
 def _npz_of(base: Path) -> Path:
