@@ -32,9 +32,10 @@ _LOOKS_KEPT, _NEAREST_LOOKS = 40, 0.2
 somebody else is in front of them in some."""
 _COLOUR_SPREAD, _UNKNOWN_CLOTHES, _SURELY_ALIKE, _MUCH_COVERED = 0.1, 0.5, 0.4, 0.45
 _LEAST_CLOTHES = 0.1
-_SURELY_EXCHANGED, _MOST_OF_A_LOOK, _LOOK_LASTS_S = 4.0, 1.5, 0.2
+_SURELY_EXCHANGED, _MOST_OF_A_LOOK, _LOOK_LASTS_S, _ENOUGH_LOOKS = 4.0, 1.5, 0.2, 4
 """Ids are exchanged from this gain in log-likelihood on. A look adds at most the second number, and
-less in proportion where it follows the one before by less than the third."""
+less in proportion where it follows the one before by less than the third. Clothes that were told in
+fewer earlier looks than the last number say nothing."""
 _HUE_COUNTS, _SHADE_COUNTS = 2.0, 0.5
 """Light falls differently on people who turn: how bright their clothes are tells less than hue."""
 _PARTS = tuple(
@@ -151,13 +152,14 @@ class Tracker:
             for label, person in zip(look.labels, look.people, strict=True)
             if label in own and np.isfinite(person.colours).any()
         ]
-        if not rows or not self._settled:
+        known = {n: t for n, t in self._settled.items() if len(t.colours) >= _ENOUGH_LOOKS}
+        if not rows or not known:
             return
         looks, ids, colours = (np.array(column) for column in zip(*rows, strict=True))
         people = _People(np.empty(0), np.empty(0), colours[:, 0])
         nobody = np.full(len(rows), _UNKNOWN_CLOTHES)
         fits = np.log(
-            [_trust(self._settled[n], people) if n in self._settled else nobody for n in own]
+            [_trust(known[label], people) if label in known else nobody for label in own]
         )  # (L, M) of L ids and M people
         gain = np.zeros((len(self._looks), len(own), len(own)))  # (T, L, L)
         gain[looks, ids] = (fits - fits[ids, np.arange(len(rows))]).T
