@@ -144,6 +144,9 @@ class TrainSettings:
     Attributes:
         batch_size: pictures per step, all devices together.
         epochs: passes over the pictures.
+        stored_epochs: of a frozen encoder: so many passes over the pictures are seen by it, each
+            with an augmentation of its own, and the training repeats its stored features; its
+            adapter is frozen, too. 0: each picture is seen anew, as in the paper.
         batch_norm_variance: the variance of a batch that updates the moving average: "biased", as
             in TensorFlow 1.3, or "corrected" by N / (N - 1), as in TF-Slim since TensorFlow 1.4.
         checkpoint_every_steps: steps between two checkpoints.
@@ -153,6 +156,7 @@ class TrainSettings:
 
     batch_size: int = 64
     epochs: float = 55.0
+    stored_epochs: float = 0.0
     batch_norm_variance: str = "biased"
     checkpoint_every_steps: int = 1000
     checkpoints_kept: int = 3
@@ -233,6 +237,7 @@ LEAST: dict[str, float] = {
     "optimizer.clip_norm": 0,
     "train.batch_size": 1,
     "train.epochs": 0,
+    "train.stored_epochs": 0,
     "train.checkpoint_every_steps": 1,
     "train.checkpoints_kept": 1,
     "train.log_every_steps": 1,
@@ -264,6 +269,14 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         raise UserError(
             "config.optimizer.clip_norm needs config.strategy=none, since each device would clip "
             f"a part of the gradient. Received: strategy={experiment.strategy}."
+        )
+    if experiment.train.stored_epochs and not (
+        experiment.freeze_encoder and experiment.strategy == "none" and not service
+    ):
+        raise UserError(
+            "config.train.stored_epochs needs config.freeze_encoder=True, config.strategy=none and "
+            f"no config.data.service. Received: {experiment.freeze_encoder}, "
+            f"{experiment.strategy}, {service!r}."
         )
     return experiment
 

@@ -151,7 +151,7 @@ def training_dataset(
     if service:
         policy = tf.data.experimental.service.ShardingPolicy.OFF
         joined = joined.apply(tf.data.experimental.service.distribute(policy, service))
-    return _untuned(joined)
+    return untuned(joined)
 
 
 def _body_batch(serialized: Tensor) -> dict[str, Tensor]:
@@ -179,7 +179,7 @@ def evaluation_dataset(
     if limit is not None:
         records = records.take(limit)
     prepared = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _untuned(prepared.batch(batch_size))
+    return untuned(prepared.batch(batch_size))
 
 
 class ServedBatches(Iterator[dict[str, Tensor]]):
@@ -345,7 +345,7 @@ def _shuffled(records_of: RecordSet, seed: int | None, buffer: int) -> tf.data.D
     return records.shuffle(buffer, seed=seed).repeat()
 
 
-def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
+def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
     """The dataset without autotuning: a thread for each core, and two batches prefetched.
 
     tf.data's autotuning finds nothing better, and its thread sleeps for up to a minute at a time,

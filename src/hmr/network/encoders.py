@@ -104,10 +104,10 @@ def build_encoder(
     return encoder
 
 
-def set_trainable(encoder: keras.Model, freeze: bool) -> None:
-    """Lets an encoder learn; with `freeze`, its adapter alone, where it has one."""
+def set_trainable(encoder: keras.Model, freeze: bool, adapter: bool = True) -> None:
+    """Lets an encoder learn; with `freeze`, its adapter alone, where it has one and may."""
     for layer in encoder.layers:
-        layer.trainable = not freeze or layer.name == ADAPTER
+        layer.trainable = not freeze or (adapter and layer.name == ADAPTER)
 
 
 def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:

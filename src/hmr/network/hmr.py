@@ -88,6 +88,12 @@ class HMR(keras.Model):
     ) -> dict[str, Tensor]:
         """Images to the dictionary of outputs, as the class describes."""
         features = self.encoder(images, training=training)  # (B, F)
+        return self.regress(features, training, vertices)
+
+    def regress(
+        self, features: Tensor, training: bool = False, vertices: bool = False
+    ) -> dict[str, Tensor]:
+        """The encoder's features (B, F) to the dictionary of outputs."""
         theta = self.regressor(features, training=training)  # (B, T, 85)
         bodies = bodies_of(theta[:, -1], self.smpl, vertices)
         return {"features": ops.cast(features, "float32"), "theta": theta, **bodies}
@@ -162,11 +168,15 @@ class HMR(keras.Model):
         """Both total losses and the scalars for the log, from one forward pass.
 
         Args:
-            batch: see `hmr.data.pipeline.training_dataset`.
+            batch: see `hmr.data.pipeline.training_dataset`; or with `features` (B, F) instead of
+                the images, see `hmr.training.stored`.
         Returns:
             encoder loss (), discriminator loss (), dict of scalars for the log.
         """
-        outputs = self(batch["images"], training=training)
+        if "features" in batch:
+            outputs = self.regress(batch["features"], training)
+        else:
+            outputs = self(batch["images"], training=training)
         real, fake = self.score_bodies(outputs["theta"], batch["real_pose"], batch["real_beta"])
         supervised = self.criterion.supervised(outputs, batch)
         encoder_loss, logs = self.criterion.encoder(supervised, fake)

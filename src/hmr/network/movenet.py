@@ -57,6 +57,9 @@ _FLAT = keras.initializers.RandomNormal(stddev=1e-3)
 _ADAPTED_BLOCK = 12
 # Channels, as a share of its features, and stride of each of the adapter's convolutions.
 _ADAPTER_LAYERS = ((0.5, 1), (0.5, 1), (1.0, 2), (1.0, 1), (1.0, 1))
+# Beside an adapter's features a regressor learns sooner what keypoints say if their numbers are
+# larger (docs/results.md), and learns more without the pooled features than with them.
+_KEYPOINT_SCALE = 4.0
 # Standard deviation of a keypoint's spot in the adapter's maps, cells.
 _SPOT = 1.5
 # The published graph holds these in half precision.
@@ -77,7 +80,8 @@ def movenet(
 
     The features are the pooled output of MobileNetV2 (1280), then x, y and confidence of each of
     COCO's 17 keypoints: places in the crop's normalised coordinates ([-1, 1], y down) and the
-    heatmap's value, 0 to 1, there; then the adapter's, if there is one. F = 1331 + `adapter`.
+    heatmap's value, 0 to 1, there: F = 1331. With an adapter they are the keypoints, scaled, and
+    what the adapter says: F = 51 + `adapter`.
 
     Args:
         input_size: S, a multiple of 32; the published graphs use 192 (Lightning), 256 (Thunder).
@@ -115,10 +119,12 @@ def movenet(
     }
     read_keypoints = SoftKeypoints(box_weight=box_weight, name="keypoints", dtype="float32")
     keypoints = read_keypoints(heads)  # (B, 17, 3)
-    pooled = layers.GlobalAveragePooling2D(name="pool")(top)  # (B, 1280)
-    parts = [pooled, layers.Flatten(name="keypoint_features", dtype="float32")(keypoints)]
+    flat = layers.Flatten(name="keypoint_features", dtype="float32")(keypoints)  # (B, 51)
     if adapter:
-        parts.append(_adapt(outputs[_ADAPTED_BLOCK], keypoints, adapter))
+        flat = layers.Rescaling(_KEYPOINT_SCALE, name="scaled_keypoints", dtype="float32")(flat)
+        parts = [flat, _adapt(outputs[_ADAPTED_BLOCK], keypoints, adapter)]
+    else:
+        parts = [layers.GlobalAveragePooling2D(name="pool")(top), flat]  # (B, 1280), (B, 51)
     features = layers.Concatenate(name="features", dtype="float32")(parts)
     return keras.Model(images, features, name="encoder")
 

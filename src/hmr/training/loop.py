@@ -74,7 +74,7 @@ def train(
         with StopSignal() as stop, steps:
             for step in range(int(state.step), total_steps):
                 asked = time.monotonic()
-                batch = _next(batches, bad_records)
+                batch = read_batch(batches, bad_records)
                 waited = time.monotonic() - asked
                 hooks.on_train_batch_begin(step)
                 extra = {WAITED: waited, "input/unreadable_records": len(bad_records)}
@@ -95,7 +95,12 @@ def train(
         hooks.on_train_end(steps.news())
 
 
-def _next(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
+def read_batch(batches: Iterator, bad_records: BadRecords) -> dict[str, Tensor]:
+    """The next batch without the names of unreadable records, which are counted.
+
+    Raises:
+        UserError: a shard is damaged or too many records cannot be read.
+    """
     try:
         batch = next(batches)
     except tf.errors.OpError as error:
@@ -250,12 +255,13 @@ class BadRecords:
         return len(self._names)
 
     def note(self, batch: dict[str, Tensor]) -> None:
-        """Takes the names of records that were left out from a batch, and counts new ones.
+        """Takes the names of records that were left out, if it has any, from a batch; counts them.
 
         Raises:
             UserError: they are more than the allowed share, naming the first and its fault.
         """
-        texts = [text for stream in STREAMS for text in batch.pop(unreadable_key(stream)).numpy()]
+        told = [batch.pop(unreadable_key(stream), None) for stream in STREAMS]
+        texts = [text for names in told if names is not None for text in names.numpy()]
         names = dict.fromkeys(b"".join(texts).decode().splitlines())
         new = [name for name in names if name not in self._names]
         if new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
 from hmr.training.start import set_initial_weights
 from hmr.training.state import TrainingState, open_workdir, write_json
+from hmr.training.stored import FEATURES_FOLDER, stored_dataset
 from hmr.training.validation import Validation, find_validations
 
 SUMMARY_FILE = "training.json"
@@ -83,7 +85,8 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             synchronized_norm=devices.replicas > 1,
         )
         set_batch_variance(model.encoder, training.batch_norm_variance)
-        set_trainable(model.encoder, freeze=experiment.freeze_encoder)
+        is_stored = training.stored_epochs > 0
+        set_trainable(model.encoder, experiment.freeze_encoder, adapter=not is_stored)
 
         # ----------------------------------------------------------- optimisers and criterion
         adam = experiment.optimizer
@@ -91,30 +94,36 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         build = functools.partial(build_adam, *schedule)
         adams = build(adam.encoder_learning_rate), build(adam.discriminator_learning_rate)
         model.compile(*adams, Criterion(experiment.loss, devices.replicas, devices.total))
-        start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
+        origin = experiment.initial_model, experiment.initial_encoder
+        start = set_initial_weights(model, *origin, adapter=is_stored)
 
     # ---------------------------------------------------------------------------------- loop
     save = functools.partial(save_model, model, experiment.model)
-    opened = open_batches(dataset, data.service)
-    with open_workdir(workdir, experiment, devices), opened as batches:
+    bad_records = BadRecords([*images, *mocap], data.max_bad_share, workdir)
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(open_workdir(workdir, experiment, devices))
+        if is_stored:
+            seen = math.ceil(training.stored_epochs * num_images / batch_size)
+            folder, order = workdir / FEATURES_FOLDER, (experiment.seed, bad_records)
+            dataset = stored_dataset(dataset, model.encoder, seen, folder, *order)
+        batches = opened.enter_context(open_batches(dataset, data.service))
         position = None if data.service else batches  # a tf.data service keeps no position
         kept, every = training.checkpoints_kept, training.checkpoint_every_steps
         state = TrainingState(workdir, model, save, position, devices, kept, start)
         state.restore()
         watching = _watchers(state, total_steps, training.log_every_steps, batch_size, validations)
         with watching as callbacks:
-            bad_records = BadRecords([*images, *mocap], data.max_bad_share, workdir)
             train(state, batches, total_steps, every, devices, callbacks, bad_records)
-    summary = {
-        "train_images": num_images,
-        "steps": total_steps,
-        "epochs": total_steps * batch_size / num_images,
-        "seconds": float(state.seconds),
-    }
-    if devices.is_first:
-        save(workdir / "model")
-        write_json(workdir / SUMMARY_FILE, summary)
-    devices.agree(True)  # a barrier: the other processes wait for the files of the first
+    epochs = total_steps * batch_size / num_images
+    summary = {"train_images": num_images, "steps": total_steps, "epochs": epochs}
+    return _finish(state, save, summary | {"seconds": float(state.seconds)})
+
+
+def _finish(state: TrainingState, save: Callable[[Path], None], summary: dict) -> dict:
+    if state.devices.is_first:
+        save(state.workdir / "model")
+        write_json(state.workdir / SUMMARY_FILE, summary)
+    state.devices.agree(True)  # a barrier: the other processes wait for the files of the first
     return summary
 
 

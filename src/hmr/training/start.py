@@ -28,7 +28,9 @@ START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")
 
 
-def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) -> int:
+def set_initial_weights(
+    model: HMR, initial_model: str, initial_encoder: str, adapter: bool = False
+) -> int:
     """Gives a compiled model the weights that its training starts from.
 
     Args:
@@ -36,7 +38,8 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
         initial_model: model folder with weights of encoder, regressor and, where it has them,
             discriminators; or a converted training; "" for none.
         initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
-            folder, whose encoder is taken without its adapter; "" for random ones.
+            folder, whose encoder is taken; "" for random ones.
+        adapter: take the folder's adapter, too.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
@@ -44,7 +47,7 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
     """
     if not initial_model:
         if initial_encoder:
-            _load_encoder(model.encoder, initial_encoder)
+            _load_encoder(model.encoder, initial_encoder, adapter)
         return 0
     folder = model_folder(initial_model)
     known, start = load_weights(model, folder), load_start(folder)
@@ -56,12 +59,12 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
     return start.step if start else 0
 
 
-def _load_encoder(encoder: keras.Model, path: str) -> None:
+def _load_encoder(encoder: keras.Model, path: str, adapter: bool) -> None:
     found = find_encoder(path)
     try:
         if found.is_dir():
-            parts = zip(_known(encoder), _known(load_model(path).encoder), strict=True)
-            for layer, given in parts:
+            both = (_known(each, adapter) for each in (encoder, load_model(path).encoder))
+            for layer, given in zip(*both, strict=True):
                 layer.set_weights(given.get_weights())
         else:
             encoder.load_weights(found)
@@ -74,9 +77,10 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
         ) from error
 
 
-def _known(encoder: keras.Model) -> list[keras.layers.Layer]:
-    """The layers with weights but for an adapter, which belongs to the regressor that reads it."""
-    return [layer for layer in encoder.layers if layer.weights and layer.name != ADAPTER]
+def _known(encoder: keras.Model, adapter: bool) -> list[keras.layers.Layer]:
+    """The layers with weights; an adapter that will learn begins anew, beside its regressor."""
+    layers = [layer for layer in encoder.layers if layer.weights]
+    return [layer for layer in layers if adapter or layer.name != ADAPTER]
 
 
 @dataclass(frozen=True)

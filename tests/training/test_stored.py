@@ -1,0 +1,110 @@
+"""Training on stored features: what is stored, what a killed process leaves, and resuming."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hmr.errors import UserError
+from hmr.network.checkpoint import load_model
+from hmr.network.encoders import build_encoder
+from hmr.training.loop import BadRecords
+from hmr.training.recipe import run
+from hmr.training.stored import stored_dataset
+from tests.training.test_recipe import _run_three_steps
+
+BATCHES, SIZE, BODIES = 4, 2, 3
+
+
+def numbered():
+    """Batches of two pictures; the picture, the labels and the real bodies all say its number."""
+    people = np.arange(BATCHES * SIZE, dtype=np.float32)
+    bodies = np.repeat(people, BODIES)
+    streams = {
+        "images": np.tile(people[:, None, None, None], (1, 4, 4, 3)),
+        "beta": np.tile(people[:, None], (1, 10)),
+    }
+    real = {"real_pose": np.tile(bodies[:, None], (1, 72)), "real_beta": bodies[:, None]}
+    of_people = tf.data.Dataset.from_tensor_slices(streams).batch(SIZE)
+    of_bodies = tf.data.Dataset.from_tensor_slices(real).batch(SIZE * BODIES)
+    pairs = tf.data.Dataset.zip(of_people, of_bodies)
+    return pairs.map(lambda left, right: {**left, **right}).repeat()
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    monkeypatch.setattr("hmr.training.stored._BATCHES_OF_FILE", 3)
+    images = keras.Input((4, 4, 3))
+    encoder = keras.Model(images, keras.layers.Flatten()(images)[:, :5] / 2)
+    return lambda folder="features", seed=1: stored_dataset(
+        numbered(), encoder, BATCHES, tmp_path / folder, seed, BadRecords([], 0.0, tmp_path)
+    )
+
+
+def _numbers(dataset, passes=1):
+    """The people of each pass in their order, after a check that all that is said of them fits."""
+    found = []
+    for batch in dataset.take(BATCHES * passes):
+        people = batch["beta"].numpy()[:, 0]
+        np.testing.assert_array_equal(batch["features"], np.tile(people[:, None] / 2, (1, 5)))
+        assert batch["features"].dtype == tf.float32 and "images" not in batch
+        np.testing.assert_array_equal(batch["real_beta"][:, 0], np.repeat(people, BODIES))
+        assert batch["real_pose"].shape == (SIZE * BODIES, 72)
+        found += people.tolist()
+    return np.reshape(found, (passes, -1)).tolist()
+
+
+def test_each_pass_brings_everybody_in_another_order(stored):
+    first, second = _numbers(stored(), passes=2)
+    assert sorted(first) == sorted(second) == list(range(BATCHES * SIZE))
+    assert first != second
+    assert _numbers(stored("again"), passes=2) == [first, second]
+    assert _numbers(stored(seed=2)) != [first]
+
+
+def test_only_what_a_killed_process_left_out_is_seen_again(stored, tmp_path):
+    whole = _numbers(stored())
+    first, last = sorted((tmp_path / "features").iterdir())
+    kept = first.stat().st_mtime_ns
+    last.unlink()
+    assert _numbers(stored()) == whole
+    assert first.stat().st_mtime_ns == kept and last.is_file()
+
+
+def test_a_damaged_file_is_named(stored, tmp_path):
+    stored()
+    path = tmp_path / "features" / "000003.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"000003\.npz"):
+        stored()
+
+
+@pytest.fixture
+def config_of_stored(tiny_config, tmp_path):
+    config = tiny_config
+    encoder = build_encoder(config.model.encoder, config.model.input_size)
+    encoder.save_weights(tmp_path / "encoder.weights.h5")
+    config.initial_encoder = str(tmp_path / "encoder.weights.h5")
+    config.freeze_encoder, config.train.stored_epochs = True, 0.5
+    config.train.log_every_steps = config.train.checkpoint_every_steps = 2
+    return config
+
+
+def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp_path):
+    run(config_of_stored, tmp_path / "whole")
+    _run_three_steps(config_of_stored, tmp_path / "parts")
+    run(config_of_stored, tmp_path / "parts")
+    whole, parts = (load_model(tmp_path / name) for name in ("whole", "parts"))
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    given = build_encoder(config_of_stored.model.encoder, config_of_stored.model.input_size)
+    given.load_weights(config_of_stored.initial_encoder)
+    for one, other in zip(given.get_weights(), whole.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_encoder_that_learns_is_refused(config_of_stored, tmp_path):
+    config_of_stored.freeze_encoder = False
+    with pytest.raises(UserError, match=r"stored_epochs needs config\.freeze_encoder=True"):
+        run(config_of_stored, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
