@@ -108,6 +108,7 @@ def test_gradients_are_those_of_finite_differences(head, box_weight):
     layer = SoftKeypoints(sharpness=3.0, box_weight=box_weight, dtype="float64")
     weights = tf.constant(np.random.default_rng(2).normal(size=(2, 17, 3)))
 
+    @tf.function  # it is called thousands of times
     def value(changed):
         return tf.reduce_sum(weights * tf.cast(layer({**made, head: changed}), tf.float64))
 
