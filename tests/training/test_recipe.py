@@ -38,7 +38,7 @@ def finished(tmp_path_factory, config_of_all):
 def stopped(tmp_path_factory, config_of_all):
     """The working directory of the same training, stopped after its third step."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
-    _run_three_steps(config_of_all, workdir)
+    run_three_steps(config_of_all, workdir)
     return workdir
 
 
@@ -63,7 +63,7 @@ def test_resumed_training_equals_an_uninterrupted_one(finished, stopped, config_
         np.testing.assert_array_equal(whole, parts)
 
 
-def _run_three_steps(config, workdir):
+def run_three_steps(config, workdir):
     """Sends the process a Ctrl-C when the progress line reaches the third."""
 
     class Stopper(recipe.ProgressLine):
@@ -91,7 +91,7 @@ def test_a_resumed_training_takes_a_lower_learning_rate(
         shutil.copytree(stopped, tmp_path / "run")
     else:
         tiny_config.optimizer.schedule = schedule
-        _run_three_steps(tiny_config, tmp_path / "run")
+        run_three_steps(tiny_config, tmp_path / "run")
     tiny_config.optimizer.encoder_learning_rate = 1e-7
     seen = []
 

@@ -11,7 +11,7 @@ from hmr.network.encoders import build_encoder
 from hmr.training.loop import BadRecords
 from hmr.training.recipe import run
 from hmr.training.stored import stored_dataset
-from tests.training.test_recipe import _run_three_steps
+from tests.training.test_recipe import run_three_steps
 
 BATCHES, SIZE, BODIES = 4, 2, 3
 
@@ -92,7 +92,7 @@ def config_of_stored(tiny_config, tmp_path):
 
 def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp_path):
     run(config_of_stored, tmp_path / "whole")
-    _run_three_steps(config_of_stored, tmp_path / "parts")
+    run_three_steps(config_of_stored, tmp_path / "parts")
     run(config_of_stored, tmp_path / "parts")
     whole, parts = (load_model(tmp_path / name) for name in ("whole", "parts"))
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):

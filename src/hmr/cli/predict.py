@@ -39,7 +39,7 @@ network is asked), unless one of these says where they are.
                <image>_keypoints.json, or of YOLO pose's <image>.txt
 A file's pictures are found by the end of their path or their number; what does not fit is said.
 With --fit each body is then moved onto its person's keypoints by the paper's own losses.
-In a video people are looked for in every N-th frame (--find_every; 1 where it has cuts).
+In a video people are looked for in every N-th frame and the last (--find_every; 1 for cuts).
 The diagonal of the box around a person's keypoints (or of the box) becomes 150 px in a square of
 224 px: that is what the network looks at.
 

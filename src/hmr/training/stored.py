@@ -55,7 +55,7 @@ def stored_dataset(
     known = next((i for i, path in enumerate(paths) if not path.is_file()), len(paths))
     done = min(known * _BATCHES_OF_FILE, batches)
     see = tf.function(lambda images: encoder(images, training=False))
-    bar = progress_bar(total=batches, initial=done, desc="features")
+    bar = progress_bar(total=batches, initial=done, desc="features", unit="batch")
     with bar, open_batches(dataset.skip(done).take(batches - done)) as new:
         for path in paths[known:]:
             seen = []
