@@ -145,8 +145,8 @@ class TrainSettings:
         batch_size: pictures per step, all devices together.
         epochs: passes over the pictures.
         stored_epochs: of a frozen encoder: so many passes over the pictures are seen by it, each
-            with an augmentation of its own, and the training repeats its stored features; its
-            adapter is frozen, too. 0: each picture is seen anew, as in the paper.
+            with an augmentation of its own, and the training repeats what it said, which is stored;
+            an adapter learns from that. 0: each picture is seen anew, as in the paper.
         batch_norm_variance: the variance of a batch that updates the moving average: "biased", as
             in TensorFlow 1.3, or "corrected" by N / (N - 1), as in TF-Slim since TensorFlow 1.4.
         checkpoint_every_steps: steps between two checkpoints.

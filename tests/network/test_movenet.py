@@ -10,7 +10,7 @@ import tensorflow as tf
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.network.checkpoint import load_model
-from hmr.network.encoders import build_encoder, set_trainable
+from hmr.network.encoders import build_encoder, set_trainable, split_encoder
 from hmr.network.movenet import ADAPTER, KeypointMaps, SoftKeypoints, movenet
 
 ROOT = Path(__file__).parents[2]
@@ -133,10 +133,21 @@ def test_of_a_frozen_encoder_the_adapter_learns():
     set_trainable(encoder, freeze=True)
     trained = {id(variable) for variable in encoder.trainable_variables}
     assert trained == {id(each) for each in encoder.get_layer(ADAPTER).trainable_variables}
-    set_trainable(encoder, freeze=True, adapter=False)
-    assert not encoder.trainable_variables
     set_trainable(encoder, freeze=False)
     assert len(encoder.trainable_variables) > len(trained)
+
+
+def test_what_stays_and_what_learns_make_the_encoder():
+    encoder = build_encoder("movenet_thunder_adapter", 64)
+    set_trainable(encoder, freeze=True)
+    sees, learns = split_encoder(encoder)
+    images = np.linspace(-1, 1, 2 * 64 * 64 * 3, dtype=np.float32).reshape(2, 64, 64, 3)
+    np.testing.assert_allclose(
+        learns([sees(images)[name] for name in sees.output]), encoder(images), atol=1e-6
+    )
+    assert not sees.trainable_variables
+    adapter = {id(each) for each in encoder.get_layer(ADAPTER).weights}
+    assert {id(each) for each in learns.weights} == adapter
 
 
 def test_sizes_that_do_not_halve_five_times_are_refused():

@@ -133,7 +133,9 @@ def test_a_frozen_encoder_stays_that_of_the_model_folder_it_came_from(spec, tiny
     assert "gradient_norm/regressor" in entry and "gradient_norm/encoder" not in entry
 
 
-def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder(spec, tmp_path, monkeypatch):
+def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder_but_not_of_a_model(
+    spec, tmp_path, monkeypatch
+):
     for name, adapter in (("published", 0), ("adapted", 16)):
         row = functools.partial(movenet, width=0.2, adapter=adapter)
         monkeypatch.setitem(ENCODERS, name, row)
@@ -156,10 +158,8 @@ def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder(spec, tmp_path, 
             fresh, model.encoder.get_layer(ADAPTER).get_weights(), strict=True
         ):
             np.testing.assert_array_equal(before, after)
-    for start in ((str(tmp_path / "adapted"), ""), ("", str(tmp_path / "adapted"))):
-        model = build_model(spec, seed=5)
-        set_initial_weights(model, *start, adapter=True)
-        np.testing.assert_allclose(model.encoder(images), given.encoder(images), atol=1e-6)
+    set_initial_weights(model, str(tmp_path / "adapted"), "")
+    np.testing.assert_allclose(model.encoder(images), given.encoder(images), atol=1e-6)
 
 
 def test_the_papers_recipe_starts_from_imagenet_weights():

@@ -1,5 +1,7 @@
 """Training on stored features: what is stored, what a killed process leaves, and resuming."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import tensorflow as tf
 
 from hmr.errors import UserError
 from hmr.network.checkpoint import load_model
-from hmr.network.encoders import build_encoder
+from hmr.network.encoders import ENCODERS, build_encoder
+from hmr.network.movenet import ADAPTER, movenet
 from hmr.training.loop import BadRecords
 from hmr.training.recipe import run
 from hmr.training.stored import stored_dataset
@@ -22,6 +25,7 @@ def numbered():
     bodies = np.repeat(people, BODIES)
     streams = {
         "images": np.tile(people[:, None, None, None], (1, 4, 4, 3)),
+        "keypoints2d": np.zeros((len(people), 19, 2), np.float32),
         "beta": np.tile(people[:, None], (1, 10)),
     }
     real = {"real_pose": np.tile(bodies[:, None], (1, 72)), "real_beta": bodies[:, None]}
@@ -35,9 +39,10 @@ def numbered():
 def stored(tmp_path, monkeypatch):
     monkeypatch.setattr("hmr.training.stored._BATCHES_OF_FILE", 3)
     images = keras.Input((4, 4, 3))
-    encoder = keras.Model(images, keras.layers.Flatten()(images)[:, :5] / 2)
+    flat = keras.layers.Flatten()(images) / 2
+    sees = keras.Model(images, {"features": flat[:, :5], "maps": images + 1})
     return lambda folder="features", seed=1: stored_dataset(
-        numbered(), encoder, BATCHES, tmp_path / folder, seed, BadRecords([], 0.0, tmp_path)
+        numbered(), sees, BATCHES, tmp_path / folder, seed, BadRecords([], 0.0, tmp_path)
     )
 
 
@@ -47,7 +52,10 @@ def _numbers(dataset, passes=1):
     for batch in dataset.take(BATCHES * passes):
         people = batch["beta"].numpy()[:, 0]
         np.testing.assert_array_equal(batch["features"], np.tile(people[:, None] / 2, (1, 5)))
-        assert batch["features"].dtype == tf.float32 and "images" not in batch
+        maps = np.tile(people[:, None, None, None] + 1, (1, 4, 4, 3))
+        np.testing.assert_array_equal(batch["maps"], maps)
+        assert batch["features"].dtype == batch["maps"].dtype == tf.float32
+        assert "images" not in batch
         np.testing.assert_array_equal(batch["real_beta"][:, 0], np.repeat(people, BODIES))
         assert batch["real_pose"].shape == (SIZE * BODIES, 72)
         found += people.tolist()
@@ -64,18 +72,20 @@ def test_each_pass_brings_everybody_in_another_order(stored):
 
 def test_only_what_a_killed_process_left_out_is_seen_again(stored, tmp_path):
     whole = _numbers(stored())
-    first, last = sorted((tmp_path / "features").iterdir())
+    first, last = sorted((tmp_path / "features").glob("*.npz"))
     kept = first.stat().st_mtime_ns
     last.unlink()
+    last.with_suffix(".maps.npy").write_bytes(b"half of a part")
     assert _numbers(stored()) == whole
     assert first.stat().st_mtime_ns == kept and last.is_file()
 
 
-def test_a_damaged_file_is_named(stored, tmp_path):
+@pytest.mark.parametrize("name", ["000003.npz", "000003.maps.npy"])
+def test_a_damaged_file_is_named(stored, tmp_path, name):
     stored()
-    path = tmp_path / "features" / "000003.npz"
+    path = tmp_path / "features" / name
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"000003\.npz"):
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
         stored()
 
 
@@ -101,6 +111,24 @@ def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp
     given.load_weights(config_of_stored.initial_encoder)
     for one, other in zip(given.get_weights(), whole.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_adapter_learns_from_what_the_rest_said(config_of_stored, tmp_path, monkeypatch):
+    row = functools.partial(movenet, width=0.2, adapter=16)
+    monkeypatch.setitem(ENCODERS, "adapted", row)
+    config_of_stored.model.encoder, config_of_stored.model.input_size = "adapted", 64
+    given = build_encoder("adapted", 64)
+    given.save_weights(config_of_stored.initial_encoder)
+    run(config_of_stored, tmp_path / "whole")
+    run_three_steps(config_of_stored, tmp_path / "parts")
+    run(config_of_stored, tmp_path / "parts")
+    whole, parts = (load_model(tmp_path / name) for name in ("whole", "parts"))
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for before, after in zip(given.layers, whole.encoder.layers, strict=True):
+        pairs = zip(before.get_weights(), after.get_weights(), strict=True)
+        same = [np.array_equal(one, other) for one, other in pairs]
+        assert all(same) if before.name != ADAPTER else not any(same)
 
 
 def test_an_encoder_that_learns_is_refused(config_of_stored, tmp_path):

@@ -16,7 +16,7 @@ import keras
 from keras import layers, ops
 
 from hmr.errors import UserError
-from hmr.network.movenet import ADAPTER, movenet
+from hmr.network.movenet import ADAPTER, movenet, split_at_adapter
 from hmr.settings import CHOICES
 from hmr.tensor import Tensor
 
@@ -104,10 +104,24 @@ def build_encoder(
     return encoder
 
 
-def set_trainable(encoder: keras.Model, freeze: bool, adapter: bool = True) -> None:
-    """Lets an encoder learn; with `freeze`, its adapter alone, where it has one and may."""
+def set_trainable(encoder: keras.Model, freeze: bool) -> None:
+    """Lets an encoder learn; with `freeze`, its adapter alone, where it has one."""
     for layer in encoder.layers:
-        layer.trainable = not freeze or (adapter and layer.name == ADAPTER)
+        layer.trainable = not freeze or layer.name == ADAPTER
+
+
+def split_encoder(encoder: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """A frozen encoder in two models: what never changes, and what may learn.
+
+    Returns:
+        images (B, S, S, 3) to a dict of tensors; and the list of them to features (B, F). Without
+        an adapter they are the `features` alone.
+    """
+    if any(layer.name == ADAPTER for layer in encoder.layers):
+        return split_at_adapter(encoder)
+    features = keras.Input(encoder.output_shape[1:])
+    learns = keras.Model([features], layers.Identity()(features))
+    return keras.Model(encoder.input, {"features": encoder.output}), learns
 
 
 def set_batch_variance(encoder: keras.Model, batch_variance: str) -> None:

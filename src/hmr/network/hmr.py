@@ -12,6 +12,7 @@ from hmr.body.rotations import rodrigues
 from hmr.body.smpl import SMPL
 from hmr.geometry.projection import project
 from hmr.network.discriminator import Discriminator
+from hmr.network.encoders import split_encoder
 from hmr.network.regressor import BETA, CAMERA, POSE, Regressor
 from hmr.tensor import Tensor
 
@@ -168,15 +169,17 @@ class HMR(keras.Model):
         """Both total losses and the scalars for the log, from one forward pass.
 
         Args:
-            batch: see `hmr.data.pipeline.training_dataset`; or with `features` (B, F) instead of
-                the images, see `hmr.training.stored`.
+            batch: see `hmr.data.pipeline.training_dataset`; or with what a frozen encoder said of
+                the images instead of them, see `hmr.training.stored`.
         Returns:
             encoder loss (), discriminator loss (), dict of scalars for the log.
         """
-        if "features" in batch:
-            outputs = self.regress(batch["features"], training)
-        else:
+        if "images" in batch:
             outputs = self(batch["images"], training=training)
+        else:
+            sees, learns = split_encoder(self.encoder)
+            features = learns([batch[name] for name in sees.output], training=training)
+            outputs = self.regress(features, training)
         real, fake = self.score_bodies(outputs["theta"], batch["real_pose"], batch["real_beta"])
         supervised = self.criterion.supervised(outputs, batch)
         encoder_loss, logs = self.criterion.encoder(supervised, fake)

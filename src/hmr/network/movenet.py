@@ -129,6 +129,19 @@ def movenet(
     return keras.Model(images, features, name="encoder")
 
 
+def split_at_adapter(encoder: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """An encoder with an adapter in two models: what stays as it is, and what learns.
+
+    Returns:
+        images (B, S, S, 3) to the dict that the adapter works on: `encoder_keypoints` (B, 17, 3)
+        and `encoder_maps` (B, N, N, C), the features of stride 16; and the list of both to the
+        encoder's features (B, F).
+    """
+    layer_of = {"encoder_keypoints": "keypoints", "encoder_maps": f"block_{_ADAPTED_BLOCK}_add"}
+    seen = {name: encoder.get_layer(layer).output for name, layer in layer_of.items()}
+    return keras.Model(encoder.input, seen), keras.Model(list(seen.values()), encoder.output)
+
+
 def _adapt(features: Tensor, keypoints: Tensor, channels: int) -> Tensor:
     """Features (B, N, N, C) and keypoints (B, 17, 3) to what an adapter makes of them, (B, F)."""
     maps = KeypointMaps(features.shape[1], name="keypoint_maps", dtype="float32")(keypoints)

@@ -22,7 +22,7 @@ from hmr.data.pipeline import (
 from hmr.errors import UserError
 from hmr.network.build import build_model
 from hmr.network.checkpoint import save_model
-from hmr.network.encoders import set_batch_variance, set_trainable
+from hmr.network.encoders import set_batch_variance, set_trainable, split_encoder
 from hmr.network.regressor import initial_theta
 from hmr.settings import read_experiment
 from hmr.training.adam import build_adam
@@ -85,8 +85,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             synchronized_norm=devices.replicas > 1,
         )
         set_batch_variance(model.encoder, training.batch_norm_variance)
-        is_stored = training.stored_epochs > 0
-        set_trainable(model.encoder, experiment.freeze_encoder, adapter=not is_stored)
+        set_trainable(model.encoder, experiment.freeze_encoder)
 
         # ----------------------------------------------------------- optimisers and criterion
         adam = experiment.optimizer
@@ -95,17 +94,18 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         adams = build(adam.encoder_learning_rate), build(adam.discriminator_learning_rate)
         model.compile(*adams, Criterion(experiment.loss, devices.replicas, devices.total))
         origin = experiment.initial_model, experiment.initial_encoder
-        start = set_initial_weights(model, *origin, adapter=is_stored)
+        start = set_initial_weights(model, *origin)
 
     # ---------------------------------------------------------------------------------- loop
     save = functools.partial(save_model, model, experiment.model)
     bad_records = BadRecords([*images, *mocap], data.max_bad_share, workdir)
     with contextlib.ExitStack() as opened:
         opened.enter_context(open_workdir(workdir, experiment, devices))
-        if is_stored:
+        if training.stored_epochs > 0:
             seen = math.ceil(training.stored_epochs * num_images / batch_size)
             folder, order = workdir / FEATURES_FOLDER, (experiment.seed, bad_records)
-            dataset = stored_dataset(dataset, model.encoder, seen, folder, *order)
+            sees, _ = split_encoder(model.encoder)
+            dataset = stored_dataset(dataset, sees, seen, folder, *order)
         batches = opened.enter_context(open_batches(dataset, data.service))
         position = None if data.service else batches  # a tf.data service keeps no position
         kept, every = training.checkpoints_kept, training.checkpoint_every_steps

@@ -28,9 +28,7 @@ START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")
 
 
-def set_initial_weights(
-    model: HMR, initial_model: str, initial_encoder: str, adapter: bool = False
-) -> int:
+def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) -> int:
     """Gives a compiled model the weights that its training starts from.
 
     Args:
@@ -39,7 +37,6 @@ def set_initial_weights(
             discriminators; or a converted training; "" for none.
         initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
             folder, whose encoder is taken; "" for random ones.
-        adapter: take the folder's adapter, too.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
@@ -47,7 +44,7 @@ def set_initial_weights(
     """
     if not initial_model:
         if initial_encoder:
-            _load_encoder(model.encoder, initial_encoder, adapter)
+            _load_encoder(model.encoder, initial_encoder)
         return 0
     folder = model_folder(initial_model)
     known, start = load_weights(model, folder), load_start(folder)
@@ -59,11 +56,11 @@ def set_initial_weights(
     return start.step if start else 0
 
 
-def _load_encoder(encoder: keras.Model, path: str, adapter: bool) -> None:
+def _load_encoder(encoder: keras.Model, path: str) -> None:
     found = find_encoder(path)
     try:
         if found.is_dir():
-            both = (_known(each, adapter) for each in (encoder, load_model(path).encoder))
+            both = (_known(each) for each in (encoder, load_model(path).encoder))
             for layer, given in zip(*both, strict=True):
                 layer.set_weights(given.get_weights())
         else:
@@ -77,10 +74,9 @@ def _load_encoder(encoder: keras.Model, path: str, adapter: bool) -> None:
         ) from error
 
 
-def _known(encoder: keras.Model, adapter: bool) -> list[keras.layers.Layer]:
-    """The layers with weights; an adapter that will learn begins anew, beside its regressor."""
-    layers = [layer for layer in encoder.layers if layer.weights]
-    return [layer for layer in layers if adapter or layer.name != ADAPTER]
+def _known(encoder: keras.Model) -> list[keras.layers.Layer]:
+    """The layers with weights; an adapter begins anew, beside its regressor."""
+    return [layer for layer in encoder.layers if layer.weights and layer.name != ADAPTER]
 
 
 @dataclass(frozen=True)

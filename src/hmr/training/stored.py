@@ -1,21 +1,21 @@
-"""Training on stored features: a frozen encoder sees a picture once, not at every step.
+"""Training behind a frozen encoder: it sees a picture once, not at every step.
 
-What a frozen encoder says of a picture never changes. So it sees a few differently augmented passes
-over the pictures, and the training repeats what it said of them, shuffled anew in every pass.
+What the frozen part of an encoder says of a picture never changes. So it sees a few differently
+augmented passes over the pictures, and the training repeats what it said of them, shuffled anew in
+every pass. An adapter learns from what is stored, at a fraction of a step's cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from hmr.data.pipeline import open_batches, untuned
-from hmr.files.safe_npz import load_npz
+from hmr.files.safe_npz import load_npy, load_npz
 from hmr.files.whole import make_folder, write_whole
 from hmr.progress import progress_bar
 from hmr.tensor import Tensor
@@ -30,23 +30,24 @@ _REAL = ("real_pose", "real_beta")
 
 def stored_dataset(
     dataset: tf.data.Dataset,
-    encoder: keras.Model,
+    sees: keras.Model,
     batches: int,
     folder: Path,
     seed: int,
     bad_records: BadRecords,
 ) -> tf.data.Dataset:
-    """Endless training batches with stored features, which are computed first where they lack.
+    """Endless training batches with what `sees` says of the images, computed first where it lacks.
 
     Args:
         dataset: of `hmr.data.pipeline.training_dataset`.
-        encoder: frozen, with its weights.
+        sees: what stays as it is, of `hmr.network.encoders.split_encoder`, with its weights.
         batches: how many are seen and stored.
-        folder: receives them, features as 16-bit floats, in files of 50 batches.
+        folder: receives, for each 50 batches, the labels as an .npz and each of the tensors as an
+            .npy of 16-bit floats, which is mapped into memory.
         seed: of the order.
         bad_records: counts those that cannot be read.
     Returns:
-        dataset of the same dicts, with `features` (B, F) in place of `images`.
+        dataset of the same dicts, with the tensors (B, ...) in place of `images`.
     Raises:
         UserError: a record or a stored file cannot be read, or the folder cannot be written to.
     """
@@ -54,24 +55,32 @@ def stored_dataset(
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
     known = next((i for i, path in enumerate(paths) if not path.is_file()), len(paths))
     done = min(known * _BATCHES_OF_FILE, batches)
-    see = tf.function(lambda images: encoder(images, training=False))
-    bar = progress_bar(total=batches, initial=done, desc="features", unit="batch")
+    see = tf.function(lambda images: sees(images, training=False))
+    bar = progress_bar(total=batches, initial=done, desc="features")
     with bar, open_batches(dataset.skip(done).take(batches - done)) as new:
         for path in paths[known:]:
-            seen = []
+            seen, labels = [], []
             for _ in range(min(_BATCHES_OF_FILE, batches - bar.n)):
                 batch = read_batch(new, bad_records)
-                features = see(batch.pop("images")).numpy().astype(np.float16)
-                seen.append(_by_person(batch, len(features)) | {"features": features})
+                tensors = see(batch.pop("images"))
+                seen.append(
+                    {name: each.numpy().astype(np.float16) for name, each in tensors.items()}
+                )
+                labels.append(_by_person(batch))
                 bar.update()
-            _save(path, _joined(seen))
-    people = _joined([load_npz(path) for path in paths])
-    return _shuffled(people, len(people["features"]) // batches, seed)
+            _save(path, _joined(seen), _joined(labels))
+    labels = _joined([load_npz(path) for path in paths])
+    tensors = {
+        name: _Rows([load_npy(_tensor_path(path, name), mmap_mode="r") for path in paths])
+        for name in sees.output
+    }
+    return _shuffled(labels, tensors, len(labels["real_beta"]) // batches, seed)
 
 
-def _by_person(batch: dict[str, Tensor], size: int) -> dict[str, np.ndarray]:
+def _by_person(batch: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Arrays (B, ...) of a batch, the T real bodies for each person beside each other."""
     arrays = {key: value.numpy() for key, value in batch.items()}
+    size = len(arrays["keypoints2d"])
     return arrays | {key: arrays[key].reshape(size, -1, arrays[key].shape[-1]) for key in _REAL}
 
 
@@ -79,18 +88,43 @@ def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _save(path: Path, arrays: dict[str, Any]) -> None:
-    write_whole(path, lambda file: np.savez(file, **arrays))
+def _save(path: Path, tensors: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> None:
+    """Writes one part; the file of the labels is the last, and says that it is complete."""
+    for name, array in tensors.items():
+        write_whole(_tensor_path(path, name), lambda file, array=array: np.save(file, array))
+    write_whole(path, lambda file: np.savez(file, **labels))
 
 
-def _shuffled(people: dict[str, np.ndarray], batch_size: int, seed: int) -> tf.data.Dataset:
-    held = {key: tf.constant(array) for key, array in people.items()}
-    count = len(people["features"])
+def _tensor_path(path: Path, name: str) -> Path:
+    return path.with_suffix(f".{name}.npy")
+
+
+class _Rows:
+    """Rows of arrays in files, all as long as the first but the last, as if they were one."""
+
+    def __init__(self, arrays: Sequence[np.ndarray]):
+        self._arrays = arrays
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        # Declared stateless, since the position of a dataset with state cannot be saved.
+        found = tf.numpy_function(self.take, [rows], tf.float16, False)
+        return tf.ensure_shape(found, (*rows.shape, *self._arrays[0].shape[1:]))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        size = len(self._arrays[0])
+        return np.stack([self._arrays[row // size][row % size] for row in rows])
+
+
+def _shuffled(
+    labels: dict[str, np.ndarray], tensors: dict[str, _Rows], batch_size: int, seed: int
+) -> tf.data.Dataset:
+    held = {key: tf.constant(array) for key, array in labels.items()}
+    count = len(labels["real_beta"])
 
     def batch_of(rows: Tensor) -> dict[str, Tensor]:
         batch = {key: tf.gather(array, rows) for key, array in held.items()}
-        real = {key: tf.reshape(batch[key], (-1, batch[key].shape[-1])) for key in _REAL}
-        return batch | real | {"features": tf.cast(batch["features"], tf.float32)}
+        batch |= {key: tf.reshape(batch[key], (-1, batch[key].shape[-1])) for key in _REAL}
+        return batch | {name: tf.cast(take(rows), tf.float32) for name, take in tensors.items()}
 
     rows = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
     return untuned(rows.batch(batch_size, drop_remainder=True).map(batch_of))
