@@ -10,8 +10,8 @@ import tensorflow as tf
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.network.checkpoint import load_model
-from hmr.network.encoders import build_encoder, set_trainable, split_encoder
-from hmr.network.movenet import ADAPTER, KeypointMaps, SoftKeypoints, movenet
+from hmr.network.encoders import build_encoder
+from hmr.network.movenet import SoftKeypoints, movenet
 
 ROOT = Path(__file__).parents[2]
 # The published graph of Lightning multiplies its cells by 1 / 48 rounded to half precision.
@@ -115,39 +115,6 @@ def test_gradients_are_those_of_finite_differences(head, box_weight):
     analytic, numeric = tf.test.compute_gradient(value, [made[head]], delta=1e-4)
     np.testing.assert_allclose(analytic[0], numeric[0], atol=2e-3)
     assert np.abs(numeric[0]).max() > 0.01
-
-
-def test_a_keypoints_spot_lies_in_its_map():
-    """0.3, -0.5 is 10.4 cells from the left and 4 from the top of 16; sigma is 1.5 cells."""
-    keypoints = np.zeros((1, 17, 3), np.float32)
-    keypoints[0, 3] = [0.3, -0.5, 0.8]
-    maps = np.asarray(KeypointMaps(16)(keypoints))
-    assert maps.shape == (1, 16, 16, 17) and not maps[..., np.arange(17) != 3].any()
-    rows, columns = np.mgrid[:16, :16] + 0.5
-    squared = (columns - 10.4) ** 2 + (rows - 4.0) ** 2
-    np.testing.assert_allclose(maps[0, ..., 3], 0.8 * np.exp(-squared / 2 / 1.5**2), atol=1e-6)
-
-
-def test_of_a_frozen_encoder_the_adapter_learns():
-    encoder = build_encoder("movenet_thunder_adapter", 64)
-    set_trainable(encoder, freeze=True)
-    trained = {id(variable) for variable in encoder.trainable_variables}
-    assert trained == {id(each) for each in encoder.get_layer(ADAPTER).trainable_variables}
-    set_trainable(encoder, freeze=False)
-    assert len(encoder.trainable_variables) > len(trained)
-
-
-def test_what_stays_and_what_learns_make_the_encoder():
-    encoder = build_encoder("movenet_thunder_adapter", 64)
-    set_trainable(encoder, freeze=True)
-    sees, learns = split_encoder(encoder)
-    images = np.linspace(-1, 1, 2 * 64 * 64 * 3, dtype=np.float32).reshape(2, 64, 64, 3)
-    np.testing.assert_allclose(
-        learns([sees(images)[name] for name in sees.output]), encoder(images), atol=1e-6
-    )
-    assert not sees.trainable_variables
-    adapter = {id(each) for each in encoder.get_layer(ADAPTER).weights}
-    assert {id(each) for each in learns.weights} == adapter
 
 
 def test_sizes_that_do_not_halve_five_times_are_refused():

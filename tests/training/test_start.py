@@ -10,10 +10,11 @@ import pytest
 
 from hmr.configs.hmr import get_config
 from hmr.errors import UserError
+from hmr.network.adapter import ADAPTER
 from hmr.network.build import build_model
 from hmr.network.checkpoint import load_model, save_model
 from hmr.network.encoders import ENCODERS
-from hmr.network.movenet import ADAPTER, movenet
+from hmr.network.movenet import movenet
 from hmr.settings import ModelSpec
 from hmr.training.recipe import run
 from hmr.training.start import (

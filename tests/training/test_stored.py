@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from hmr.errors import UserError
+from hmr.network.adapter import ADAPTER
 from hmr.network.checkpoint import load_model
 from hmr.network.encoders import ENCODERS, build_encoder
-from hmr.network.movenet import ADAPTER, movenet
+from hmr.network.movenet import movenet
 from hmr.training.loop import BadRecords
 from hmr.training.recipe import run
 from hmr.training.stored import stored_dataset

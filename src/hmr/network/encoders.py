@@ -16,7 +16,8 @@ import keras
 from keras import layers, ops
 
 from hmr.errors import UserError
-from hmr.network.movenet import ADAPTER, movenet, split_at_adapter
+from hmr.network.adapter import ADAPTER
+from hmr.network.movenet import movenet, split_at_adapter
 from hmr.settings import CHOICES
 from hmr.tensor import Tensor
 

@@ -19,10 +19,7 @@ picture. HMR's crop says more: the box around its person's keypoints has a known
 (`hmr.geometry.crop`). With a `box_weight`, a cell also counts by how well the box around the
 keypoints that it expects agrees with that one.
 
-The published network says where limbs are in the picture, and little of their depth. An adapter
-(Houlsby et al., ICML 2019: a small network that learns inside a large one, which stays as it is)
-looks at the features of stride 16 again, knowing where the keypoints are. So what the large one
-knows of photographs is not lost on made people.
+An adapter (`hmr.network.adapter`) may learn beside it, while it stays as it is.
 """
 
 from __future__ import annotations
@@ -37,11 +34,10 @@ from keras import layers, ops
 
 from hmr.errors import UserError
 from hmr.geometry.crop import CROP_SIZE, PERSON_DIAGONAL_PX
+from hmr.network.adapter import SampleAround, adapt
 from hmr.tensor import Tensor
 
 NUM_KEYPOINTS = 17
-# The name of the layer that learns while the rest of its encoder is frozen.
-ADAPTER = "adapter"
 # Output channels, first stride and number of each group of inverted residuals, for width 1.
 _GROUPS = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
 _EXPANSION, _TOP_CHANNELS = 6, 1280
@@ -53,15 +49,12 @@ _HEADS = {"center": 1, "regression": 34, "heatmap": 17, "offset": 34}
 _HEAD_CHANNELS = 96
 # Fresh heads see nothing anywhere, so that averages over all cells have gradients.
 _FLAT = keras.initializers.RandomNormal(stddev=1e-3)
-# The adapter sees the deepest features of stride 16: the output of this block.
-_ADAPTED_BLOCK = 12
-# Channels, as a share of its features, and stride of each of the adapter's convolutions.
-_ADAPTER_LAYERS = ((0.5, 1), (0.5, 1), (1.0, 2), (1.0, 1), (1.0, 1))
+# An adapter sees the deepest features of strides 16 and 8, the outputs of these blocks, and those
+# of stride 4 from which the heads read the keypoints.
+_ADAPTED_BLOCK, _DETAILED_BLOCK = 12, 5
 # Beside an adapter's features a regressor learns sooner what keypoints say if their numbers are
 # larger (docs/results.md), and learns more without the pooled features than with them.
 _KEYPOINT_SCALE = 4.0
-# Standard deviation of a keypoint's spot in the adapter's maps, cells.
-_SPOT = 1.5
 # The published graph holds these in half precision.
 _PIXEL_SCALE = float(np.float16(2 / 255)) * 127.5
 _NEAR_CELLS = float(np.float16(1.8))
@@ -81,13 +74,13 @@ def movenet(
     The features are the pooled output of MobileNetV2 (1280), then x, y and confidence of each of
     COCO's 17 keypoints: places in the crop's normalised coordinates ([-1, 1], y down) and the
     heatmap's value, 0 to 1, there: F = 1331. With an adapter they are the keypoints, scaled, and
-    what the adapter says: F = 51 + `adapter`.
+    what the adapter says: F = 51 + 1.5 * `adapter`.
 
     Args:
         input_size: S, a multiple of 32; the published graphs use 192 (Lightning), 256 (Thunder).
         width: multiple of MobileNetV2's channels: 1 in Lightning, 1.75 in Thunder.
         box_weight: of `SoftKeypoints`.
-        adapter: features of an adapter; 0 for none, as published.
+        adapter: F of an adapter; 0 for none, as published.
     Raises:
         UserError: `input_size` is no multiple of 32.
     """
@@ -111,9 +104,10 @@ def movenet(
         side = _convolve(outputs[_LATERAL_BLOCKS[stride]], f"lateral_{stride}", channels)
         net = layers.Add(name=f"sum_{stride}")([net, side])
         net = _separable(net, f"merge_{stride}", _MERGED_CHANNELS[stride])
+    merged = net  # (B, S / 4, S / 4, 24)
     heads = {  # (B, S / 4, S / 4, C)
         name: layers.Conv2D(channels, 1, kernel_initializer=_FLAT, name=f"{name}_output")(
-            _separable(net, name, _HEAD_CHANNELS)
+            _separable(merged, name, _HEAD_CHANNELS)
         )
         for name, channels in _HEADS.items()
     }
@@ -122,7 +116,12 @@ def movenet(
     flat = layers.Flatten(name="keypoint_features", dtype="float32")(keypoints)  # (B, 51)
     if adapter:
         flat = layers.Rescaling(_KEYPOINT_SCALE, name="scaled_keypoints", dtype="float32")(flat)
-        parts = [flat, _adapt(outputs[_ADAPTED_BLOCK], keypoints, adapter)]
+        samples = [
+            SampleAround(name=f"samples_{stride}", dtype="float32")([maps, keypoints])
+            for stride, maps in ((8, outputs[_DETAILED_BLOCK]), (4, merged))
+        ]
+        details = layers.Concatenate(name="details", dtype="float32")(samples)
+        parts = [flat, adapt(outputs[_ADAPTED_BLOCK], details, keypoints, adapter)]
     else:
         parts = [layers.GlobalAveragePooling2D(name="pool")(top), flat]  # (B, 1280), (B, 51)
     features = layers.Concatenate(name="features", dtype="float32")(parts)
@@ -133,64 +132,17 @@ def split_at_adapter(encoder: keras.Model) -> tuple[keras.Model, keras.Model]:
     """An encoder with an adapter in two models: what stays as it is, and what learns.
 
     Returns:
-        images (B, S, S, 3) to the dict that the adapter works on: `encoder_keypoints` (B, 17, 3)
-        and `encoder_maps` (B, N, N, C), the features of stride 16; and the list of both to the
-        encoder's features (B, F).
+        images (B, S, S, 3) to the dict that the adapter works on: `encoder_details` (B, 17, 5, D),
+        `encoder_keypoints` (B, 17, 3) and `encoder_maps` (B, N, N, C), see `hmr.network.adapter`;
+        and the list of these to the encoder's features (B, F).
     """
-    layer_of = {"encoder_keypoints": "keypoints", "encoder_maps": f"block_{_ADAPTED_BLOCK}_add"}
-    seen = {name: encoder.get_layer(layer).output for name, layer in layer_of.items()}
+    layer_of = {
+        "details": "details",
+        "keypoints": "keypoints",
+        "maps": f"block_{_ADAPTED_BLOCK}_add",
+    }
+    seen = {f"encoder_{name}": encoder.get_layer(at).output for name, at in layer_of.items()}
     return keras.Model(encoder.input, seen), keras.Model(list(seen.values()), encoder.output)
-
-
-def _adapt(features: Tensor, keypoints: Tensor, channels: int) -> Tensor:
-    """Features (B, N, N, C) and keypoints (B, 17, 3) to what an adapter makes of them, (B, F)."""
-    maps = KeypointMaps(features.shape[1], name="keypoint_maps", dtype="float32")(keypoints)
-    inputs = [keras.Input(each.shape[1:]) for each in (features, maps)]
-    net = layers.Concatenate(name="seen")(inputs)
-    net = layers.Conv2D(channels // 2, 1, use_bias=False, name="first")(net)
-    net = _norm(net, "first", "relu")
-    for index, (width, stride) in enumerate(_ADAPTER_LAYERS):  # at last (B, N / 2, N / 2, F)
-        net = _separable_norm(net, f"separable_{index}", round(channels * width), stride)
-    net = layers.GlobalAveragePooling2D(name="pool")(net)
-    return keras.Model(inputs, net, name=ADAPTER)([features, maps])
-
-
-def _separable_norm(inputs: Tensor, name: str, channels: int, stride: int = 1) -> Tensor:
-    net = _norm(_depthwise(inputs, f"{name}_depthwise", stride), f"{name}_depthwise", "relu6")
-    net = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_pointwise")(net)
-    net = _norm(net, name)
-    if inputs.shape == net.shape:
-        net = layers.Add(name=f"{name}_add")([inputs, net])
-    return layers.Activation("relu", name=f"{name}_relu")(net)
-
-
-def _norm(inputs: Tensor, name: str, activation: str = "linear") -> Tensor:
-    net = layers.BatchNormalization(name=f"{name}_norm")(inputs)
-    return layers.Activation(activation, name=f"{name}_{activation}")(net)
-
-
-@keras.saving.register_keras_serializable("hmr")
-class KeypointMaps(keras.layers.Layer):
-    """Draws each keypoint as a spot, a Gaussian as high as its confidence.
-
-    Args:
-        size: N, cells of a map's side.
-    """
-
-    def __init__(self, size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.size = size
-
-    def call(self, keypoints: Tensor) -> Tensor:
-        """Keypoints (B, 17, 3), x, y in [-1, 1] and confidence, to maps (B, N, N, 17)."""
-        cells = (np.arange(self.size, dtype="float32") + 0.5) * 2 / self.size - 1  # (N,)
-        off = (cells[:, None, None] - keypoints[:, None]) * (self.size / 2 / _SPOT)  # (B, N, 17, 3)
-        spot = ops.exp(-0.5 * off**2)
-        return keypoints[:, None, None, :, 2] * spot[:, :, None, :, 1] * spot[:, None, :, :, 0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, from which Keras saves and copies the layer."""
-        return super().get_config() | {"size": self.size}
 
 
 @keras.saving.register_keras_serializable("hmr")

@@ -19,10 +19,10 @@ from hmr.errors import UserError
 from hmr.files.foreign import brief
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_whole
+from hmr.network.adapter import ADAPTER
 from hmr.network.checkpoint import load_model, load_weights
 from hmr.network.description import TWO_WAYS, find_encoder, model_folder
 from hmr.network.hmr import HMR
-from hmr.network.movenet import ADAPTER
 
 START_FILE = "training_start.npz"
 _MOMENTS = ("momentum", "velocity")
