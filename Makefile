@@ -106,14 +106,14 @@ demo-long: ready  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,demo_long,$(DEMO_LONG_FLAGS))
 
 .PHONY: demo-real
-demo-real: ready  ## models/people_free again, 4 hours: weights for photographs [BACKGROUNDS=/folder of photographs]
+demo-real: ready  ## models/people_free again, 2 hours: weights for photographs [BACKGROUNDS=/folder of photographs]
 	$(PY) -m tfrecords_tools.standin --preset photo $(call flag,backgrounds_dir,$(BACKGROUNDS)) \
 		--output data/people_free_raw/photo --body models/standin_body.npz --smpl 20000 --mocap 60000 \
 		--images_3d 0 --test_3d 0 --lsp 0 --coco 0
 	$(PY) -m tfrecords_tools.standin --output data/people_free_raw/plain --body models/standin_body.npz \
-		--images_3d 7000 --mocap 0 --lsp 0 --coco 0 --held_out 0
+		--images_3d 20000 --occluders 0.3 --mocap 0 --lsp 0 --coco 0 --held_out 0
 	$(PY) -m tfrecords_tools.standin --views 180 --backgrounds loud --occluders 0.4 --seed 3 \
-		--output data/people_free_raw/loud --body models/standin_body.npz --images_3d 6000 --mocap 0 \
+		--output data/people_free_raw/loud --body models/standin_body.npz --images_3d 15000 --mocap 0 \
 		--lsp 0 --coco 0 --held_out 0
 	$(PY) -m tfrecords_tools.pw3d --input data/people_free_raw/photo/3dpw --output data/people_free \
 		--male models/standin_body.npz --female models/standin_body.npz
@@ -122,7 +122,6 @@ demo-real: ready  ## models/people_free again, 4 hours: weights for photographs 
 	$(MAKE) --no-print-directory tfrecords OUT=data/people_free_loud \
 		MPI_INF_3DHP=data/people_free_raw/loud/mpi_inf_3dhp
 	ln -sfn ../people_free_loud/mpi_inf_3dhp data/people_free/loud
-	$(PY) -m src.main --config people_free_adapter --workdir runs/people_free_adapter
 	$(PY) -m src.main --config people_free --workdir runs/people_free
 	$(PY) -m src.evaluate --protocol stand_in --checkpoint runs/people_free --data data/people_free \
 		--output runs/people_free/evaluation

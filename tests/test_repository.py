@@ -98,7 +98,6 @@ def test_every_experiment_that_make_names_exists():
         "ablation_$$run",
         "$(CONFIG)",
         "people_free",
-        "people_free_adapter",
     }
 
 

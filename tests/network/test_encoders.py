@@ -23,7 +23,7 @@ CASES = [
     EncoderCase(
         "movenet_thunder_centred", 64, 1331, 6_226_046, layers_of="movenet_thunder_adapter"
     ),
-    EncoderCase("movenet_thunder_adapter", input_size=64, num_features=307, num_params=6_462_590),
+    EncoderCase("movenet_thunder_adapter", input_size=64, num_features=435, num_params=6_575_294),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 
