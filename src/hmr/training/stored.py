@@ -7,8 +7,10 @@ every pass. An adapter learns from what is stored, at a fraction of a step's cos
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,12 +71,12 @@ def stored_dataset(
                 labels.append(_by_person(batch))
                 bar.update()
             _save(path, _joined(seen), _joined(labels))
-    labels = _joined([load_npz(path) for path in paths])
-    tensors = {
+    people = _joined([load_npz(path) for path in paths])
+    rows_of = {
         name: _Rows([load_npy(_tensor_path(path, name), mmap_mode="r") for path in paths])
         for name in sees.output
     }
-    return _shuffled(labels, tensors, len(labels["real_beta"]) // batches, seed)
+    return _shuffled(people, rows_of, len(people["real_beta"]) // batches, seed)
 
 
 def _by_person(batch: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -91,8 +93,9 @@ def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _save(path: Path, tensors: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> None:
     """Writes one part; the file of the labels is the last, and says that it is complete."""
     for name, array in tensors.items():
-        write_whole(_tensor_path(path, name), lambda file, array=array: np.save(file, array))
-    write_whole(path, lambda file: np.savez(file, **labels))
+        write_whole(_tensor_path(path, name), functools.partial(np.save, arr=array))
+    arrays: dict[str, Any] = labels
+    write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 def _tensor_path(path: Path, name: str) -> Path:
@@ -116,7 +119,7 @@ class _Rows:
 
 
 def _shuffled(
-    labels: dict[str, np.ndarray], tensors: dict[str, _Rows], batch_size: int, seed: int
+    labels: dict[str, np.ndarray], rows_of: dict[str, _Rows], batch_size: int, seed: int
 ) -> tf.data.Dataset:
     held = {key: tf.constant(array) for key, array in labels.items()}
     count = len(labels["real_beta"])
@@ -124,7 +127,7 @@ def _shuffled(
     def batch_of(rows: Tensor) -> dict[str, Tensor]:
         batch = {key: tf.gather(array, rows) for key, array in held.items()}
         batch |= {key: tf.reshape(batch[key], (-1, batch[key].shape[-1])) for key in _REAL}
-        return batch | {name: tf.cast(take(rows), tf.float32) for name, take in tensors.items()}
+        return batch | {name: tf.cast(take(rows), tf.float32) for name, take in rows_of.items()}
 
     rows = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
     return untuned(rows.batch(batch_size, drop_remainder=True).map(batch_of))
