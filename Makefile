@@ -106,7 +106,7 @@ demo-long: ready  ## the demo with three times the data, about an hour
 	$(call demo,data/standin_long,runs/demo_long,demo_long,$(DEMO_LONG_FLAGS))
 
 .PHONY: demo-real
-demo-real: ready  ## models/people_free again, 2 hours: weights for photographs [BACKGROUNDS=/folder of photographs]
+demo-real: ready  ## models/people_free again, 1.5 hours: weights for photographs [BACKGROUNDS=/folder of photographs]
 	$(PY) -m tfrecords_tools.standin --preset photo $(call flag,backgrounds_dir,$(BACKGROUNDS)) \
 		--output data/people_free_raw/photo --body models/standin_body.npz --smpl 20000 --mocap 60000 \
 		--images_3d 0 --test_3d 0 --lsp 0 --coco 0
