@@ -126,7 +126,8 @@ demo-real: ready  ## models/people_free again, 1.5 hours: weights for photograph
 	$(PY) -m src.evaluate --protocol stand_in --checkpoint runs/people_free --data data/people_free \
 		--output runs/people_free/evaluation
 	$(PY) -m src.predict --checkpoint runs/people_free --input data/people_free_raw/photo/held_out/images \
-		--save npz,overlay,glb --output runs/people_free/predictions
+		--keypoints data/people_free_raw/photo/held_out/keypoints.json --save npz,overlay,glb \
+		--output runs/people_free/predictions
 
 RUNS_OF_ABLATION := paired unpaired no_prior
 

@@ -1,3 +1,4 @@
 """Side-by-side measurements of this machine: `python -m benchmarks`, or `make bench`."""
 
-import hmr  # noqa: F401 - from its first lines on, Ctrl-C ends a verb in one line
+# Ctrl-C ends a verb in one line from here on, and TensorFlow starts with a training's switches.
+import hmr.training  # noqa: F401

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -39,6 +41,36 @@ def test_onednn_is_switched_on_where_there_is_avx2_alone(on, flags, expected):
     processor.choose_switches()
     assert os.environ.get(processor.ONEDNN) == expected
     os.environ.pop(processor.ONEDNN, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [(AVX2, "None 1 False"), (AVX512, "None None False")]
+)
+def test_a_training_sets_it_before_tensorflow_is_there_and_a_prediction_does_not(
+    tmp_path, flags, expected
+):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+    code = (
+        "import os, pathlib, sys\n"
+        "from hmr import processor\n"
+        f"processor._CPUINFO = pathlib.Path({str(tmp_path / 'cpuinfo')!r})\n"
+        "import hmr.cli.predict, hmr.cli.train\n"
+        "before = os.environ.get(processor.ONEDNN)\n"
+        "import hmr.training\n"
+        "print(before, os.environ.get(processor.ONEDNN), 'tensorflow' in sys.modules)"
+    )
+    environment = {key: each for key, each in os.environ.items() if key != processor.ONEDNN}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == expected
+
+
+def test_the_report_says_what_a_training_will_choose(on):
+    on(AVX2)
+    assert "oneDNN as TensorFlow chooses, on in training" in processor.describe()
+    on(AVX512)
+    assert "training" not in processor.describe()
 
 
 def test_what_the_user_has_set_stays(on, monkeypatch):

@@ -9,11 +9,8 @@ interruption.watch_start()  # what follows takes time
 from typing import Any  # noqa: E402
 
 from hmr.loading import prepare  # noqa: E402
-from hmr.processor import choose_switches  # noqa: E402
 
-# Before TensorFlow is imported, which reads both at its start.
-choose_switches()
-prepare()
+prepare()  # before TensorFlow is imported
 
 __all__ = ["Predictor"]
 

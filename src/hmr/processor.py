@@ -22,14 +22,18 @@ def features() -> frozenset[str]:
 
 
 def choose_switches() -> None:
-    """Sets what TensorFlow reads at its start, unless the user has set it.
+    """Sets what TensorFlow reads at its start for a training, unless the user has set it.
 
     TensorFlow uses oneDNN's convolutions by itself where there is AVX-512. With AVX2 alone it takes
-    Eigen's, which need 1.5 times as long for a training step of the demo (131 to 150 ms instead of
-    86 to 94, two AMD cores).
+    Eigen's, which need 1.5 to 1.7 times as long for a training step of the demo. To predict single
+    pictures they are faster (docs/training.md), so prediction leaves the choice to TensorFlow.
     """
-    if {"avx2", "fma"} <= features() and "avx512f" not in features():
+    if _trains_with_onednn():
         os.environ.setdefault(ONEDNN, "1")
+
+
+def _trains_with_onednn() -> bool:
+    return {"avx2", "fma"} <= features() and "avx512f" not in features()
 
 
 def emulates_bfloat16() -> bool:
@@ -41,7 +45,10 @@ def describe() -> str:
     """The choice, for reports."""
     known = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in features()]
     switch = os.environ.get(ONEDNN)
-    onednn = "as TensorFlow chooses" if switch is None else ("off" if switch == "0" else "on")
+    if switch is None:
+        onednn = "as TensorFlow chooses" + (", on in training" if _trains_with_onednn() else "")
+    else:
+        onednn = "off" if switch == "0" else "on"
     return (
         f"{' '.join(known) or 'features unknown'}; oneDNN {onednn} ({ONEDNN}={switch or 'unset'})"
     )
