@@ -1,6 +1,7 @@
 """Training on stored features: what is stored, what a killed process leaves, and resuming."""
 
 import functools
+import shutil
 
 import keras
 import numpy as np
@@ -79,6 +80,19 @@ def test_only_what_a_killed_process_left_out_is_seen_again(stored, tmp_path):
     last.with_suffix(".maps.npy").write_bytes(b"half of a part")
     assert _numbers(stored()) == whole
     assert first.stat().st_mtime_ns == kept and last.is_file()
+
+
+def test_too_small_a_disk_is_refused_before_it_is_full(stored, tmp_path, monkeypatch):
+    """Two pictures' 5 and 48 numbers of 2 bytes in each of 4 batches: 848 bytes."""
+    for free in (847, 848):
+        usage = shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
+        if free < 848:
+            with pytest.raises(UserError, match=r"needs 0\.0 GB\. Free: 0\.0 GB.*--workdir"):
+                stored()
+            assert not list((tmp_path / "features").iterdir())
+        else:
+            stored()
 
 
 @pytest.mark.parametrize("name", ["000003.npz", "000003.maps.npy"])

@@ -8,6 +8,7 @@ every pass. An adapter learns from what is stored, at a fraction of a step's cos
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from hmr.data.pipeline import open_batches, untuned
+from hmr.errors import UserError
 from hmr.files.safe_npz import load_npy, load_npz
 from hmr.files.whole import make_folder, write_whole
 from hmr.progress import progress_bar
@@ -51,7 +53,8 @@ def stored_dataset(
     Returns:
         dataset of the same dicts, with the tensors (B, ...) in place of `images`.
     Raises:
-        UserError: a record or a stored file cannot be read, or the folder cannot be written to.
+        UserError: a record or a stored file cannot be read, the folder cannot be written to, or its
+            disk has too little space for all of it.
     """
     make_folder(folder)
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
@@ -65,6 +68,8 @@ def stored_dataset(
             for _ in range(min(_BATCHES_OF_FILE, batches - bar.n)):
                 batch = read_batch(new, bad_records)
                 tensors = see(batch.pop("images"))
+                if bar.n == done:
+                    _check_space(folder, tensors, batches - done)
                 seen.append(
                     {name: each.numpy().astype(np.float16) for name, each in tensors.items()}
                 )
@@ -77,6 +82,16 @@ def stored_dataset(
         for name in sees.output
     }
     return _shuffled(people, rows_of, len(people["real_beta"]) // batches, seed)
+
+
+def _check_space(folder: Path, tensors: dict[str, Tensor], batches: int) -> None:
+    needed = batches * sum(2 * each.numpy().size for each in tensors.values())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: what the encoder says of the pictures needs {needed / 1e9:.1f} GB. Free: "
+            f"{free / 1e9:.1f} GB. Give another --workdir, or lower config.train.stored_epochs."
+        )
 
 
 def _by_person(batch: dict[str, Tensor]) -> dict[str, np.ndarray]:
