@@ -43,7 +43,7 @@ def stored(tmp_path, monkeypatch):
     images = keras.Input((4, 4, 3))
     flat = keras.layers.Flatten()(images) / 2
     sees = keras.Model(images, {"features": flat[:, :5], "maps": images + 1})
-    return lambda folder="features", seed=1: stored_dataset(
+    return lambda folder="run", seed=1: stored_dataset(
         numbered(), sees, BATCHES, tmp_path / folder, seed, BadRecords([], 0.0, tmp_path)
     )
 
@@ -74,7 +74,7 @@ def test_each_pass_brings_everybody_in_another_order(stored):
 
 def test_only_what_a_killed_process_left_out_is_seen_again(stored, tmp_path):
     whole = _numbers(stored())
-    first, last = sorted((tmp_path / "features").glob("*.npz"))
+    first, last = sorted((tmp_path / "run" / "features").glob("*.npz"))
     kept = first.stat().st_mtime_ns
     last.unlink()
     last.with_suffix(".maps.npy").write_bytes(b"half of a part")
@@ -90,7 +90,7 @@ def test_too_small_a_disk_is_refused_before_it_is_full(stored, tmp_path, monkeyp
         if free < 848:
             with pytest.raises(UserError, match=r"needs 0\.0 GB\. Free: 0\.0 GB.*--workdir"):
                 stored()
-            assert not list((tmp_path / "features").iterdir())
+            assert not list((tmp_path / "run" / "features").iterdir())
         else:
             stored()
 
@@ -98,7 +98,7 @@ def test_too_small_a_disk_is_refused_before_it_is_full(stored, tmp_path, monkeyp
 @pytest.mark.parametrize("name", ["000003.npz", "000003.maps.npy"])
 def test_a_damaged_file_is_named(stored, tmp_path, name):
     stored()
-    path = tmp_path / "features" / name
+    path = tmp_path / "run" / "features" / name
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=name.replace(".", r"\.")):
         stored()
@@ -115,16 +115,22 @@ def config_of_stored(tiny_config, tmp_path):
     return config
 
 
-def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp_path):
-    run(config_of_stored, tmp_path / "whole")
-    run_three_steps(config_of_stored, tmp_path / "parts")
-    run(config_of_stored, tmp_path / "parts")
-    whole, parts = (load_model(tmp_path / name) for name in ("whole", "parts"))
+def _trained_alike_in_parts(config, folder):
+    """The model of a training, after a check that a stopped and resumed one gives the same."""
+    run(config, folder / "whole")
+    run_three_steps(config, folder / "parts")
+    run(config, folder / "parts")
+    whole, parts = (load_model(folder / name) for name in ("whole", "parts"))
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+    return whole
+
+
+def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp_path):
+    trained = _trained_alike_in_parts(config_of_stored, tmp_path)
     given = build_encoder(config_of_stored.model.encoder, config_of_stored.model.input_size)
     given.load_weights(config_of_stored.initial_encoder)
-    for one, other in zip(given.get_weights(), whole.encoder.get_weights(), strict=True):
+    for one, other in zip(given.get_weights(), trained.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -134,13 +140,8 @@ def test_an_adapter_learns_from_what_the_rest_said(config_of_stored, tmp_path, m
     config_of_stored.model.encoder, config_of_stored.model.input_size = "adapted", 64
     given = build_encoder("adapted", 64)
     given.save_weights(config_of_stored.initial_encoder)
-    run(config_of_stored, tmp_path / "whole")
-    run_three_steps(config_of_stored, tmp_path / "parts")
-    run(config_of_stored, tmp_path / "parts")
-    whole, parts = (load_model(tmp_path / name) for name in ("whole", "parts"))
-    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    for before, after in zip(given.layers, whole.encoder.layers, strict=True):
+    trained = _trained_alike_in_parts(config_of_stored, tmp_path)
+    for before, after in zip(given.layers, trained.encoder.layers, strict=True):
         pairs = zip(before.get_weights(), after.get_weights(), strict=True)
         same = [np.array_equal(one, other) for one, other in pairs]
         assert all(same) if before.name != ADAPTER else not any(same)

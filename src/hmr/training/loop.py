@@ -255,7 +255,7 @@ class BadRecords:
         return len(self._names)
 
     def note(self, batch: dict[str, Tensor]) -> None:
-        """Takes the names of records that were left out, if it has any, from a batch; counts them.
+        """Takes the names of left-out records from a batch, where it has them, and counts new ones.
 
         Raises:
             UserError: they are more than the allowed share, naming the first and its fault.

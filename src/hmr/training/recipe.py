@@ -32,7 +32,7 @@ from hmr.training.loop import BadRecords, train
 from hmr.training.losses import Criterion
 from hmr.training.start import set_initial_weights
 from hmr.training.state import TrainingState, open_workdir, write_json
-from hmr.training.stored import FEATURES_FOLDER, stored_dataset
+from hmr.training.stored import stored_dataset
 from hmr.training.validation import Validation, find_validations
 
 SUMMARY_FILE = "training.json"
@@ -44,7 +44,8 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     Args:
         config: the fields of `hmr.settings.Experiment`.
         workdir: receives `config.json`, `checkpoints/`, `best/`, `logs/`, `metrics.jsonl`,
-            `model/` and `training.json`. Several processes need a folder that all of them see.
+            `model/`, `training.json` and, with `train.stored_epochs`, `features/`. Several
+            processes need a folder that all of them see.
     Returns:
         the contents of `training.json`: train_images, steps, epochs, seconds.
     Raises:
@@ -93,8 +94,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         build = functools.partial(build_adam, *schedule)
         adams = build(adam.encoder_learning_rate), build(adam.discriminator_learning_rate)
         model.compile(*adams, Criterion(experiment.loss, devices.replicas, devices.total))
-        origin = experiment.initial_model, experiment.initial_encoder
-        start = set_initial_weights(model, *origin)
+        start = set_initial_weights(model, experiment.initial_model, experiment.initial_encoder)
 
     # ---------------------------------------------------------------------------------- loop
     save = functools.partial(save_model, model, experiment.model)
@@ -102,10 +102,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     with contextlib.ExitStack() as opened:
         opened.enter_context(open_workdir(workdir, experiment, devices))
         if training.stored_epochs > 0:
-            seen = math.ceil(training.stored_epochs * num_images / batch_size)
-            folder, order = workdir / FEATURES_FOLDER, (experiment.seed, bad_records)
             sees, _ = split_encoder(model.encoder)
-            dataset = stored_dataset(dataset, sees, seen, folder, *order)
+            seen = math.ceil(training.stored_epochs * num_images / batch_size)
+            dataset = stored_dataset(dataset, sees, seen, workdir, experiment.seed, bad_records)
         batches = opened.enter_context(open_batches(dataset, data.service))
         position = None if data.service else batches  # a tf.data service keeps no position
         kept, every = training.checkpoints_kept, training.checkpoint_every_steps

@@ -36,7 +36,7 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
         initial_model: model folder with weights of encoder, regressor and, where it has them,
             discriminators; or a converted training; "" for none.
         initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
-            folder, whose encoder is taken; "" for random ones.
+            folder, whose encoder is taken without its adapter; "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:

@@ -36,7 +36,7 @@ def stored_dataset(
     dataset: tf.data.Dataset,
     sees: keras.Model,
     batches: int,
-    folder: Path,
+    workdir: Path,
     seed: int,
     bad_records: BadRecords,
 ) -> tf.data.Dataset:
@@ -46,8 +46,8 @@ def stored_dataset(
         dataset: of `hmr.data.pipeline.training_dataset`.
         sees: what stays as it is, of `hmr.network.encoders.split_encoder`, with its weights.
         batches: how many are seen and stored.
-        folder: receives, for each 50 batches, the labels as an .npz and each of the tensors as an
-            .npy of 16-bit floats, which is mapped into memory.
+        workdir: receives a folder `features` that holds, for each 50 batches, the labels as an .npz
+            and each of the tensors as an .npy of 16-bit floats, which is mapped into memory.
         seed: of the order.
         bad_records: counts those that cannot be read.
     Returns:
@@ -56,6 +56,7 @@ def stored_dataset(
         UserError: a record or a stored file cannot be read, the folder cannot be written to, or its
             disk has too little space for all of it.
     """
+    folder = workdir / FEATURES_FOLDER
     make_folder(folder)
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
     known = next((i for i, path in enumerate(paths) if not path.is_file()), len(paths))
