@@ -121,12 +121,12 @@ def write_bodies(path: Path, count: int = BODIES_PER_SET) -> None:
 
 @pytest.fixture
 def tiny_config(body_path, records_root):
-    """The demo's configuration, cut down to a few seconds."""
+    """The configuration from_scratch, cut down to a few seconds."""
     return make_tiny_config(body_path, records_root)
 
 
 def make_tiny_config(body_path, records_root):
-    from hmr.configs.demo import get_config
+    from hmr.configs.from_scratch import get_config
     from tests.helpers.tiny_encoder import register_tiny_encoder
 
     config = get_config()

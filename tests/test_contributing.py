@@ -144,12 +144,12 @@ EXPERIMENT_MODULE = '''"""One step on the walkers, with the loss of bones and th
 
 from ml_collections import ConfigDict
 
-from hmr.configs.demo import get_config as demo_config
+from hmr.configs.from_scratch import get_config as from_scratch_config
 
 
 def get_config() -> ConfigDict:
-    """The demo's fields in tiny."""
-    config = demo_config()
+    """The fields of from_scratch in tiny."""
+    config = from_scratch_config()
     config.model.encoder = "patches"
     config.model.input_size = 32
     config.model.hidden_units = 16

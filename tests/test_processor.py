@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hmr import processor
-from hmr.configs.demo import get_config
+from hmr.configs.from_scratch import get_config
 from hmr.errors import UserError
 from hmr.training.devices import check_precision
 

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
             ("--config", "src/hmr/configs/demo.py", "--config.model.precision=x"),
             "config.model has no",
         ),
-        (("--config=demo", "--config.train.epochs.x=3"), "has no fields, it is 19"),
+        (("--config=demo", "--config.train.epochs.x=3"), "has no fields, it is 12"),
         (("--config=demo", "--config.train.batch_size=many"), "many"),
         (("--config=src/configs/nothing.py",), "nothing.py"),
         (("--config=dmeo",), "no experiment is called dmeo. There are ablation_no_prior, "),

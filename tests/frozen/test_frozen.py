@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hmr.configs.demo import get_config
+from hmr.configs.from_scratch import get_config
 from hmr.data.pipeline import find_record_sets
 from hmr.data.records import check_shard
 from hmr.data.shards import read_manifest

@@ -43,8 +43,8 @@ def main(
 
 
 def make_config(strategy: str, records: str, body: str, steps: int, batch_size: int) -> ConfigDict:
-    """The demo's configuration, made tiny."""
-    from hmr.configs.demo import get_config
+    """The configuration from_scratch, made tiny."""
+    from hmr.configs.from_scratch import get_config
     from tests.helpers.tiny_encoder import register_tiny_encoder
 
     config = get_config()

@@ -24,6 +24,9 @@ CASES = [
         "movenet_thunder_centred", 64, 1331, 6_226_046, layers_of="movenet_thunder_adapter"
     ),
     EncoderCase("movenet_thunder_adapter", input_size=64, num_features=435, num_params=6_575_294),
+    EncoderCase(
+        "movenet_lightning_adapter", 64, 243, 2_407_990, layers_of="movenet_thunder_adapter"
+    ),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 

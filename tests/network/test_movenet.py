@@ -10,10 +10,11 @@ import tensorflow as tf
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npz
 from hmr.network.checkpoint import load_model
-from hmr.network.encoders import build_encoder
+from hmr.network.encoders import build_encoder, split_encoder
 from hmr.network.movenet import SoftKeypoints, movenet
 
 ROOT = Path(__file__).parents[2]
+LIGHTNING = ROOT / "models" / "encoders" / "movenet_lightning.weights.h5"
 # The published graph of Lightning multiplies its cells by 1 / 48 rounded to half precision.
 TOLERANCE = 1e-3
 
@@ -21,7 +22,7 @@ TOLERANCE = 1e-3
 @pytest.fixture(scope="module")
 def lightning():
     encoder = build_encoder("movenet_lightning", 192)
-    encoder.load_weights(ROOT / "models" / "encoders" / "movenet_lightning.weights.h5")
+    encoder.load_weights(LIGHTNING)
     return encoder
 
 
@@ -51,6 +52,14 @@ def test_published_graph_is_matched(name, request):
     np.testing.assert_allclose(top.mean(axis=(0, 1)), pooled, atol=TOLERANCE)
     expected = np.stack([2 * keypoints[:, 1] - 1, 2 * keypoints[:, 0] - 1, keypoints[:, 2]], -1)
     np.testing.assert_allclose(seen, expected, atol=TOLERANCE)
+
+
+def test_the_demos_encoder_starts_with_the_published_weights(lightning):
+    encoder = build_encoder("movenet_lightning_adapter", 192)
+    split_encoder(encoder)[0].load_weights(LIGHTNING)
+    for layer in (each for each in lightning.layers if each.weights):
+        pairs = zip(layer.get_weights(), encoder.get_layer(layer.name).get_weights(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs), layer.name
 
 
 def test_averages_stay_close_to_the_best_cell(lightning):

@@ -134,8 +134,9 @@ def test_a_frozen_encoder_stays_that_of_the_model_folder_it_came_from(spec, tiny
     assert "gradient_norm/regressor" in entry and "gradient_norm/encoder" not in entry
 
 
-def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder_but_not_of_a_model(
-    spec, tmp_path, monkeypatch
+@pytest.mark.parametrize("source", ["{}", "{}.weights.h5"], ids=["folder", "file"])
+def test_an_adapter_starts_fresh_beside_an_encoder_but_not_of_a_model(
+    source, spec, tmp_path, monkeypatch
 ):
     for name, adapter in (("published", 0), ("adapted", 16)):
         row = functools.partial(movenet, width=0.2, adapter=adapter)
@@ -145,10 +146,11 @@ def test_an_adapter_starts_fresh_beside_the_encoder_of_a_folder_but_not_of_a_mod
         spec = dataclasses.replace(spec, encoder=name)
         earlier[name] = build_model(spec, seed=len(name))
         save_model(earlier[name], spec, tmp_path / name)
+        earlier[name].encoder.save_weights(tmp_path / f"{name}.weights.h5")
     model = build_model(spec, seed=5)
     fresh = model.encoder.get_layer(ADAPTER).get_weights()
     for name, given in earlier.items():
-        set_initial_weights(model, "", str(tmp_path / name))
+        set_initial_weights(model, "", str(tmp_path / source.format(name)))
         images = np.linspace(-1, 1, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
         seen, given_seen = (
             keras.Model(each.input, each.get_layer("keypoints").output)(images)

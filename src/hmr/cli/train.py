@@ -1,6 +1,6 @@
 """Trains HMR, or resumes a training.
 
---config takes the name of an experiment of the package (hmr, demo, demo_long, ...) or a file.
+--config takes the name of an experiment of the package (hmr, demo, from_scratch, ...) or a file.
 
 Every field of the configuration can be overridden, e.g. --config.train.batch_size=16. The same
 command resumes an interrupted training. Results go to --workdir (runs/<name of the config>).

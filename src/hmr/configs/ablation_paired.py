@@ -9,17 +9,17 @@ Measured: MPJPE 120.3 mm, PA-MPJPE 75.9 mm, 2D error 5.7 px; all three in docs/r
 
 from ml_collections import ConfigDict
 
-from hmr.configs.demo import get_config as demo_config
+from hmr.configs.from_scratch import get_config as from_scratch_config
 
 
 def get_config() -> ConfigDict:
-    """The demo's model and data, with discriminators that learn fast enough to be a prior.
+    """Model and data of `from_scratch`, with discriminators that learn fast enough to be a prior.
 
     In a training of minutes, discriminators at the paper's learning rate of 1e-4 never catch up
     with the encoder, and at weight 1 they pull at the encoder before they have learned anything.
     The weight of the 3D joints is the one that the figures above were measured with.
     """
-    config = demo_config()
+    config = from_scratch_config()
     config.loss.joints3d = 1000.0
     config.loss.adversarial = 0.2
     config.optimizer.encoder_learning_rate = 5e-4

@@ -1,4 +1,4 @@
-"""The demo with more people and an hour of training on two cores.
+"""`from_scratch` with more people and an hour of training on two cores.
 
 Command:  make demo-long (makes the data first), or
           python -m src.main --config demo_long
@@ -11,15 +11,15 @@ Measured: on people and poses never seen, MPJPE 97.0 mm and PA-MPJPE 61.6 mm; th
 
 from ml_collections import ConfigDict
 
-from hmr.configs.demo import get_config as demo_config
+from hmr.configs.from_scratch import get_config as from_scratch_config
 
 
 def get_config() -> ConfigDict:
-    """The demo's fields with stronger augmentation, which a longer training can afford.
+    """The fields of `from_scratch` with stronger augmentation, which a longer training can afford.
 
     The weight of the 3D joints is the one that the figures above were measured with.
     """
-    config = demo_config()
+    config = from_scratch_config()
     config.data.root = "data/standin_long"
     config.data.augmentation = ConfigDict(
         {"shift_px": 10, "scale_min": 0.9, "scale_max": 1.12, "flip_probability": 0.5}

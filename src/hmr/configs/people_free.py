@@ -24,14 +24,12 @@ def get_config() -> ConfigDict:
     config.model.input_size = 256
     config.model.hidden_units = 704
     config.initial_encoder = "models/people_free"
-    config.freeze_encoder = True
     config.data.root = "data/people_free"
     config.data.train = ConfigDict({"3dpw": 1.0, "mpi_inf_3dhp": 1.4, "loud": 1.0})
     config.data.augmentation = ConfigDict(
         {"shift_px": 20, "scale_min": 0.8, "scale_max": 1.23, "flip_probability": 0.5}
     )
     config.optimizer.encoder_learning_rate = 1e-3
-    config.train.batch_size = 64
     config.train.stored_epochs = 2.6
     config.train.epochs = 50.0
     config.train.checkpoint_every_steps = 1000

@@ -70,8 +70,9 @@ ENCODERS: dict[str, Callable[[int], keras.Model]] = {
     "movenet_thunder": functools.partial(movenet, width=1.75),
     # Of several people it reads the one whom the crop was made for.
     "movenet_thunder_centred": functools.partial(movenet, width=1.75, box_weight=3.0),
-    # The same with a part that learns while the rest is frozen.
+    # With a part that learns while the rest is frozen.
     "movenet_thunder_adapter": functools.partial(movenet, width=1.75, box_weight=3.0, adapter=256),
+    "movenet_lightning_adapter": functools.partial(movenet, width=1.0, box_weight=3.0, adapter=128),
 }
 
 

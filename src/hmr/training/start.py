@@ -22,6 +22,7 @@ from hmr.files.whole import write_whole
 from hmr.network.adapter import ADAPTER
 from hmr.network.checkpoint import load_model, load_weights
 from hmr.network.description import TWO_WAYS, find_encoder, model_folder
+from hmr.network.encoders import split_encoder
 from hmr.network.hmr import HMR
 
 START_FILE = "training_start.npz"
@@ -35,8 +36,8 @@ def set_initial_weights(model: HMR, initial_model: str, initial_encoder: str) ->
         model: its weights are set.
         initial_model: model folder with weights of encoder, regressor and, where it has them,
             discriminators; or a converted training; "" for none.
-        initial_encoder: where `initial_model` is "": weights of the encoder alone, or a model
-            folder, whose encoder is taken without its adapter; "" for random ones.
+        initial_encoder: where `initial_model` is "": weights of an encoder alone, or a model
+            folder, whose encoder is taken; its adapter begins anew. "" for random ones.
     Returns:
         the step at which the training starts: above 0 for a converted training.
     Raises:
@@ -64,7 +65,7 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
             for layer, given in zip(*both, strict=True):
                 layer.set_weights(given.get_weights())
         else:
-            encoder.load_weights(found)
+            split_encoder(encoder)[0].load_weights(found)
     except UserError:
         raise
     except Exception as error:  # whatever damage leads to
