@@ -98,11 +98,11 @@ $(PY) -m hmr.studies.demo --workdir $(2)
 endef
 
 .PHONY: demo demo-long
-demo: ready  ## all of it in under 10 minutes: data, training, evaluation, export, pictures
+demo: ready  ## all of it in 4 to 7 minutes: data, training, evaluation, export, pictures
 	@$(PY) -m hmr.studies.demo --plan
 	$(call demo,data/standin,runs/demo,demo,)
 
-demo-long: ready  ## the demo with three times the data, about an hour
+demo-long: ready  ## from random weights, with three times the data: about an hour
 	$(call demo,data/standin_long,runs/demo_long,demo_long,$(DEMO_LONG_FLAGS))
 
 .PHONY: demo-real

@@ -46,8 +46,8 @@ def test_the_plan_is_scaled_by_what_was_measured(monkeypatch, capsys):
     monkeypatch.setattr(demo, "measure_speed", lambda: demo.MEASURED)
     assert demo.main(["--plan"]) == 0
     printed = capsys.readouterr().out
-    assert "about 5 minutes in all" in printed and "slow" not in printed
-    assert {"1/7 raw datasets 32 s", "3/7 training 4.1 min"} <= {
+    assert "about 4 minutes in all" in printed and "slow" not in printed
+    assert {"1/7 raw datasets 38 s", "3/7 training 2.4 min"} <= {
         " ".join(line.split()) for line in printed.splitlines()
     }
     matrices_ms, bytes_ms = demo.MEASURED

@@ -153,7 +153,7 @@ def _predict_crops(options: argparse.Namespace) -> int:
     from hmr.progress import progress_bar
 
     predictor = Predictor.load(
-        options.checkpoint or DEFAULT_MODEL, options.body, options.batch_size
+        options.checkpoint or DEFAULT_MODEL, options.body, options.batch_size, traced=True
     )
     outputs = predict_crops_file(
         predictor, crops, options.output, lambda starts: progress_bar(starts, unit="batch")
@@ -197,7 +197,7 @@ def _predict_pictures(options: argparse.Namespace) -> int:
 
     folder = find_shipped(options.checkpoint or DEFAULT_MODEL)
     predictor = Predictor.load(
-        folder, options.body, options.batch_size, options.focal_px, options.fit
+        folder, options.body, options.batch_size, options.focal_px, options.fit, traced=True
     )
     settings = _settings(options, folder)
     find_every, smooth = _find_every(options), options.smooth

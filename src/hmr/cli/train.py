@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from hmr import configs
@@ -66,6 +66,8 @@ def _parse(numbered: Sequence[tuple[str, str]], arguments: Sequence[str]) -> lis
         raise UserError(f"{_in_a_line(error)} {_NEXT_COMMAND}") from error
     if missing:
         raise UserError(f"--config is missing, e.g. --config demo. {_NEXT_COMMAND}")
+    if flags.FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.WARNING)  # `app.run` would show what TensorFlow notes, too
     for option, text in numbered:
         _override(_CONFIG.value, option, text)
     return rest

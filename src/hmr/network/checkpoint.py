@@ -22,7 +22,13 @@ from hmr.files.foreign import brief, parsing
 from hmr.files.safe_npz import load_npz
 from hmr.files.whole import whole_file, write_text, write_whole
 from hmr.network.build import build_model
-from hmr.network.description import DESCRIPTION_FILE, VERSION, model_folder, read_spec
+from hmr.network.description import (
+    DESCRIPTION_FILE,
+    VERSION,
+    body_file,
+    model_folder,
+    read_spec,
+)
 from hmr.network.discriminator import Discriminator
 from hmr.network.hmr import HMR
 from hmr.settings import ModelSpec
@@ -74,9 +80,7 @@ def load_model(
     """
     folder = model_folder(Path(folder))
     spec = read_spec(folder)
-    beside = folder / spec.body
-    if body or beside.is_file():
-        spec = replace(spec, body=body or str(beside))
+    spec = replace(spec, body=body or body_file(folder, spec.body))
     has_them = with_discriminator and (folder / DISCRIMINATORS_FILE).is_file()
     model = build_model(spec, with_discriminator=has_them)
     load_weights(model, folder)

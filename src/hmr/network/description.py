@@ -84,9 +84,13 @@ def check_model(
             has no faces where they are needed.
     """
     found = model_folder(folder)
-    spec = read_spec(found)
-    path = body or (found / spec.body if (found / spec.body).is_file() else spec.body)
-    check_body(path, needs_faces)
+    check_body(body or body_file(found, read_spec(found).body), needs_faces)
+
+
+def body_file(folder: Path, named: str) -> str:
+    """The body that a description names: beside it if it is there, else as it is named."""
+    beside = folder / named
+    return str(beside) if beside.is_file() else named
 
 
 def find_encoder(path: str | os.PathLike) -> Path:
@@ -101,6 +105,12 @@ def find_encoder(path: str | os.PathLike) -> Path:
     return found
 
 
+def own_encoders() -> list[str]:
+    """The names in the source text of the table of encoders, without those that others add."""
+    text = Path(__file__).with_name("encoders.py").read_text()
+    return re.findall(r'^    "(\w+)": ', text, re.MULTILINE)
+
+
 def check_encoder_name(name: str) -> None:
     """Looks a name up in the source text of the table of encoders, without importing it.
 
@@ -109,7 +119,7 @@ def check_encoder_name(name: str) -> None:
     """
     if "hmr.network.encoders" in sys.modules:  # the table is there, perhaps with rows of others
         return
-    names = re.findall(r'^    "(\w+)": ', Path(__file__).with_name("encoders.py").read_text(), re.M)
+    names = own_encoders()
     if name not in names:
         raise UserError(
             f"config.model.encoder must be one of {', '.join(names)}. Received: {name!r}."

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hmr.body.model_file import NUM_JOINTS
+from hmr.body.model_file import NUM_JOINTS, BodyModel
 from hmr.body.rotations import rodrigues
 from hmr.body.smpl import SMPL
 from hmr.geometry.projection import project
@@ -83,6 +83,11 @@ class HMR(keras.Model):
     def input_size(self) -> int:
         """Side S of the square input, pixels."""
         return self.encoder.input_shape[1]
+
+    @property
+    def body(self) -> BodyModel:
+        """The body's arrays."""
+        return self.smpl.body
 
     def call(
         self, images: Tensor, training: bool = False, vertices: bool = False

@@ -58,6 +58,7 @@ from hmr.prediction.people import (
 )
 from hmr.prediction.result import Body, Result, body_from_outputs
 from hmr.prediction.stopwatch import Stopwatch
+from hmr.prediction.traced import TracedModel, open_traced
 from hmr.prediction.writers.pictures import draw_overlay
 from hmr.prediction.writers.save import save_result
 from hmr.tensor import Tensor
@@ -93,12 +94,13 @@ class Predictor:
 
     def __init__(
         self,
-        model: HMR,
+        model: HMR | TracedModel,
         batch_size: int = DEFAULT_BATCH,
         focal_px: float | None = None,
         fit: bool = False,
     ):
-        expect(isinstance(model, HMR), "the model", "a network as load_model returns it", model)
+        is_model = isinstance(model, HMR | TracedModel)
+        expect(is_model, "the model", "a network as load_model or open_traced returns it", model)
         check_batch_size(batch_size)
         check_focal(focal_px)
         check_flag(fit, "fit")
@@ -108,7 +110,7 @@ class Predictor:
         self.fit = fit
         self.watch = Stopwatch()
         # Compiled by `predict_on_batch`: a tenth of the time of calling the network eagerly.
-        self._with_vertices = _WithVertices(model)
+        self._network = _WithVertices(model) if isinstance(model, HMR) else model
 
     @classmethod
     def load(
@@ -118,6 +120,7 @@ class Predictor:
         batch_size: int = DEFAULT_BATCH,
         focal_px: float | None = None,
         fit: bool = False,
+        traced: bool = False,
     ) -> Predictor:
         """Loads a model folder.
 
@@ -127,6 +130,8 @@ class Predictor:
             batch_size: people per pass.
             focal_px: of the lens, if known.
             fit: move each body onto the keypoints of its person, where these are known.
+            traced: with TensorFlow, take the network from the user's cache as an earlier call
+                traced it, see `hmr.prediction.traced`: a first prediction comes sooner.
 
         Raises:
             UserError: the folder or its body is missing, damaged or does not fit, or Keras is set
@@ -138,7 +143,10 @@ class Predictor:
         check_flag(fit, "fit")
         number = keras.config.floatx()  # of layers that do not say theirs
         expect(number == "float32", "Keras's floatx", "float32", number)
-        return cls(load_model(folder, body), batch_size, focal_px, fit)
+        check_flag(traced, "traced")
+        uses_tensorflow = keras.backend.backend() == "tensorflow"
+        open_model = open_traced if traced and uses_tensorflow else load_model
+        return cls(open_model(folder, body), batch_size, focal_px, fit)
 
     @cached_property
     def _finder(self) -> Finder:
@@ -151,7 +159,7 @@ class Predictor:
     @property
     def body(self) -> BodyModel:
         """The body's arrays: faces, weights, regressors."""
-        return self.model.smpl.body
+        return self.model.body
 
     def predict(
         self,
@@ -328,7 +336,7 @@ class Predictor:
         reach = float(np.abs(crops).max())
         expect(reach <= _FURTHEST_INPUT, "crops", expected, f"values of up to {reach:g}")
         with self.watch("network and body"):
-            return self._with_vertices.predict_on_batch(crops)
+            return self._network.predict_on_batch(crops)
 
     def measure(self, body: Body, height_m: float | None = None) -> dict[str, float]:
         """Height, girths and limb lengths of a body's shape in metres.
