@@ -44,7 +44,7 @@ def test_beyond_the_border_the_nearest_cell_is_read(x, cell):
 
 
 def test_of_a_frozen_encoder_the_adapter_learns():
-    encoder = build_encoder("movenet_thunder_adapter", 64)
+    encoder = build_encoder("movenet_lightning_adapter", 64)
     set_trainable(encoder, freeze=True)
     trained = {id(variable) for variable in encoder.trainable_variables}
     assert trained == {id(each) for each in encoder.get_layer(ADAPTER).trainable_variables}
@@ -53,7 +53,7 @@ def test_of_a_frozen_encoder_the_adapter_learns():
 
 
 def test_what_stays_and_what_learns_make_the_encoder():
-    encoder = build_encoder("movenet_thunder_adapter", 64)
+    encoder = build_encoder("movenet_lightning_adapter", 64)
     set_trainable(encoder, freeze=True)
     sees, learns = split_encoder(encoder)
     images = np.linspace(-1, 1, 2 * 64 * 64 * 3, dtype=np.float32).reshape(2, 64, 64, 3)

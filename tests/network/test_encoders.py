@@ -20,13 +20,9 @@ CASES = [
     EncoderCase("resnet14_v2_narrow", input_size=32, num_features=512, num_params=1_229_056),
     EncoderCase("movenet_lightning", input_size=64, num_features=1331, num_params=2_317_974),
     EncoderCase("movenet_thunder", 64, 1331, 6_226_046, layers_of="movenet_lightning"),
-    EncoderCase(
-        "movenet_thunder_centred", 64, 1331, 6_226_046, layers_of="movenet_thunder_adapter"
-    ),
-    EncoderCase("movenet_thunder_adapter", input_size=64, num_features=435, num_params=6_575_294),
-    EncoderCase(
-        "movenet_lightning_adapter", 64, 243, 2_407_990, layers_of="movenet_thunder_adapter"
-    ),
+    EncoderCase("movenet_thunder_centred", 64, 1331, 6_226_046, layers_of="movenet_lightning"),
+    EncoderCase("movenet_lightning_adapter", input_size=64, num_features=243, num_params=2_407_990),
+    EncoderCase("movenet_thunder_adapter", 64, 435, 6_575_294, "movenet_lightning_adapter"),
     EncoderCase("mobilenet", input_size=32, num_features=256, num_params=218_544),
 ]
 

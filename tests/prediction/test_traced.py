@@ -16,13 +16,16 @@ from hmr.network.encoders import ENCODERS
 from hmr.prediction import traced
 from hmr.prediction.predictor import Predictor
 from hmr.settings import ModelSpec
+from tests.helpers.tiny_encoder import tiny_encoder
 
 SIZE = 32
+OWN = "resnet14_v2_narrow"
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The folder of what was traced, below another cache than the user's."""
+    """The folder of what was traced, below another cache than the user's; a quick encoder."""
+    monkeypatch.setitem(ENCODERS, OWN, tiny_encoder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return traced.cache_folder() / "traced"
 
@@ -31,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 def make_folder(body_path, tmp_path):
     """Saves a small model whose weights follow from a seed."""
 
-    def make(seed=1, encoder="resnet14_v2_narrow"):
+    def make(seed=1, encoder=OWN):
         folder, body = tmp_path / "model", tmp_path / "body.npz"
         if not body.is_file():
             shutil.copy(body_path, body)
@@ -140,7 +143,7 @@ def test_without_a_cache_it_is_traced_each_time(cache, make_folder, traces, tmp_
 
 
 def test_an_encoder_of_others_is_not_kept(cache, make_folder, monkeypatch):
-    monkeypatch.setitem(ENCODERS, "theirs", ENCODERS["resnet14_v2_narrow"])
+    monkeypatch.setitem(ENCODERS, "theirs", tiny_encoder)
     folder = make_folder(encoder="theirs")
     assert Predictor.load(folder, traced=True).predict_crops(crops())["theta"].shape[1] == 3
     assert not cache.exists()
