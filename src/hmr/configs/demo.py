@@ -25,5 +25,5 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 64
     config.train.stored_epochs = 1.0
     config.train.epochs = 12.0
-    config.validation.every_steps = 700
+    config.validation.every_steps = 701
     return config

@@ -105,11 +105,15 @@ class Validation(keras.callbacks.Callback):
             self._journal.picture(step, "validation", picture)
         self._state.save_if_best(scores[self._settings.best_by])
 
+    @functools.cached_property
+    def _predictor(self) -> _Predictor:
+        return _Predictor(self.model)
+
     def scores(self) -> dict[str, float]:
         """Means over the split: mm, mm, px of the 224-pixel crop."""
         settings = self._settings
         prediction, truth = predict_split(
-            _Predictor(self.model),
+            self._predictor,
             self._record_set.paths,
             self._batch_size,
             settings.limit or None,
@@ -124,7 +128,8 @@ class _Predictor:
 
     def __init__(self, model: HMR):
         self.input_size, self.smpl = model.input_size, model.smpl
-        self._run = tf.function(model, reduce_retracing=True)
+        images = tf.TensorSpec(model.encoder.input_shape, tf.float32)
+        self._run = tf.function(lambda images: model(images), input_signature=[images])
 
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._run(tf.constant(images))
