@@ -8,6 +8,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hmr.errors import UserError
 from hmr.network.build import build_model
@@ -132,6 +133,29 @@ def test_a_file_of_another_kind_is_made_again(cache, make_folder, traces):
         np.savez(kept, **arrays)
         Predictor.load(folder, traced=True)
     assert len(traces) == 4
+
+
+def test_a_graph_that_would_do_more_than_compute_is_not_run(cache, make_folder, traces, tmp_path):
+    folder = make_folder()
+    expected = Predictor.load(folder, traced=True).predict_crops(crops())
+    (kept,) = cache.iterdir()
+    arrays = dict(np.load(kept))
+    with tf.Graph().as_default() as graph:
+        tf.io.write_file(str(tmp_path / "written"), "by a graph")
+    arrays["graph"] = np.frombuffer(
+        arrays["graph"].tobytes() + graph.as_graph_def().SerializeToString(), np.uint8
+    )
+    np.savez(kept, **arrays)
+    seen = Predictor.load(folder, traced=True).predict_crops(crops())
+    np.testing.assert_array_equal(seen["theta"], expected["theta"])
+    assert len(traces) == 2 and not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("name", ["movenet_lightning_adapter", "resnet14_v2_narrow"])
+def test_networks_of_the_project_are_kept(name, make_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Predictor.load(make_folder(encoder=name), traced=True)
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1
 
 
 def test_without_a_cache_it_is_traced_each_time(cache, make_folder, traces, tmp_path):

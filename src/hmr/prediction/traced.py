@@ -39,6 +39,15 @@ from hmr.network.hmr import HMR
 _PACKAGE = Path(__file__).parents[1]
 # Each holds weights and body: 49 MB for `models/people_free`.
 _MOST_KEPT = 3
+# What the encoders of this project, regressor and body are made of: nothing that reads files,
+# writes them or calls Python, which a graph can do.
+_OPERATIONS = (
+    "Abs AddV2 BatchMatMulV2 BiasAdd BroadcastTo ConcatV2 Const Conv2D Cos DepthwiseConv2dNative "
+    "Einsum Exp ExpandDims GatherV2 Identity Less Log MatMul MatrixDiagV3 Max MaxPool Maximum Mean "
+    "Min Minimum Mul Neg OnesLike Pack Pad Placeholder Pow Prod Range RealDiv Relu Relu6 Reshape "
+    "ResizeBilinear Rsqrt SelectV2 Shape Sigmoid Sin Softmax Softplus Split Sqrt Square Squeeze "
+    "StridedSlice Sub Sum Tile Transpose Unpack ZerosLike"
+)
 
 
 class TracedModel:
@@ -102,12 +111,21 @@ def open_traced(folder: str | os.PathLike, body: str | None = None) -> TracedMod
     kept = _kept(found, body_path)
     if kept.is_file():
         with contextlib.suppress(UserError), parsing(kept, "traced network"):  # else made again
-            return TracedModel(load_npz(kept), body_path)
+            traced = load_npz(kept)
+            if _only_computes(traced):
+                return TracedModel(traced, body_path)
     traced = trace(load_model(found, body))
-    if spec.encoder in own_encoders():  # the code of others may change unseen
+    # The code of others may change unseen.
+    if spec.encoder in own_encoders() and _only_computes(traced):
         with contextlib.suppress(UserError):  # where nothing can be kept it is traced each time
             _keep(_kept(found, body_path), traced)  # to load the model may have made its body
     return TracedModel(traced, body_path)
+
+
+def _only_computes(traced: dict[str, np.ndarray]) -> bool:
+    graph = tf.compat.v1.GraphDef.FromString(traced["graph"].tobytes())
+    operations = {node.op for node in graph.node}
+    return not graph.library.function and operations <= set(_OPERATIONS.split())
 
 
 def trace(model: HMR) -> dict[str, np.ndarray]:
