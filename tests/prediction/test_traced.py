@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -27,6 +28,7 @@ OWN = "resnet14_v2_narrow"
 def cache(tmp_path, monkeypatch):
     """The folder of what was traced, below another cache than the user's; a quick encoder."""
     monkeypatch.setitem(ENCODERS, OWN, tiny_encoder)
+    monkeypatch.setattr(traced, "_is_own", lambda name: name == OWN)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return traced.cache_folder() / "traced"
 
@@ -129,10 +131,13 @@ def test_a_file_of_another_kind_is_made_again(cache, make_folder, traces):
     (kept,) = cache.iterdir()
     broken = dict(np.load(kept))
     broken["graph"] = broken["graph"][:-50]
-    for arrays in ({"graph": np.zeros(3)}, {"names": np.zeros(9, np.uint8)}, broken):
+    names = json.loads(broken["names"].tobytes())
+    del names["outputs"]["theta"]
+    other = dict(np.load(kept)) | {"names": np.frombuffer(json.dumps(names).encode(), np.uint8)}
+    for arrays in ({"graph": np.zeros(3)}, {"names": np.zeros(9, np.uint8)}, broken, other):
         np.savez(kept, **arrays)
         Predictor.load(folder, traced=True)
-    assert len(traces) == 4
+    assert len(traces) == 5
 
 
 def test_a_graph_that_would_do_more_than_compute_is_not_run(cache, make_folder, traces, tmp_path):
@@ -166,11 +171,56 @@ def test_without_a_cache_it_is_traced_each_time(cache, make_folder, traces, tmp_
     assert len(traces) == 2
 
 
-def test_an_encoder_of_others_is_not_kept(cache, make_folder, monkeypatch):
-    monkeypatch.setitem(ENCODERS, "theirs", tiny_encoder)
-    folder = make_folder(encoder="theirs")
+@pytest.mark.parametrize("name", [OWN, "theirs"])
+def test_an_encoder_of_others_is_neither_kept_nor_read(name, make_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(ENCODERS, name, tiny_encoder)
+    folder = make_folder(encoder=name)
     assert Predictor.load(folder, traced=True).predict_crops(crops())["theta"].shape[1] == 3
-    assert not cache.exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_model_that_is_written_meanwhile_is_not_kept(cache, make_folder, monkeypatch):
+    folder = make_folder()
+
+    def load_then_write(*arguments):
+        model = load_model(*arguments)
+        make_folder(seed=2)
+        return model
+
+    monkeypatch.setattr(traced, "load_model", load_then_write)
+    before = Predictor.load(folder, traced=True).predict_crops(crops())
+    monkeypatch.setattr(traced, "load_model", load_model)
+    after = Predictor.load(folder, traced=True).predict_crops(crops())
+    assert np.abs(before["theta"] - after["theta"]).max() > 1e-4
+
+
+def test_weights_of_the_same_size_and_time_are_others(cache, make_folder, traces):
+    weights = make_folder() / "model.weights.h5"
+    os.utime(weights, ns=(1, 1))
+    Predictor.load(weights.parent, traced=True)
+    os.utime(make_folder(seed=2) / "model.weights.h5", ns=(1, 1))
+    Predictor.load(weights.parent, traced=True)
+    assert len(traces) == 2
+
+
+def test_a_cache_that_cannot_be_cleaned_costs_only_time(cache, make_folder, traces):
+    for index in range(4):
+        (cache / f"{index}.npz").mkdir(parents=True)
+    for _ in range(2):
+        assert Predictor.load(make_folder(), traced=True).predict_crops(crops())
+    assert len(list(cache.iterdir())) >= 4
+
+
+def test_without_a_home_it_is_traced(make_folder, traces, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(traced.Path, "home", no_home)
+    assert Predictor.load(make_folder(), traced=True).predict_crops(crops())
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME=/folder"):
+        traced.cache_folder()
 
 
 def test_a_damaged_model_is_said(cache, make_folder):

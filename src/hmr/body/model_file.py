@@ -161,12 +161,20 @@ def open_body(path: str | os.PathLike) -> BodyModel:
     Raises:
         UserError: the file is missing, or is no body file.
     """
+    path = body_place(path)
+    makes_it = path.name == STANDIN_BODY and not path.is_file()
+    return _make_standin_body(path) if makes_it else load_body(path)
+
+
+def body_place(path: str | os.PathLike) -> Path:
+    """The file that `open_body` reads, or saves what it made as.
+
+    Raises:
+        UserError: it would lie in the cache folder of a user who has none.
+    """
     path = Path(path)
-    if path.name != STANDIN_BODY or path.is_file():
-        return load_body(path)
-    if not path.parent.is_dir():
-        path = cache_folder() / STANDIN_BODY
-    return load_body(path) if path.is_file() else _make_standin_body(path)
+    own = path.name != STANDIN_BODY or path.parent.is_dir()
+    return path if own else cache_folder() / STANDIN_BODY
 
 
 def _make_standin_body(path: Path) -> BodyModel:

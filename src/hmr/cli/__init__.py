@@ -72,7 +72,7 @@ def check_keras_settings() -> None:
     Raises:
         UserError: the backend cannot be used, or a setting would change results.
     """
-    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    folder = Path(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"))
     file = folder / "keras.json"
     try:
         settings = read_json(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hmr.errors import UserError
 from hmr.version import VERSION
 
 _PACKAGE = Path(__file__).parents[1]
@@ -26,6 +27,15 @@ def find_shipped(path: str | os.PathLike) -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's folder for what this version makes once and reads again; it need not exist."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hmr" / VERSION
+    """The user's folder for what this version makes once and reads again; it need not exist.
+
+    Raises:
+        UserError: the user has none.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # others are to be ignored, by the XDG Base Directory Specification
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError as error:
+            raise UserError("this user has no home folder: set XDG_CACHE_HOME=/folder") from error
+    return base / "hmr" / VERSION

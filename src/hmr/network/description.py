@@ -105,12 +105,6 @@ def find_encoder(path: str | os.PathLike) -> Path:
     return found
 
 
-def own_encoders() -> list[str]:
-    """The names in the source text of the table of encoders, without those that others add."""
-    text = Path(__file__).with_name("encoders.py").read_text()
-    return re.findall(r'^    "(\w+)": ', text, re.MULTILINE)
-
-
 def check_encoder_name(name: str) -> None:
     """Looks a name up in the source text of the table of encoders, without importing it.
 
@@ -119,7 +113,7 @@ def check_encoder_name(name: str) -> None:
     """
     if "hmr.network.encoders" in sys.modules:  # the table is there, perhaps with rows of others
         return
-    names = own_encoders()
+    names = re.findall(r'^    "(\w+)": ', Path(__file__).with_name("encoders.py").read_text(), re.M)
     if name not in names:
         raise UserError(
             f"config.model.encoder must be one of {', '.join(names)}. Received: {name!r}."

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hmr.body.model_file import BodyModel, open_body
+from hmr.body.model_file import BodyModel, body_place, open_body
 from hmr.body.smpl import SMPL
 from hmr.errors import UserError
 from hmr.files.foreign import parsing
@@ -31,16 +31,17 @@ from hmr.network.description import (
     DESCRIPTION_FILE,
     body_file,
     model_folder,
-    own_encoders,
     read_spec,
 )
+from hmr.network.encoders import ENCODERS
 from hmr.network.hmr import HMR
 
 _PACKAGE = Path(__file__).parents[1]
 # Each holds weights and body: 49 MB for `models/people_free`.
 _MOST_KEPT = 3
-# What the encoders of this project, regressor and body are made of: nothing that reads files,
-# writes them or calls Python, which a graph can do.
+# What a kept network gives, and what encoders of this project, regressor and body are made of:
+# nothing that reads files, writes them or calls Python, which a graph can do.
+_OUTPUTS = "features theta camera pose beta rotations smpl_joints joints3d keypoints2d vertices"
 _OPERATIONS = (
     "Abs AddV2 BatchMatMulV2 BiasAdd BroadcastTo ConcatV2 Const Conv2D Cos DepthwiseConv2dNative "
     "Einsum Exp ExpandDims GatherV2 Identity Less Log MatMul MatrixDiagV3 Max MaxPool Maximum Mean "
@@ -108,24 +109,45 @@ def open_traced(folder: str | os.PathLike, body: str | None = None) -> TracedMod
     found = model_folder(folder)
     spec = read_spec(found)
     body_path = body or body_file(found, spec.body)
-    kept = _kept(found, body_path)
-    if kept.is_file():
-        with contextlib.suppress(UserError), parsing(kept, "traced network"):  # else made again
-            traced = load_npz(kept)
-            if _only_computes(traced):
+    if not _is_own(spec.encoder):  # the code of others may change unseen
+        return TracedModel(trace(load_model(found, body)), body_path)
+    kept = None
+    with _costs_time_only():
+        if not body_place(body_path).is_file():
+            open_body(body_path)  # makes the stand-in, whose time is part of the name
+        kept = _kept(found, body_path)
+        traced = load_npz(kept)
+        with parsing(kept, "traced network"):
+            if _fits(traced, spec.input_size):
                 return TracedModel(traced, body_path)
     traced = trace(load_model(found, body))
-    # The code of others may change unseen.
-    if spec.encoder in own_encoders() and _only_computes(traced):
-        with contextlib.suppress(UserError):  # where nothing can be kept it is traced each time
-            _keep(_kept(found, body_path), traced)  # to load the model may have made its body
+    with _costs_time_only():
+        # Whoever wrote the model or its body meanwhile has another name for what is in them.
+        if kept == _kept(found, body_path) and _fits(traced, spec.input_size):
+            _keep(kept, traced)
     return TracedModel(traced, body_path)
 
 
-def _only_computes(traced: dict[str, np.ndarray]) -> bool:
+def _costs_time_only() -> contextlib.AbstractContextManager:
+    """What cannot be found, read, written or removed in the cache: the model is traced instead."""
+    return contextlib.suppress(UserError, OSError)
+
+
+def _is_own(encoder: str) -> bool:
+    row = ENCODERS.get(encoder)
+    return getattr(row, "func", row).__module__.startswith("hmr.network.")
+
+
+def _fits(traced: dict[str, np.ndarray], input_size: int) -> bool:
+    """Whether it takes such images, gives what `HMR` gives, and does nothing but compute."""
+    names = json.loads(traced["names"].tobytes())
     graph = tf.compat.v1.GraphDef.FromString(traced["graph"].tobytes())
-    operations = {node.op for node in graph.node}
-    return not graph.library.function and operations <= set(_OPERATIONS.split())
+    return (
+        names["images"] == [None, input_size, input_size, 3]
+        and set(names["outputs"]) == set(_OUTPUTS.split())
+        and not graph.library.function
+        and {node.op for node in graph.node} <= set(_OPERATIONS.split())
+    )
 
 
 def trace(model: HMR) -> dict[str, np.ndarray]:
@@ -167,23 +189,23 @@ def trace(model: HMR) -> dict[str, np.ndarray]:
 def _kept(folder: Path, body: str) -> Path:
     """Another file for each model, body, state of this code, and version of what traces it."""
     code = sorted(_PACKAGE.rglob("*.py"))
-    files = [folder / DESCRIPTION_FILE, folder / WEIGHTS_FILE, Path(body), *code]
-    stamps = [(str(path.absolute()), *_size_and_time(path)) for path in files]
-    text = json.dumps([stamps, tf.__version__, keras.__version__])
+    files = [folder / DESCRIPTION_FILE, folder / WEIGHTS_FILE, body_place(body), *code]
+    text = json.dumps([[*map(_stamp, files)], tf.__version__, keras.__version__])
     return cache_folder() / "traced" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    try:
+def _stamp(path: Path) -> tuple[str, ...]:
+    """Differs for files of other content; a copy has another, too."""
+    known = [str(path.resolve())]
+    if path.exists():
         status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+        known += map(str, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+    return tuple(known)
 
 
 def _keep(path: Path, traced: dict[str, Any]) -> None:
     make_folder(path.parent)
     write_whole(path, lambda file: np.savez(file, **traced))
-    times = {_size_and_time(each)[1]: each for each in path.parent.glob("*.npz")}
-    for time in sorted(times)[:-_MOST_KEPT]:
-        times[time].unlink(missing_ok=True)
+    by_time = sorted((each.stat().st_mtime_ns, each) for each in path.parent.glob("*.npz"))
+    for _, old in by_time[:-_MOST_KEPT]:
+        old.unlink(missing_ok=True)
