@@ -25,8 +25,8 @@ def choose_switches() -> None:
     """Sets what TensorFlow reads at its start for a training, unless the user has set it.
 
     TensorFlow uses oneDNN's convolutions by itself where there is AVX-512. With AVX2 alone it takes
-    Eigen's, which need 1.5 to 1.7 times as long for a training step of the demo. To predict single
-    pictures they are faster (docs/training.md), so prediction leaves the choice to TensorFlow.
+    Eigen's, which need 1.5 to 1.7 times as long for a training step of `from_scratch`. To predict
+    single pictures they are faster (docs/training.md): prediction leaves the choice to TensorFlow.
     """
     if _trains_with_onednn():
         os.environ.setdefault(ONEDNN, "1")

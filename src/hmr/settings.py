@@ -199,8 +199,8 @@ class Experiment:
         initial_model: model folder to start from, discriminators included where it has them, or
             ""; a converted TF1 training continues from its step.
         initial_encoder: encoder weights to start from if `initial_model` is "": a file, or a model
-            folder, whose encoder is taken; "" for random weights. The paper starts from ImageNet
-            weights.
+            folder, whose encoder is taken; an adapter begins anew. "" for random weights. The paper
+            starts from ImageNet weights.
         freeze_encoder: leave the encoder as it starts, but for its adapter where it has one.
         model, data, loss, optimizer, train, validation: the settings of each part.
     """

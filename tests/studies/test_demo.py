@@ -59,6 +59,14 @@ def test_the_plan_is_scaled_by_what_was_measured(monkeypatch, capsys):
     assert "this machine is slow, or busy (load " in told.splitlines()[-1]
 
 
+def test_a_run_of_another_encoder_is_said_before_the_plan(tmp_path):
+    _write(tmp_path / "config.json", {"model": {"encoder": "resnet14_v2_narrow"}})
+    with pytest.raises(UserError, match=r"holds a training of the encoder resnet14.* rm -r "):
+        demo.main(["--plan", "--workdir", str(tmp_path)])
+    _write(tmp_path / "config.json", {"model": {"encoder": "movenet_lightning_adapter"}})
+    assert demo.main(["--plan", "--workdir", str(tmp_path)]) == 0
+
+
 def test_the_speed_is_measured_in_moments():
     started = time.monotonic()
     speed = demo.measure_speed(seconds=0.01)

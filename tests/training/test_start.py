@@ -176,5 +176,7 @@ def test_encoder_weights_that_are_missing_or_do_not_fit(tiny_config, tmp_path):
     for way in ("--input resnet_v2_50.ckpt", "--input keras", "--config.initial_encoder="):
         assert way in str(missing.value)
     (tmp_path / "encoder.weights.h5").write_bytes(b"not HDF5")
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(
+        UserError, match=r"does not fit config\.model, or is damaged: .*\. Give weights"
+    ):
         run(tiny_config, tmp_path / "run")

@@ -35,7 +35,7 @@ class Regressor(keras.layers.Layer):
     """[phi, Theta_t] -> FC -> FC -> delta; Theta_{t+1} = Theta_t + delta, weights shared.
 
     The contribution of phi to the first layer is the same in every iteration. Computing it once is
-    not faster: 34.5 instead of 34.3 ms for a training step of the demo's model (batch 32, CPU).
+    not faster: 34.5 instead of 34.3 ms for a training step of `from_scratch` (batch 32, CPU).
 
     Args:
         num_features: length F of phi.

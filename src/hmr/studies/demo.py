@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hmr.configs.demo import get_config
 from hmr.errors import UserError, VerbParser, run_verb
-from hmr.files.foreign import read_json
+from hmr.files.foreign import parsing, read_json
 from hmr.files.whole import write_text
 from hmr.serving.report import read_report
 
@@ -122,10 +123,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the verb."""
     options = _parser().parse_args(arguments)
+    workdir = options.workdir
     if options.plan:
+        _check_earlier_run(workdir)
         print(plan(measure_speed()))
         return 0
-    workdir = options.workdir
     summary = summarise(workdir)
     write_text(workdir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     print(
@@ -141,6 +143,21 @@ def main(arguments: list[str] | None = None) -> int:
         _release(workdir, options.release)
         print(f"{'half-precision model:':<32}{options.release}")
     return 0
+
+
+def _check_earlier_run(workdir: Path) -> None:
+    """Says at the start what the training would find out: that the folder holds another one."""
+    stored = workdir / "config.json"
+    if not stored.is_file():
+        return
+    with parsing(stored, "training's configuration"):
+        trained = read_json(stored)["model"]["encoder"]
+    encoder = get_config().model.encoder
+    if trained != encoder:
+        raise UserError(
+            f"{workdir} holds a training of the encoder {trained}, the demo now trains {encoder}. "
+            f"Keep it elsewhere, or remove it: rm -r {workdir}"
+        )
 
 
 def _release(workdir: Path, folder: Path) -> None:

@@ -217,7 +217,7 @@ def lost_workers_named() -> Iterator[None]:
 def check_precision(precision: str) -> None:
     """Refuses bfloat16 where the processor would emulate it and there is no GPU.
 
-    The demo's step takes 2.8 times as long there as in float32.
+    A step of `from_scratch` takes 2.8 times as long there as in float32.
 
     Raises:
         UserError: it would.

@@ -6,6 +6,7 @@ A converted training lies in a model folder: the weights of encoder and regresso
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from hmr.files.safe_npz import load_npz
 from hmr.files.whole import write_whole
 from hmr.network.adapter import ADAPTER
 from hmr.network.checkpoint import load_model, load_weights
-from hmr.network.description import TWO_WAYS, find_encoder, model_folder
+from hmr.network.description import find_encoder, model_folder
 from hmr.network.encoders import split_encoder
 from hmr.network.hmr import HMR
 
@@ -65,13 +66,16 @@ def _load_encoder(encoder: keras.Model, path: str) -> None:
             for layer, given in zip(*both, strict=True):
                 layer.set_weights(given.get_weights())
         else:
-            split_encoder(encoder)[0].load_weights(found)
+            with warnings.catch_warnings(action="ignore"):  # a line for each layer that is skipped
+                split_encoder(encoder)[0].load_weights(found)
     except UserError:
         raise
     except Exception as error:  # whatever damage leads to
-        reason = brief(error)
+        reason = brief(error).rstrip(" .:")
         raise UserError(
-            f"config.initial_encoder: {path} does not fit config.model: {reason} {TWO_WAYS}"
+            f"config.initial_encoder: {path} does not fit config.model, or is damaged: {reason}. "
+            "Give weights of the encoder that config.model.encoder names; "
+            "--config.initial_encoder= starts from random ones."
         ) from error
 
 

@@ -59,7 +59,9 @@ def stored_dataset(
     folder = workdir / FEATURES_FOLDER
     make_folder(folder)
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
-    known = next((i for i, path in enumerate(paths) if not path.is_file()), len(paths))
+    files_of = [(path, *(_tensor_path(path, name) for name in sees.output)) for path in paths]
+    complete = [all(file.is_file() for file in files) for files in files_of]
+    known = next((i for i, whole in enumerate(complete) if not whole), len(paths))
     done = min(known * _BATCHES_OF_FILE, batches)
     see = tf.function(lambda images: sees(images, training=False))
     bar = progress_bar(total=batches, initial=done, desc="features")
@@ -77,11 +79,14 @@ def stored_dataset(
                 labels.append(_by_person(batch))
                 bar.update()
             _save(path, _joined(seen), _joined(labels))
-    people = _joined([load_npz(path) for path in paths])
-    rows_of = {
-        name: _Rows([load_npy(_tensor_path(path, name), mmap_mode="r") for path in paths])
-        for name in sees.output
-    }
+    try:
+        people = _joined([load_npz(path) for path in paths])
+        rows_of = {
+            name: _Rows([load_npy(_tensor_path(path, name), mmap_mode="r") for path in paths])
+            for name in sees.output
+        }
+    except UserError as error:
+        raise UserError(f"{error} Remove the folder {folder}: it is made again.") from error
     return _shuffled(people, rows_of, len(people["real_beta"]) // batches, seed)
 
 
