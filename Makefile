@@ -98,7 +98,7 @@ $(PY) -m hmr.studies.demo --workdir $(2)
 endef
 
 .PHONY: demo demo-long
-demo: ready  ## all of it in 4 to 7 minutes: data, training, evaluation, export, pictures
+demo: ready  ## all of it, 4 minutes on two cores of a current server: data, training, evaluation, export, pictures
 	@$(PY) -m hmr.studies.demo --plan
 	$(call demo,data/standin,runs/demo,demo,)
 

@@ -180,6 +180,13 @@ def test_an_encoder_of_others_is_neither_kept_nor_read(name, make_folder, monkey
     assert not (tmp_path / "cache").exists()
 
 
+def test_an_encoder_that_is_not_in_the_table_is_said(make_folder):
+    description = make_folder() / "model.json"
+    description.write_text(description.read_text().replace(OWN, "no_such"))
+    with pytest.raises(UserError, match="encoder must be one of"):
+        Predictor.load(description.parent, traced=True)
+
+
 def test_a_model_that_is_written_meanwhile_is_not_kept(cache, make_folder, monkeypatch):
     folder = make_folder()
 

@@ -135,7 +135,8 @@ def _costs_time_only() -> contextlib.AbstractContextManager:
 
 def _is_own(encoder: str) -> bool:
     row = ENCODERS.get(encoder)
-    return getattr(row, "func", row).__module__.startswith("hmr.network.")
+    builder = getattr(row, "func", row)  # a row may be a `functools.partial`
+    return getattr(builder, "__module__", "").startswith("hmr.network.")
 
 
 def _fits(traced: dict[str, np.ndarray], input_size: int) -> bool:

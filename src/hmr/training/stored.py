@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,8 @@ def stored_dataset(
     folder = workdir / FEATURES_FOLDER
     make_folder(folder)
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
-    files_of = [(path, *(_tensor_path(path, name) for name in sees.output)) for path in paths]
-    complete = [all(file.is_file() for file in files) for files in files_of]
-    known = next((i for i, whole in enumerate(complete) if not whole), len(paths))
+    missing = (i for i, path in enumerate(paths) if not _is_stored(path, sees.output))
+    known = next(missing, len(paths))
     done = min(known * _BATCHES_OF_FILE, batches)
     see = tf.function(lambda images: sees(images, training=False))
     bar = progress_bar(total=batches, initial=done, desc="features")
@@ -117,6 +116,10 @@ def _save(path: Path, tensors: dict[str, np.ndarray], labels: dict[str, np.ndarr
         write_whole(_tensor_path(path, name), functools.partial(np.save, arr=array))
     arrays: dict[str, Any] = labels
     write_whole(path, lambda file: np.savez(file, **arrays))
+
+
+def _is_stored(path: Path, names: Iterable[str]) -> bool:
+    return all(file.is_file() for file in (path, *(_tensor_path(path, name) for name in names)))
 
 
 def _tensor_path(path: Path, name: str) -> Path:
