@@ -9,7 +9,7 @@ from benchmarks.timing import Row, compare
 from hmr.body.model_file import BodyModel
 from hmr.body.smpl import SMPL
 from hmr.geometry.camera import WeakCamera
-from hmr.rendering.rasterise import rasterize
+from hmr.rendering.rasterise import load_loops, rasterize
 from hmr.rendering.shade import render_mesh
 
 SCENE_PX = 224
@@ -47,6 +47,7 @@ def drawing_row(body: BodyModel, repeats: int) -> Row:
     vertices_m = body.v_template * np.array([1, -1, -1], np.float32)
     vertices_px = camera.project(vertices_m)
     picture = np.zeros((SCENE_PX, SCENE_PX, 3), np.uint8)
+    load_loops()
     return compare(
         f"body over a picture of {SCENE_PX} px",
         lambda: render_mesh(vertices_px, body.faces, image=picture),

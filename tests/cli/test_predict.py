@@ -29,6 +29,12 @@ from hmr.web.estimator import SAMPLES, SAMPLES_FOLDER
 from tests.helpers.small_predictor import SIZE
 
 
+@pytest.fixture(autouse=True)
+def _cache_of_the_tests(tmp_path_factory, monkeypatch):
+    """The user's own keeps the networks that the user predicts with."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture
 def pictures(tmp_path, image):
     for name in ("a.png", "b.png", "c.png"):
@@ -393,7 +399,9 @@ def test_found_people_come_with_their_score(tmp_path, model_folder, capsys):
     assert person["score"] == pytest.approx(body.score, abs=1e-3)
 
 
-def test_no_network_is_asked(tmp_path, model_folder):
+def test_one_picture_asks_no_network_and_waits_for_no_package_it_can_do_without(
+    tmp_path, model_folder
+):
     """In a process of its own, whose interpreter refuses sockets."""
     script = """
 import sys
@@ -402,7 +410,9 @@ def refuse(event, arguments):
         raise OSError(f"{event} {arguments}")
 sys.addaudithook(refuse)
 from hmr.cli.predict import main
-sys.exit(main(sys.argv[1:]))
+code = main(sys.argv[1:])
+print("loaded", *{"IPython", "jax", "numba", "pandas", "scipy"} & sys.modules.keys())
+sys.exit(code)
 """
     photo = SAMPLES_FOLDER / "standing.jpg"
     flags = ("--checkpoint", model_folder, "--input", photo, "--output", tmp_path)
@@ -410,6 +420,7 @@ sys.exit(main(sys.argv[1:]))
     run = subprocess.run(command, timeout=300, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "people 1," in run.stdout and (tmp_path / "standing_overlay.png").is_file()
+    assert run.stdout.endswith("\nloaded\n")
 
 
 def test_missing_weights_of_the_finder_are_named_at_once(

@@ -1,11 +1,14 @@
 """The rasteriser against per-pixel arithmetic, and pictures of a cube and a ball."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from hmr.rendering import mesh_arrays, mesh_loops
 from hmr.rendering.rasterise import BACKGROUND, interpolate, rasterize, vertex_normals
 from hmr.rendering.shade import render_mesh
-from tests.helpers import numpy_rasterise
 from tests.helpers.shapes import CUBE_FACES, ball, cube, round_body
 
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
@@ -23,17 +26,42 @@ def inside_by_edges(corners, height, width):
 
 
 @pytest.mark.parametrize("cull", [False, True])
-def test_loops_give_what_whole_array_numpy_gives(rng, cull):
+def test_loops_and_whole_arrays_give_the_same_bits(rng, cull):
     body = round_body()
     egg = body.v_template * [1, -1, -1] * 60 + [48, 30, 0], body.faces
     soup = rng.uniform(-20, 120, (90, 3)), rng.integers(0, 90, (300, 3))
     soup[0][7] = np.nan
     for vertices, faces in (egg, soup):
-        found = rasterize(vertices, faces, 90, 100, cull)
-        expected = numpy_rasterise.rasterize(vertices, faces, 90, 100, cull)
-        assert found.covered.any()
-        for values, same in zip((found.face_id, found.barycentric, found.depth), expected):
+        by_arrays, by_loops = (
+            drawn_by(mesh, vertices, faces, cull) for mesh in (mesh_arrays, mesh_loops)
+        )
+        assert (by_loops[1] >= 0).any()
+        for values, same in zip(by_arrays, by_loops):
             np.testing.assert_array_equal(values, same)
+
+
+def drawn_by(mesh, vertices, faces, cull):
+    """Depth, face and weights of each pixel of a picture of 90 x 100."""
+    depth, weights = np.full((90, 100), np.inf, np.float32), np.zeros((90, 100, 3), np.float32)
+    face_id = np.full((90, 100), BACKGROUND, np.int32)
+    mesh.draw_faces(vertices, faces, cull, depth, face_id)
+    mesh.weigh_corners(vertices, faces, face_id, weights)
+    return depth, face_id, weights
+
+
+@pytest.mark.parametrize(
+    "work", ["[rasterize(corners, face, 1024, 1024) for _ in range(4)]", "load_loops()"]
+)
+def test_loops_are_loaded_once_arrays_have_cost_as_much_or_on_demand(work):
+    """In a process of its own, since other tests draw, too."""
+    script = (
+        "import sys; import numpy as np; from hmr.rendering.rasterise import load_loops, rasterize;"
+        "corners, face = np.eye(3) * 40, np.array([[0, 1, 2]]);"
+        f"first = rasterize(corners, face, 64, 64); assert 'numba' not in sys.modules; {work};"
+        "last = rasterize(corners, face, 64, 64); assert 'numba' in sys.modules;"
+        "assert first.covered.any() and (first.depth == last.depth).all()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_triangles_cover_the_pixel_centres_inside(rng):

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,10 @@ class TracedModel:
         self._outputs = tf.function(outputs, autograph=False).get_concrete_function(
             tf.TensorSpec(shape, tf.float32)
         )
+        # A first run takes ten times as long: it is done while the finder looks at the picture.
+        beside = ThreadPoolExecutor(1)
+        self._first_run = beside.submit(self._outputs, tf.zeros([1, *shape[1:]]))
+        beside.shutdown(wait=False)
 
     @cached_property
     def body(self) -> BodyModel:
@@ -93,6 +98,7 @@ class TracedModel:
 
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Images (B, S, S, 3) float32 in [-1, 1] to the outputs of `HMR` with vertices."""
+        self._first_run.result()
         outputs = self._outputs(tf.constant(images))
         return {name: value.numpy() for name, value in outputs.items()}
 

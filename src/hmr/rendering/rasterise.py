@@ -2,17 +2,24 @@
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
 
-The compiled loops (`hmr.rendering.mesh_loops`) are imported where they are called: numba takes most
-of a second to import, and a command that only writes numbers never draws.
+The first bodies are drawn by arithmetic of whole arrays (`hmr.rendering.mesh_arrays`), until that
+has cost as much time as it takes to load the compiled ones (`hmr.rendering.mesh_loops`). These draw
+all that comes then, with the same bits: a single picture does not wait for numba.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
+from hmr.rendering import mesh_arrays
+
 BACKGROUND = -1
+# Arrays take some 80 ns a pixel; to load the loops takes 0.35 s (two cores of an AMD EPYC).
+_BY_ARRAYS_PX = 1 << 22
+_asked_px = 0
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,30 @@ def rasterize(
     Raises:
         IndexError: a face has a corner that is no vertex.
     """
-    from hmr.rendering.mesh_loops import draw_faces, weigh_corners
-
     vertices, faces = _checked(vertices_px, faces)
+    mesh = _drawn_by(height * width)
     depth = np.full((height, width), np.inf, np.float32)
     face_id = np.full((height, width), BACKGROUND, np.int32)
     barycentric = np.zeros((height, width, 3), np.float32)
-    draw_faces(vertices, faces, cull, depth, face_id)
-    weigh_corners(vertices, faces, face_id, barycentric)
+    mesh.draw_faces(vertices, faces, cull, depth, face_id)
+    mesh.weigh_corners(vertices, faces, face_id, barycentric)
     return Raster(face_id, barycentric, depth)
+
+
+def load_loops() -> None:
+    """Has all that follows drawn by the compiled loops."""
+    _drawn_by(_BY_ARRAYS_PX)
+
+
+def _drawn_by(pixels: int) -> ModuleType:
+    """What draws so many pixels more."""
+    global _asked_px
+    _asked_px += pixels
+    if _asked_px < _BY_ARRAYS_PX:
+        return mesh_arrays
+    from hmr.rendering import mesh_loops
+
+    return mesh_loops
 
 
 def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
