@@ -117,13 +117,15 @@ class MoveNet:
         self,
         x: tf.Tensor,
         name: str,
-        activation: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
         stride: int = 1,
     ) -> tf.Tensor:
         kernel, bias = self._weights[f"{name}/kernel"], self._weights.get(f"{name}/bias")
         convolve = tf.nn.depthwise_conv2d if name.endswith("depthwise") else tf.nn.conv2d
         x = convolve(x, kernel, [1, stride, stride, 1], "SAME")
-        return activation(x if bias is None else x + bias)
+        # Joined with the convolution by TensorFlow, which a plain sum is not.
+        x = x if bias is None else tf.nn.bias_add(x, bias)
+        return x if activation is None else activation(x)
 
 
 def _decode(heads: Mapping[str, tf.Tensor], people: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
