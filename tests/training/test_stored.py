@@ -3,6 +3,7 @@
 import functools
 import re
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -91,7 +92,7 @@ def test_too_small_a_disk_is_refused_before_it_is_full(stored, tmp_path, monkeyp
         if free < 848:
             with pytest.raises(UserError, match=r"needs 0\.0 GB\. Free: 0\.0 GB.*--workdir"):
                 stored()
-            assert not list((tmp_path / "run" / "features").iterdir())
+            assert not list((tmp_path / "run" / "features").glob("*.np?"))
         else:
             stored()
 
@@ -127,6 +128,19 @@ def _trained_alike_in_parts(config, folder):
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     return whole
+
+
+def test_what_an_encoder_of_other_weights_said_is_refused(config_of_stored, tmp_path):
+    """The file of its weights is another's, of the same name, when the training goes on."""
+    weights = Path(config_of_stored.initial_encoder)
+    given = weights.read_bytes()
+    run_three_steps(config_of_stored, tmp_path / "run")
+    other = build_encoder(config_of_stored.model.encoder, config_of_stored.model.input_size)
+    other.save_weights(weights)
+    with pytest.raises(UserError, match=r"were others when they saw .* remove the folder"):
+        run(config_of_stored, tmp_path / "run")
+    weights.write_bytes(given)
+    assert run(config_of_stored, tmp_path / "run")["steps"] > 3
 
 
 def test_a_training_on_stored_features_resumes_bit_for_bit(config_of_stored, tmp_path):

@@ -8,6 +8,7 @@ every pass. An adapter learns from what is stored, at a fraction of a step's cos
 from __future__ import annotations
 
 import functools
+import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import tensorflow as tf
 from hmr.data.pipeline import open_batches, untuned
 from hmr.errors import UserError
 from hmr.files.safe_npz import load_npy, load_npz
-from hmr.files.whole import make_folder, write_whole
+from hmr.files.whole import make_folder, write_text, write_whole
 from hmr.progress import progress_bar
 from hmr.tensor import Tensor
 from hmr.training.loop import BadRecords, read_batch
@@ -47,17 +48,19 @@ def stored_dataset(
         sees: what stays as it is, of `hmr.network.encoders.split_encoder`, with its weights.
         batches: how many are seen and stored.
         workdir: receives a folder `features` that holds, for each 50 batches, the labels as an .npz
-            and each of the tensors as an .npy of 16-bit floats, which is mapped into memory.
+            and each of the tensors as an .npy of 16-bit floats, which is mapped into memory; and
+            the SHA-256 of the weights of `sees`.
         seed: of the order.
         bad_records: counts those that cannot be read.
     Returns:
         dataset of the same dicts, with the tensors (B, ...) in place of `images`.
     Raises:
-        UserError: a record or a stored file cannot be read, the folder cannot be written to, or its
-            disk has too little space for all of it.
+        UserError: a record or a stored file cannot be read, the folder cannot be written to or
+            holds what other weights said, or its disk has too little space for all of it.
     """
     folder = workdir / FEATURES_FOLDER
     make_folder(folder)
+    _check_weights(folder, sees)
     paths = [folder / f"{first:06d}.npz" for first in range(0, batches, _BATCHES_OF_FILE)]
     missing = (i for i, path in enumerate(paths) if not _is_stored(path, sees.output))
     known = next(missing, len(paths))
@@ -87,6 +90,22 @@ def stored_dataset(
     except UserError as error:
         raise UserError(f"{error} Remove the folder {folder}: it is made again.") from error
     return _shuffled(people, rows_of, len(people["real_beta"]) // batches, seed)
+
+
+def _check_weights(folder: Path, sees: keras.Model) -> None:
+    """Notes in the folder whose tensors it holds; refuses it where they are those of others."""
+    digest = hashlib.sha256()
+    for array in sees.get_weights():
+        digest.update(array.tobytes())
+    path, now = folder / "weights.sha256", digest.hexdigest()
+    before = path.read_text(errors="replace") if path.is_file() else now
+    if before != now:
+        raise UserError(
+            f"{path}: the encoder's weights were others when they saw the pictures, {before:.12} "
+            f"before and {now:.12} now. Restore them, or remove the folder {folder}: it is made "
+            "again."
+        )
+    write_text(path, now)
 
 
 def _check_space(folder: Path, tensors: dict[str, Tensor], batches: int) -> None:
