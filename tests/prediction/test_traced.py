@@ -85,6 +85,21 @@ def test_it_answers_as_the_model_does_and_the_same_when_it_is_read_again(
     assert second.model.input_size == SIZE
 
 
+def test_a_network_whose_first_run_failed_is_asked_again(cache, make_folder, monkeypatch):
+    folder = make_folder()
+    expected = Predictor.load(folder, traced=True).predict_crops(crops())
+
+    def too_little_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf, "zeros", too_little_memory)
+        predictor = Predictor.load(folder, traced=True)
+        seen = [predictor.predict_crops(crops()) for _ in range(2)]
+    for outputs in seen:
+        np.testing.assert_array_equal(outputs["theta"], expected["theta"])
+
+
 def test_a_body_is_moved_onto_keypoints_without_the_model(cache, make_folder):
     folder = make_folder()
     image = np.full((60, 50, 3), 90, np.uint8)

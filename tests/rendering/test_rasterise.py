@@ -31,13 +31,15 @@ def test_loops_and_whole_arrays_give_the_same_bits(rng, cull):
     egg = body.v_template * [1, -1, -1] * 60 + [48, 30, 0], body.faces
     soup = rng.uniform(-20, 120, (90, 3)), rng.integers(0, 90, (300, 3))
     soup[0][7] = np.nan
-    for vertices, faces in (egg, soup):
+    on_grid = np.rint(soup[0] / 10) * 10, soup[1]
+    far = rng.choice([-1, 1, 1e6, 1e20, -1e20, 1e150, 1e300], (90, 3)) * soup[0], soup[1]
+    for vertices, faces in (egg, soup, on_grid, far):
         by_arrays, by_loops = (
             drawn_by(mesh, vertices, faces, cull) for mesh in (mesh_arrays, mesh_loops)
         )
         assert (by_loops[1] >= 0).any()
         for values, same in zip(by_arrays, by_loops):
-            np.testing.assert_array_equal(values, same)
+            assert values.tobytes() == same.tobytes()
 
 
 def drawn_by(mesh, vertices, faces, cull):
@@ -135,6 +137,13 @@ def test_a_corner_that_is_no_vertex_is_refused(index):
     ):
         with pytest.raises(IndexError, match=f"3 vertices. Received: .*{index}"):
             draw()
+
+
+@pytest.mark.parametrize("shapes", [((4, 2), (1, 3)), ((4, 3), (1, 4)), ((4, 3), (0,))])
+def test_other_shapes_are_refused(shapes):
+    vertices, faces = np.zeros(shapes[0]), np.zeros(shapes[1], int)
+    with pytest.raises(ValueError, match=r"vertices must be \(V, 3\) and faces \(F, 3\)"):
+        rasterize(vertices, faces, 4, 4)
 
 
 def test_nothing_to_see():

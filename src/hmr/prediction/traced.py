@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,12 @@ class TracedModel:
             tf.TensorSpec(shape, tf.float32)
         )
         # A first run takes ten times as long: it is done while the finder looks at the picture.
-        beside = ThreadPoolExecutor(1)
-        self._first_run = beside.submit(self._outputs, tf.zeros([1, *shape[1:]]))
-        beside.shutdown(wait=False)
+        self._first_run = threading.Thread(target=self._run_in)
+        self._first_run.start()
+
+    def _run_in(self) -> None:
+        with contextlib.suppress(Exception):  # then what is asked of the network fails as well
+            self._outputs(tf.zeros([1, self.input_size, self.input_size, 3]))
 
     @cached_property
     def body(self) -> BodyModel:
@@ -98,7 +101,7 @@ class TracedModel:
 
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Images (B, S, S, 3) float32 in [-1, 1] to the outputs of `HMR` with vertices."""
-        self._first_run.result()
+        self._first_run.join()
         outputs = self._outputs(tf.constant(images))
         return {name: value.numpy() for name, value in outputs.items()}
 

@@ -11,6 +11,7 @@ import numpy as np
 SMALLEST_AREA_PX = 1e-9
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of corners that are not finite, or very far
 def draw_faces(
     vertices_px: np.ndarray, faces: np.ndarray, cull: bool, depth: np.ndarray, face_id: np.ndarray
 ) -> None:
@@ -20,7 +21,7 @@ def draw_faces(
     kept = _drawable(corners, cull)
     pixel, found, face = _pixels_of(corners[kept], height, width)
     depths, ids = depth.reshape(-1), face_id.reshape(-1)  # views
-    np.minimum.at(depths, pixel, found)
+    np.fmin.at(depths, pixel, found)
     nearest = found == depths[pixel]
     ids[pixel[nearest]] = kept[face[nearest]]
 
@@ -34,9 +35,9 @@ def weigh_corners(
     area = _area(a, b, c)
     at_b = ((x - a[:, 0]) * (c - a)[:, 1] - (y - a[:, 1]) * (c - a)[:, 0]) / area
     at_c = ((b - a)[:, 0] * (y - a[:, 1]) - (b - a)[:, 1] * (x - a[:, 0])) / area
-    at_b = np.clip(at_b, 0, 1)
+    at_b = np.minimum(np.maximum(at_b, 0) + 0.0, 1)  # never -0.0
     weights[y, x, 1] = at_b
-    weights[y, x, 2] = np.minimum(np.clip(at_c, 0, 1), 1 - at_b)
+    weights[y, x, 2] = np.minimum(np.maximum(at_c, 0) + 0.0, 1 - at_b)
     weights[y, x, 0] = 1 - weights[y, x, 1] - weights[y, x, 2]
 
 
@@ -46,10 +47,9 @@ def _area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def _drawable(corners: np.ndarray, cull: bool) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        area = _area(*corners.swapaxes(0, 1))
-        large = (area < -SMALLEST_AREA_PX) if cull else (np.abs(area) > SMALLEST_AREA_PX)
-    return np.flatnonzero(large & np.isfinite(corners).all(axis=(1, 2)))
+    area = _area(*corners.swapaxes(0, 1))
+    large = (area < -SMALLEST_AREA_PX) if cull else (np.abs(area) > SMALLEST_AREA_PX)
+    return np.flatnonzero(large & np.isfinite(area) & np.isfinite(corners).all(axis=(1, 2)))
 
 
 def _pixels_of(

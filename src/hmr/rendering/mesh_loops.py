@@ -36,7 +36,7 @@ def draw_faces(
         a, b, c = _corners(vertices_px, faces, index)
         area = _area(a, b, c)
         seen = area < -SMALLEST_AREA_PX or (area > SMALLEST_AREA_PX and not cull)
-        if seen and _is_finite(a) and _is_finite(b) and _is_finite(c):
+        if seen and math.isfinite(area) and _is_finite(a) and _is_finite(b) and _is_finite(c):
             _draw_face(a, b, c, area, index, depth, face_id)
 
 
@@ -53,9 +53,9 @@ def weigh_corners(
                 area = _area(a, b, c)
                 at_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
                 at_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-                at_b = min(max(at_b, 0.0), 1.0)
+                at_b = min(max(at_b, 0.0) + 0.0, 1.0)  # never -0.0
                 weights[y, x, 1] = at_b
-                weights[y, x, 2] = min(max(at_c, 0.0), 1.0 - at_b)
+                weights[y, x, 2] = min(max(at_c, 0.0) + 0.0, 1.0 - at_b)
                 weights[y, x, 0] = np.float32(1.0) - weights[y, x, 1] - weights[y, x, 2]
 
 
@@ -130,4 +130,4 @@ def _crossing(upper: Corner, lower: Corner, y: int) -> float:
 
 @compiled()
 def _ceil_within(value: float, limit: int) -> int:
-    return int(min(max(math.ceil(value), 0), limit))
+    return math.ceil(min(max(value, 0.0), float(limit)))

@@ -18,7 +18,7 @@ from hmr.rendering import mesh_arrays
 
 BACKGROUND = -1
 # Arrays take some 80 ns a pixel; to load the loops takes 0.35 s (two cores of an AMD EPYC).
-_BY_ARRAYS_PX = 1 << 22
+_BY_ARRAYS_PX = 1 << 21
 _asked_px = 0
 
 
@@ -62,6 +62,7 @@ def rasterize(
 
     Raises:
         IndexError: a face has a corner that is no vertex.
+        ValueError: a shape is wrong.
     """
     vertices, faces = _checked(vertices_px, faces)
     mesh = _drawn_by(height * width)
@@ -91,6 +92,10 @@ def _drawn_by(pixels: int) -> ModuleType:
 
 def _checked(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vertices, faces = np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(faces)
+    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise ValueError(
+            f"vertices must be (V, 3) and faces (F, 3). Received: {vertices.shape}, {faces.shape}."
+        )
     if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
         raise IndexError(
             f"faces must index the {len(vertices)} vertices. "
