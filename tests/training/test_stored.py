@@ -136,6 +136,7 @@ def test_what_an_encoder_of_other_weights_said_is_refused(config_of_stored, tmp_
     given = weights.read_bytes()
     run_three_steps(config_of_stored, tmp_path / "run")
     other = build_encoder(config_of_stored.model.encoder, config_of_stored.model.input_size)
+    other.set_weights([array + 1 for array in other.get_weights()])
     other.save_weights(weights)
     with pytest.raises(UserError, match=r"were others when they saw .* remove the folder"):
         run(config_of_stored, tmp_path / "run")
