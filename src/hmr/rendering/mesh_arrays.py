@@ -1,7 +1,7 @@
 """Loops over the faces of a mesh, and over their rows and pixels, as arithmetic of whole arrays.
 
 It gives the same bits as `hmr.rendering.mesh_loops` does, and takes ten times as long. It is ready
-at once, though, where the compiled loops take 0.4 s to load.
+at once, though, where the compiled loops take 0.35 s to load.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Pixel convention (OpenCV's): the centre of the pixel in row i, column j lies at x = j, y = i.
 
-The first bodies are drawn by arithmetic of whole arrays (`hmr.rendering.mesh_arrays`), until that
-has cost as much time as it takes to load the compiled ones (`hmr.rendering.mesh_loops`). These draw
-all that comes then, with the same bits: a single picture does not wait for numba.
+The first bodies are drawn by arithmetic of whole arrays (`hmr.rendering.mesh_arrays`), so that a
+single picture does not wait for numba. Once that may have cost half the time that the compiled
+loops (`hmr.rendering.mesh_loops`) take to load, these draw all that comes, with the same bits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from hmr.rendering import mesh_arrays
 
 BACKGROUND = -1
-# Arrays take some 80 ns a pixel; to load the loops takes 0.35 s (two cores of an AMD EPYC).
+# Arrays take some 80 ns and up to 150 bytes a pixel; to load the loops takes 0.35 s.
 _BY_ARRAYS_PX = 1 << 21
 _asked_px = 0
 
