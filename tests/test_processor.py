@@ -68,9 +68,27 @@ def test_a_training_sets_it_before_tensorflow_is_there_and_a_prediction_does_not
 
 def test_the_report_says_what_a_training_will_choose(on):
     on(AVX2)
-    assert "oneDNN as TensorFlow chooses, on in training" in processor.describe()
+    assert "oneDNN on in training, where it is faster with AVX2 alone" in processor.describe()
     on(AVX512)
-    assert "training" not in processor.describe()
+    assert "oneDNN on, as TensorFlow chooses with AVX-512; " in processor.describe()
+    on("fpu sse2")
+    assert "oneDNN as TensorFlow chooses;" in processor.describe()
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "left"),
+    [
+        ("0", "oneDNN off, since", "0"), ("False", "oneDNN off, since", "False"),
+        ("true", "oneDNN on, since", "true"), ("", "oneDNN on in training", "1"),
+        ("yes", "oneDNN on in training", "1"),
+    ],
+)  # fmt: skip
+def test_values_count_as_tensorflow_reads_them(on, monkeypatch, value, said, left):
+    on(AVX2)
+    monkeypatch.setenv(processor.ONEDNN, value)
+    assert said in processor.describe()
+    processor.choose_switches()
+    assert os.environ[processor.ONEDNN] == left
 
 
 def test_what_the_user_has_set_stays(on, monkeypatch):
@@ -78,7 +96,8 @@ def test_what_the_user_has_set_stays(on, monkeypatch):
     monkeypatch.setenv(processor.ONEDNN, "0")
     processor.choose_switches()
     assert os.environ[processor.ONEDNN] == "0"
-    assert processor.describe() == "avx2; oneDNN off (TF_ENABLE_ONEDNN_OPTS=0)"
+    said = "avx2; oneDNN off, since TF_ENABLE_ONEDNN_OPTS=0; "
+    assert processor.describe().startswith(said)
 
 
 def test_bfloat16_is_refused_where_it_would_be_emulated(on):

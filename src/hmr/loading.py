@@ -56,7 +56,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
             def load_well(module: ModuleType) -> None:
                 silent = name == "tensorflow" and os.environ.get(LEVEL) != "0"
-                quiet = _without_standard_error() if silent else contextlib.nullcontext()
+                quiet = without_standard_error() if silent else contextlib.nullcontext()
                 with _without(_left_out), _uncollected(), quiet:
                     load(module)
 
@@ -88,7 +88,8 @@ def _uncollected() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_standard_error() -> Iterator[None]:
+def without_standard_error() -> Iterator[None]:
+    """Drops what this process writes to the descriptor of standard error, as C libraries do."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

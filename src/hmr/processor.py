@@ -27,9 +27,17 @@ def choose_switches() -> None:
     TensorFlow uses oneDNN's convolutions by itself where there is AVX-512. With AVX2 alone it takes
     Eigen's, which need 1.5 to 1.7 times as long for a training step of `from_scratch`. To predict
     single pictures they are faster (docs/training.md): prediction leaves the choice to TensorFlow.
+    Threads stay as TensorFlow has them, one for each core that this process may use.
     """
-    if _trains_with_onednn():
-        os.environ.setdefault(ONEDNN, "1")
+    if _set_by_user() is None and _trains_with_onednn():
+        os.environ[ONEDNN] = "1"
+
+
+def _set_by_user() -> bool | None:
+    """oneDNN on or off; None where nothing is set that TensorFlow understands, who then chooses."""
+    return {"1": True, "true": True, "0": False, "false": False}.get(
+        os.environ.get(ONEDNN, "").lower()
+    )
 
 
 def _trains_with_onednn() -> bool:
@@ -42,13 +50,20 @@ def emulates_bfloat16() -> bool:
 
 
 def describe() -> str:
-    """The choice, for reports."""
+    """The choices and their reasons, for reports."""
     known = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in features()]
-    switch = os.environ.get(ONEDNN)
-    if switch is None:
-        onednn = "as TensorFlow chooses" + (", on in training" if _trains_with_onednn() else "")
+    chosen = _set_by_user()
+    if chosen is not None:
+        onednn = f"{'on' if chosen else 'off'}, since {ONEDNN}={os.environ[ONEDNN]}"
+    elif "avx512f" in features():
+        onednn = "on, as TensorFlow chooses with AVX-512"
+    elif _trains_with_onednn():
+        onednn = (
+            "on in training, where it is faster with AVX2 alone; off in prediction, where it is "
+            "slower"
+        )
     else:
-        onednn = "off" if switch == "0" else "on"
-    return (
-        f"{' '.join(known) or 'features unknown'}; oneDNN {onednn} ({ONEDNN}={switch or 'unset'})"
-    )
+        onednn = "as TensorFlow chooses"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    named = " ".join(known) or "features unknown"
+    return f"{named}; oneDNN {onednn}; {cores} threads, one for each core"

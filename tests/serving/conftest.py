@@ -37,6 +37,7 @@ def exported(checkpoint, tmp_path_factory):
     command = [sys.executable, "-m", "src.export"]
     command += ["--checkpoint", str(checkpoint), "--output", str(folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not finished.stderr, finished.stderr
     plain = folder.with_name("export")
     plain.symlink_to(folder)
     return plain, finished.stdout

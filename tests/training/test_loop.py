@@ -21,10 +21,10 @@ PATIENCE_S = 20.0
 
 
 class Meanwhile:
-    """What the loop has done so far: the last batch fetched and the last step looked at."""
+    """What was done so far: the last batch fetched, and the last step begun and looked at."""
 
     def __init__(self):
-        self.fetched, self.looked_at = 0, 0
+        self.fetched, self.begun, self.looked_at = 0, 0, 0
         self._changed = threading.Condition()
 
     def note(self, **done):
@@ -32,9 +32,9 @@ class Meanwhile:
             vars(self).update(done)
             self._changed.notify_all()
 
-    def wait(self, fetched, looked_at):
+    def wait(self, **least):
         def done():
-            return self.fetched >= fetched and self.looked_at >= looked_at
+            return all(getattr(self, key) >= number for key, number in least.items())
 
         with self._changed:
             assert self._changed.wait_for(done, PATIENCE_S), "the loop waits for the device"
@@ -43,7 +43,8 @@ class Meanwhile:
 class SlowDevice(Devices):
     """A step ends when the next batch is there and the step before was looked at.
 
-    The losses are those of a list; the steps up to `waits` wait, as far as losses are finite.
+    Its scalars can be read when the next step has begun. The losses are those of a list; the steps
+    up to `waits` wait, as far as losses are finite.
     """
 
     def __init__(self, losses, meanwhile, waits):
@@ -54,10 +55,18 @@ class SlowDevice(Devices):
         def start(batch):
             self._steps += 1
             step, loss = self._steps, self._losses[self._steps - 1]
-            finite = np.isfinite(self._losses[:step]).all()
-            if finite and step <= self._waits:
-                self._meanwhile.wait(min(step + 1, len(self._losses)), step - 1)
-            return lambda: {"loss": loss, "input": float(batch["images"])}
+            following = min(step + 1, len(self._losses))
+            waits = np.isfinite(self._losses[:step]).all() and step <= self._waits
+            self._meanwhile.note(begun=step)
+            if waits:
+                self._meanwhile.wait(fetched=following, looked_at=step - 1)
+
+            def scalars():
+                if waits:
+                    self._meanwhile.wait(begun=following)
+                return {"loss": loss, "input": float(batch["images"])}
+
+            return scalars
 
         return start
 

@@ -14,6 +14,7 @@ from absl import logging
 
 from hmr.errors import to_install
 from hmr.files.whole import plain_folder, scratch_folder, take_name
+from hmr.loading import without_standard_error
 from hmr.network.hmr import HMR
 from hmr.serving.report import (
     FROM_CROPS,
@@ -60,7 +61,9 @@ def export_saved_model(
     with scratch_folder(folder / "export") as partial, plain_folder(partial) as plain:
         _write(model, plain)
         requests = example_requests(model.input_size)
-        report = check_export(plain, requests, answers(model, requests), max_abs_diff)
+        with without_standard_error():  # where libjpeg takes each JPEG of the graph for damaged
+            expected = answers(model, requests)
+        report = check_export(plain, requests, expected, max_abs_diff)
         report = replace(
             report,
             path=str(folder / str(next_version(folder))),
