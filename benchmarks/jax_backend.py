@@ -27,9 +27,11 @@ from benchmarks.batches import made_batch
 from benchmarks.timing import Row, compare, report
 from hmr.body.model_file import open_body
 from hmr.body.smpl import SMPL
+from hmr.cli import whole_number
 from hmr.errors import VerbParser, run_verb
 from hmr.network.build import build_model
 from hmr.network.jax_step import training_arrays, training_step
+from hmr.processor import emulates_bfloat16
 from hmr.settings import ModelSpec
 from hmr.training.losses import Criterion
 
@@ -40,9 +42,9 @@ def main() -> None:
     """Entry point."""
     parser = VerbParser(prog="python -m benchmarks.jax_backend", description=__doc__)
     parser.add_argument("--encoder", default="resnet50_v2", help="default: the paper's")
-    parser.add_argument("--input-size", type=int, default=224, help="pixels (224)")
-    parser.add_argument("--batch", type=int, default=64, help="images in a step (64)")
-    parser.add_argument("--repeats", type=int, default=7, help="calls of each side (7)")
+    parser.add_argument("--input-size", type=whole_number, default=224, help="pixels (224)")
+    parser.add_argument("--batch", type=whole_number, default=64, help="images in a step (64)")
+    parser.add_argument("--repeats", type=whole_number, default=7, help="calls of each side (7)")
     parser.add_argument("--body", default="models/standin_body.npz", help="body file")
     parser.add_argument(
         "--peak-tflops", type=float, nargs=2, metavar=("FLOAT32", "BFLOAT16"), help="of the chip"
@@ -55,6 +57,10 @@ def main() -> None:
     rows = []
     with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
         for index, precision in enumerate(PRECISIONS):
+            on_cpu = jax.devices()[0].platform == "cpu"
+            if precision != "float32" and on_cpu and emulates_bfloat16():
+                print("no bfloat16 in this processor: its rows are left out")
+                continue
             peak = options.peak_tflops[index] if options.peak_tflops else None
             rows += network_rows(spec, options.batch, precision, options.repeats, peak)
         rows += body_rows(options.body, options.batch, options.repeats)
@@ -87,7 +93,7 @@ def network_rows(
         ):  # fmt: skip
             rate, tflops = 1e3 * batch_size / milliseconds, side.operations / milliseconds / 1e9
             share = f", {100 * tflops / peak:.0f} % of the peak" if peak else ""
-            print(f"{name}: {label} {rate:.0f} images/s, {tflops:.1f} TFLOP/s{share}")
+            print(f"{name}: {label} {rate:.1f} images/s, {tflops:.3g} TFLOP/s{share}")
         rows.append(row)
     return rows
 

@@ -188,7 +188,7 @@ def _run(_: Sequence[str]) -> int:
     with lost_workers_named():
         summary = run(_CONFIG.value, workdir)
     print(
-        f"trained {summary['steps']} steps on {summary['train_images']} images in "
+        f"trained {summary['steps']} steps on {summary['train_images']} images; the steps took "
         f"{summary['seconds']:.0f} s; model: {workdir / 'model'}, curves: tensorboard --logdir "
         f"{workdir / 'logs'}"
     )

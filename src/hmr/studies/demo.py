@@ -38,7 +38,7 @@ unseen people and poses  network  best constant answer  change
   MPJPE, mm              {mpjpe_mm:7.1f}  {mean_body_mpjpe_mm:20.1f}  {mpjpe_change:+4.0f} %
   PA-MPJPE, mm           {pa_mpjpe_mm:7.1f}  {mean_body_pa_mpjpe_mm:20.1f}  {pa_change:+4.0f} %
   2D error, px of 224    {keypoint_error_px:7.1f}
-training: {train_images} images, {steps} steps, {seconds:.0f} s
+training: {train_images} images, {steps} steps, which took {seconds:.0f} s
 SavedModel, largest difference to the Keras model: {export_max_abs_diff:.1e}"""
 _PLACES = {
     "pictures, meshes, numbers": "predictions",
