@@ -138,7 +138,7 @@ def test_what_an_encoder_of_other_weights_said_is_refused(config_of_stored, tmp_
     other = build_encoder(config_of_stored.model.encoder, config_of_stored.model.input_size)
     other.set_weights([array + 1 for array in other.get_weights()])
     other.save_weights(weights)
-    with pytest.raises(UserError, match=r"were others when they saw .* remove the folder"):
+    with pytest.raises(UserError, match=r"were others when they saw .* another --workdir"):
         run(config_of_stored, tmp_path / "run")
     weights.write_bytes(given)
     assert run(config_of_stored, tmp_path / "run")["steps"] > 3

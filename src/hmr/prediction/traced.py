@@ -86,7 +86,7 @@ class TracedModel:
         self._first_run.start()
 
     def _run_in(self) -> None:
-        with contextlib.suppress(Exception):  # then what is asked of the network fails as well
+        with contextlib.suppress(Exception):  # what is asked of it then says so itself
             self._outputs(tf.zeros([1, self.input_size, self.input_size, 3]))
 
     @cached_property

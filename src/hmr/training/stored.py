@@ -102,8 +102,8 @@ def _check_weights(folder: Path, sees: keras.Model) -> None:
     if before != now:
         raise UserError(
             f"{path}: the encoder's weights were others when they saw the pictures, {before:.12} "
-            f"before and {now:.12} now. Restore them, or remove the folder {folder}: it is made "
-            "again."
+            f"before and {now:.12} now. Restore them, or give another --workdir: a checkpoint here "
+            "may hold the old ones."
         )
     write_text(path, now)
 
